@@ -1,0 +1,41 @@
+"""The tree of errors. Every mistake a user can make is one of these: one line on stderr, exit status 2."""
+
+
+class Gpt4ImageError(Exception):
+    """Base class. The message says what is wrong, what is allowed, and what to do next, on one line."""
+
+
+class SettingsError(Gpt4ImageError):
+    """A setting has a value that is not allowed, or two settings contradict each other."""
+
+
+class ImageSetError(Gpt4ImageError):
+    """An image set cannot be opened, is empty, or does not fit the other inputs."""
+
+
+class UnreadableImageError(Gpt4ImageError):
+    """One image cannot be decoded. Stages record it by key and go on."""
+
+
+class DescriptionError(Gpt4ImageError):
+    """Descriptions are missing, contradictory, or belong to other images."""
+
+
+class EndpointError(Gpt4ImageError):
+    """An endpoint cannot be used at all (refused, unknown model, not allowed)."""
+
+
+class EncoderError(Gpt4ImageError):
+    """A text encoder is unknown, not installed, or not the model it claims to be."""
+
+
+class ModelError(Gpt4ImageError):
+    """An image model is unknown or cannot be trained with this method."""
+
+
+class RunError(Gpt4ImageError):
+    """A run folder is missing, incomplete, or was made with other settings."""
+
+
+class VerificationError(Gpt4ImageError):
+    """An exported model does not compute what the trained model computes."""

@@ -1,0 +1,77 @@
+"""Progress of long work on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+console = Console(stderr=True)
+LOG_INTERVAL_S = 15.0
+
+
+class _RateColumn(ProgressColumn):
+    """Finished items a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="cyan")
+
+
+class Tracker:
+    """Counts finished items; `note` is a short text shown behind the bar."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total, self.done, self.note = label, total, 0, ""
+        self._start_s = self._last_log_s = time.monotonic()
+        self._bar: Progress | None = None
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        """Adds `count` finished items."""
+        self.done += count
+        self.note = self.note if note is None else note
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], advance=count, note=self.note)
+        elif time.monotonic() - self._last_log_s >= LOG_INTERVAL_S:
+            self._log()
+
+    def _log(self) -> None:
+        self._last_log_s = time.monotonic()
+        rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
+        left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
+        print(
+            f"{self.label}: {self.done}/{self.total}, {rate:.1f}/s, {left_s:.0f} s left {self.note}".rstrip(),
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+@contextmanager
+def track(label: str, total: int) -> Iterator[Tracker]:
+    """Shows progress of `total` items under `label` while the block runs."""
+    tracker = Tracker(label, total)
+    if not console.is_terminal:
+        yield tracker
+        tracker._log()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bar:
+        bar.add_task(label, total=total, note="")
+        tracker._bar = bar
+        yield tracker
+
+
+def say(text: str) -> None:
+    """Prints one line for the person who watches, on stderr."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
