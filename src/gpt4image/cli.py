@@ -14,7 +14,6 @@ from gpt4image import __version__
 from gpt4image.errors import Gpt4ImageError, SettingsError
 from gpt4image.results import ExitStatus, StageResult
 
-
 S = TypeVar("S")
 
 
@@ -35,17 +34,13 @@ COMMANDS = {
     "describe": Command(
         "write a description of every image", "gpt4image.describe.stage", "describe", "DescribeSettings"
     ),
-    "embed": Command(
-        "turn descriptions into text embeddings", "gpt4image.embed.stage", "embed", "EmbedSettings"
-    ),
+    "embed": Command("turn descriptions into text embeddings", "gpt4image.embed.stage", "embed", "EmbedSettings"),
     "train": Command("train one image model", "gpt4image.train.stage", "train", "TrainSettings"),
     "evaluate": Command(
         "measure a trained model on images", "gpt4image.evaluate.stage", "evaluate", "EvaluateSettings"
     ),
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
-    "report": Command(
-        "write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"
-    ),
+    "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
 }
 
 
@@ -74,9 +69,7 @@ def _run(name: str, arguments: list[str]) -> int:
     command = COMMANDS[name]
     module = importlib.import_module(command.module)
     as_json = "--json" in arguments
-    settings = parse_settings(
-        name, getattr(module, command.settings), [a for a in arguments if a != "--json"]
-    )
+    settings = parse_settings(name, getattr(module, command.settings), [a for a in arguments if a != "--json"])
     result: StageResult = getattr(module, command.function)(settings)
     _show(result, as_json)
     return result.exit_status
@@ -104,7 +97,8 @@ def _overview() -> str:
             "",
             *rows,
             "",
-            "gpt4image COMMAND --help says more. Exit status: 0 done, 2 a mistake in the call, 3 done in part, 4 stopped.",
+            "gpt4image COMMAND --help says more.",
+            "Exit status: 0 done, 2 a mistake in the call, 3 done in part, 4 stopped.",
         ]
     )
 
@@ -147,18 +141,12 @@ def make_parser(name: str, settings_class: type) -> Any:
     parser = ArgumentParser(
         prog=f"gpt4image {name}", description=doc.short_description, exit_on_error=False, allow_abbrev=False
     )
-    parser.add_argument(
-        "--config", action=ActionConfigFile, help="YAML file with any of these settings; flags win"
-    )
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these settings; flags win")
     for field in dataclasses.fields(settings_class):
         hint, text = hints[field.name], helps[field.name]
-        default = (
-            field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        )
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
         if _is_positional(field):
-            parser.add_argument(
-                field.name, type=_from_words(hint), metavar=field.name.upper(), nargs="?", help=text
-            )
+            parser.add_argument(field.name, type=_from_words(hint), metavar=field.name.upper(), nargs="?", help=text)
         elif hint is bool:
             flag = "--" + field.name.replace("_", "-")
             parser.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=default, help=text)
@@ -166,7 +154,7 @@ def make_parser(name: str, settings_class: type) -> Any:
             flag, several = "--" + field.name.replace("_", "-"), typing.get_origin(hint) is tuple
             kind = typing.get_args(hint)[0] if several else _from_words(hint)
             extra: dict[str, Any] = {"nargs": "*"} if several else {}
-            default = list(default) if several else default
+            default = list(typing.cast(tuple, default)) if several else default
             parser.add_argument(flag, type=_from_words(kind), default=default, help=text, **extra)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser

@@ -39,9 +39,7 @@ def open_folder(source: str, root: Path) -> ImageSet:
     Raises:
         ImageSetError: images lie beside the class folders, where they would have no class.
     """
-    folders = sorted(
-        entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith(".")
-    )
+    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
     loose = _image_names(root, "", recursive=False)
     if not folders:
         labels = np.full(len(loose), UNLABELLED, dtype=np.int64)

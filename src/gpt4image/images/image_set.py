@@ -64,9 +64,7 @@ class ImageSet:
         except OSError as error:
             raise UnreadableImageError(f"{self.keys[index]}: {error.strerror or error}") from error
 
-    def decode(
-        self, index: int, data: bytes | None = None, draft_size: tuple[int, int] | None = None
-    ) -> Image.Image:
+    def decode(self, index: int, data: bytes | None = None, draft_size: tuple[int, int] | None = None) -> Image.Image:
         """One image as RGB, turned upright as its EXIF orientation says.
 
         Args:
@@ -124,9 +122,7 @@ class ImageSet:
                 "rename the classes or leave these images out"
             )
         position = {name: number for number, name in enumerate(classes)}
-        table = np.array(
-            [position.get(name, UNLABELLED) for name in self.classes] + [UNLABELLED], dtype=np.int64
-        )
+        table = np.array([position.get(name, UNLABELLED) for name in self.classes] + [UNLABELLED], dtype=np.int64)
         return replace(self, labels=table[self.labels], classes=tuple(classes))
 
 

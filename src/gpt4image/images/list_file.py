@@ -25,9 +25,7 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     """
     columns = read_columns(path)
     if "path" not in columns:
-        raise ImageSetError(
-            f"{path} has the columns {', '.join(columns)}; an image list needs the column 'path'"
-        )
+        raise ImageSetError(f"{path} has the columns {', '.join(columns)}; an image list needs the column 'path'")
     rows = _matching_rows(columns, condition, path)
     columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     keys = [str(value) for value in columns.pop("path")]
@@ -38,9 +36,7 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     classes = tuple(sorted({str(name) for name in names if name not in (None, "")}))
     number = {name: label for label, name in enumerate(classes)}
     labels = np.array([number.get(str(name), UNLABELLED) for name in names], dtype=np.int64)
-    return ImageSet(
-        source, keys, labels, classes, FileStore(path.parent, keys), np.arange(len(keys)), columns
-    )
+    return ImageSet(source, keys, labels, classes, FileStore(path.parent, keys), np.arange(len(keys)), columns)
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:

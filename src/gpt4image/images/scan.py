@@ -77,8 +77,8 @@ def _open_cache(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS scan (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, digest TEXT, error TEXT)"
-        " WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS scan"
+        " (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, digest TEXT, error TEXT) WITHOUT ROWID"
     )
     return connection
 

@@ -1,0 +1,126 @@
+"""Image models: any timm classifier, or a user's own module, with its pooled features in reach."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpt4image.errors import ModelError
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    input_size: int,
+    pretrained: bool = False,
+    kwargs: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Creates a classifier.
+
+    Args:
+        name: a timm model name, `hf-hub:` or `local-dir:` included, or `import:PACKAGE.MODULE:FUNCTION` for a
+            function of the user's own that takes `num_classes` (and `kwargs`) and returns an `nn.Module`.
+        num_classes: number of logits.
+        input_size: side of the square input in pixels; models with a fixed input size are built for it.
+        pretrained: start from timm's published weights.
+        kwargs: further arguments of the model.
+
+    Raises:
+        ModelError: there is no such model, or it does not accept the arguments.
+    """
+    arguments = {"num_classes": num_classes, **(kwargs or {})}
+    if name.startswith("import:"):
+        return _import_factory(name)(**arguments)
+    import timm
+
+    if ":" not in name and not timm.is_model(name.partition(".")[0]):
+        raise ModelError(f"timm has no model {name!r}; {_suggest(name)}")
+    try:
+        return _create_timm_model(name, input_size, pretrained, arguments)
+    except (RuntimeError, TypeError, ValueError, AssertionError, OSError) as error:
+        raise ModelError(f"model {name!r} cannot be created: {' '.join(str(error).split())}") from error
+
+
+def _create_timm_model(name: str, input_size: int, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
+    """Transformers are built for the input size; convolutional models do not know the argument `img_size`."""
+    import timm
+
+    if "img_size" in arguments:
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    try:
+        return timm.create_model(name, pretrained=pretrained, img_size=input_size, **arguments)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+    return timm.create_model(name, pretrained=pretrained, **arguments)
+
+
+def _import_factory(name: str) -> Any:
+    module_name, _, attribute = name.removeprefix("import:").partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(f"{name!r} cannot be imported ({error}); write import:PACKAGE.MODULE:FUNCTION") from error
+
+
+def _suggest(name: str) -> str:
+    import timm
+
+    close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(close)}? " if close else ""
+    return f"{hint}timm.list_models() names all"
+
+
+class FeatureTap:
+    """Keeps what enters the classifier during a plain forward pass: the pooled features [B, F].
+
+    The backbone's own `forward` runs unchanged, so logits are those of the plain model whatever the architecture.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._features: torch.Tensor | None = None
+        classifier = find_classifier(backbone)
+        classifier.register_forward_pre_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        features = inputs[0]
+        self._features = features.flatten(2).mean(2) if features.ndim == 4 else features
+
+    def take(self) -> torch.Tensor:
+        """Returns the features [B, F] of the last forward pass, once."""
+        features, self._features = self._features, None
+        if features is None or features.ndim != 2:
+            raise ModelError("the model's classifier was given no pooled features [B, F]; choose another model")
+        return features
+
+
+def find_classifier(backbone: nn.Module) -> nn.Module:
+    """The module that turns pooled features into logits.
+
+    Raises:
+        ModelError: the model names none.
+    """
+    classifier = backbone.get_classifier() if hasattr(backbone, "get_classifier") else None  # type: ignore[operator]
+    if isinstance(classifier, (tuple, list)):
+        classifier = classifier[0]
+    if classifier is None:
+        linears = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
+        classifier = linears[-1] if linears else None
+    if not isinstance(classifier, nn.Module) or isinstance(classifier, nn.Identity):
+        raise ModelError(
+            f"{type(backbone).__name__} has no classifier after pooled features; choose a classification model"
+        )
+    return classifier
+
+
+@torch.no_grad()
+def count_features(backbone: nn.Module, input_size: int, in_chans: int = 3) -> int:
+    """Width F of the pooled features, found by one forward pass of a black image."""
+    tap = FeatureTap(backbone)
+    was_training = backbone.training
+    backbone.eval()(torch.zeros(1, in_chans, input_size, input_size))
+    backbone.train(was_training)
+    return tap.take().shape[1]

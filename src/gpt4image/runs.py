@@ -1,0 +1,98 @@
+"""What stands in a run's folder, for the stages that read it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import RunError
+from gpt4image.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+PROJECTOR = "projector.safetensors"
+METRICS = "metrics.jsonl"
+SETTINGS = "settings.yaml"
+CHECKPOINT = "checkpoints/last.pt"
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """`RUN/manifest.json`: all that is needed to load the model and to know where it comes from.
+
+    Attributes:
+        model: name for `models.create_model`.
+        model_kwargs: its further arguments.
+        classes: class names in logit order.
+        data_config: timm's: input_size (C, H, W), interpolation, mean, std, crop_pct.
+        num_features: width F of the pooled features.
+        images: source of the training images.
+        num_images: training images used.
+        num_described: how many of them had a text embedding.
+        digests_hash: `hash_digests` of the training images, in order.
+        unreadable: key of each image left out and why.
+        text: what the text side was: embeddings name and manifest, projector, objective; empty for a plain run.
+        settings: the resolved settings.
+        version: of gpt4image.
+        seconds: training time.
+    """
+
+    model: str
+    model_kwargs: dict[str, Any]
+    classes: list[str]
+    data_config: dict[str, Any]
+    num_features: int
+    images: str
+    num_images: int
+    num_described: int
+    digests_hash: str
+    unreadable: dict[str, str] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+    seconds: float = 0.0
+
+    def save(self, run: Path) -> None:
+        """Writes the manifest; a run with a manifest is finished."""
+        write_json(run / MANIFEST, asdict(self))
+
+
+def load_manifest(run: Path) -> RunManifest:
+    """Reads a finished run's manifest.
+
+    Raises:
+        RunError: the folder is no finished run.
+    """
+    if not (run / MANIFEST).exists():
+        state = "is not finished; give the same train command again" if (run / CHECKPOINT).exists() else "is no run"
+        raise RunError(f"{run} {state} (a finished run holds {MANIFEST} and {WEIGHTS})")
+    return RunManifest(**read_json(run / MANIFEST))
+
+
+def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
+    """The trained plain model, in evaluation mode, on the CPU.
+
+    Raises:
+        RunError: the weights are missing or do not fit the manifest.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from gpt4image.models import create_model
+
+    size = manifest.data_config["input_size"][-1]
+    model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
+    try:
+        model.load_state_dict(load_file(run / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise RunError(f"{run / WEIGHTS} does not fit {run / MANIFEST}: {error}") from error
+    return model.eval()
+
+
+def hash_digests(digests: Sequence[str]) -> str:
+    """SHA-256 over a list of digests in order: two image lists are the same if it is."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
