@@ -1,1 +1,15 @@
 """Stage 1: a multimodal LLM writes a description of every image."""
+
+from gpt4image.describe.stage import DescribeResult, DescribeSettings, describe
+from gpt4image.describe.states import State
+from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+
+__all__ = [
+    "DescribeResult",
+    "DescribeSettings",
+    "DescribedImage",
+    "Description",
+    "DescriptionStore",
+    "State",
+    "describe",
+]

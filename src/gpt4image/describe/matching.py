@@ -1,0 +1,77 @@
+"""Finds the image that a row of somebody's file is about."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from gpt4image.describe.rows import Row
+from gpt4image.images import ImageSet
+
+PATH_COLUMNS = ("path", "file_name", "image")
+COLUMNS = ("digest", "key", *PATH_COLUMNS, "index")
+
+
+class ImageMatcher:
+    """Matches rows to images by `digest`, `key`, `path`/`file_name`/`image` or `index`, the first column that is there.
+
+    A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends
+    like it. An index matches keys such as `train/60`.
+    """
+
+    def __init__(self, images: ImageSet, digests: Sequence[str], folder: Path) -> None:
+        self._images, self._digests, self._folder = images, digests, folder
+
+    def find(self, row: Row) -> int | None:
+        """The position of the row's image in the image set, or None."""
+        if row.get("digest"):
+            return self._by_digest.get(str(row["digest"]).removeprefix("sha256:"))
+        if row.get("key"):
+            return self._by_key.get(str(row["key"]))
+        for column in PATH_COLUMNS:
+            if row.get(column):
+                return self._find_path(str(row[column]).replace(os.sep, "/"))
+        if row.get("index") not in (None, ""):
+            return self._by_number.get(str(row["index"]))
+        return None
+
+    def _find_path(self, path: str) -> int | None:
+        if path in self._by_key:
+            return self._by_key[path]
+        located = self._by_location.get(os.path.normpath(os.path.join(os.path.abspath(self._folder), path)))
+        return located if located is not None else self._find_suffix(path)
+
+    def _find_suffix(self, path: str) -> int | None:
+        name = path.rpartition("/")[2]
+        keys = self._images.keys
+        found = [i for i in self._by_name.get(name, ()) if _ends_alike(keys[i], path.removeprefix("./"))]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_digest(self) -> dict[str, int]:
+        return {digest: index for index, digest in enumerate(self._digests) if digest}
+
+    @cached_property
+    def _by_key(self) -> dict[str, int]:
+        return {key: index for index, key in enumerate(self._images.keys)}
+
+    @cached_property
+    def _by_number(self) -> dict[str, int]:
+        return {key.rpartition("/")[2]: index for index, key in enumerate(self._images.keys)}
+
+    @cached_property
+    def _by_location(self) -> dict[str, int]:
+        locations = ((self._images.location(index), index) for index in range(len(self._images)))
+        return {os.path.abspath(path): index for path, index in locations if path is not None}
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        names: dict[str, list[int]] = defaultdict(list)
+        for index, key in enumerate(self._images.keys):
+            names[key.rpartition("/")[2]].append(index)
+        return names
+
+
+def _ends_alike(key: str, path: str) -> bool:
+    return f"/{key}".endswith(f"/{path}") or f"/{path}".endswith(f"/{key}")

@@ -1,0 +1,35 @@
+"""Enters the images of a set into the store: their names, and those that cannot be read."""
+
+from collections.abc import Iterator, Sequence
+
+from gpt4image.describe.states import State
+from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.images import ImageSet, Scan
+
+
+def register_images(
+    images: ImageSet, scan: Scan, store: DescriptionStore, prompts: Sequence[str], describer: str
+) -> None:
+    """Writes key and class of every image, and the state `unreadable_image` for each that cannot be decoded."""
+    store.write_images(_named(images, scan))
+    store.write(_unreadable(images, scan, prompts, describer))
+
+
+def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:
+    for index, key in enumerate(images.keys):
+        yield DescribedImage(store_digest(key, scan.digests[index]), key, images.class_name(index))
+
+
+def _unreadable(images: ImageSet, scan: Scan, prompts: Sequence[str], describer: str) -> Iterator[Description]:
+    for index in (~scan.readable).nonzero()[0].tolist():
+        key = images.keys[index]
+        digest = store_digest(key, scan.digests[index])
+        for prompt in prompts:
+            yield Description(
+                digest, prompt, describer, state=State.UNREADABLE_IMAGE, error=scan.errors[key], attempts=0
+            )
+
+
+def store_digest(key: str, digest: str) -> str:
+    """The digest under which an image is stored, also one whose bytes cannot even be read."""
+    return digest or f"key:{key}"

@@ -1,0 +1,59 @@
+"""What the describe stage returns and prints."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt4image.describe.states import REPAIRS, SETTLED, State
+from gpt4image.results import ExitStatus, StageResult
+
+MOST_LISTED = 10
+
+
+@dataclass(frozen=True)
+class DescribeResult(StageResult):
+    """What a run of the describe stage did.
+
+    Attributes:
+        store: the SQLite file.
+        images: number of images in the set.
+        kept: descriptions that were there before.
+        new: descriptions written for the first time.
+        redone: descriptions written again.
+        states: number of descriptions in each state, by prompt.
+        unreadable: key of each image that cannot be decoded, and why.
+        notes: further lines for the person who reads.
+    """
+
+    store: Path
+    images: int
+    kept: int
+    new: int
+    redone: int
+    states: dict[str, dict[State, int]]
+    unreadable: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_failed(self) -> int:
+        return sum(n for counts in self.states.values() for state, n in counts.items() if state not in SETTLED)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.PARTLY if self.num_failed or self.unreadable else ExitStatus.DONE
+
+    def lines(self) -> Iterator[Any]:
+        from rich.table import Table
+
+        yield f"{self.images} images: {self.kept} descriptions kept, {self.new} new, {self.redone} redone"
+        table = Table("prompt", "state", "descriptions", "what to do", box=None, header_style="bold")
+        for prompt, counts in self.states.items():
+            for state, number in counts.items():
+                table.add_row(prompt, state, f"{number:,}", REPAIRS.get(state, ""))
+        yield table
+        yield from (f"unreadable: {error}" for error in list(self.unreadable.values())[:MOST_LISTED])
+        if len(self.unreadable) > MOST_LISTED:
+            yield f"... and {len(self.unreadable) - MOST_LISTED} more unreadable images"
+        yield from self.notes
+        yield f"store: {self.store}"

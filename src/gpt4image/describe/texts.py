@@ -1,0 +1,25 @@
+"""Tells a description from what a model writes instead of one."""
+
+import re
+
+from gpt4image.describe.states import State
+
+REFUSAL = re.compile(
+    r"^\W*(?:i['’]?m sorry\b|i am sorry\b|sorry\b|(?:i )?apologi[sz]e|unfortunately\b)?[\s,.;:!-]*(?:but )?"
+    r"(?:as an ai\b[^.]{0,60}?|unfortunately,? )?"
+    r"(?:i (?:can['’]?t|cannot|can not|am unable to|['’]?m unable to|am not able to|won['’]?t|will not|must decline)|"
+    r"i['’]m (?:unable|not able) to|unable to)"
+    r"[^.]{0,40}?\b(?:help|assist|describe|identify|provide|view|see|access|analy[sz]e|comply|fulfil|process|discuss|"
+    r"do that|continue)\b",
+    re.IGNORECASE,
+)
+"""The opening of a text that declines to describe."""
+
+LETTERS = re.compile(r"[^\W\d_]")
+
+
+def judge_text(text: str) -> State:
+    """The state of a text that was read or received whole: `ok`, `empty` (no word in it) or `refused`."""
+    if not LETTERS.search(text):
+        return State.EMPTY
+    return State.REFUSED if REFUSAL.match(text) else State.OK
