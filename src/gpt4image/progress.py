@@ -44,9 +44,10 @@ class Tracker:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=count, note=self.note)
         elif time.monotonic() - self._last_log_s >= LOG_INTERVAL_S:
-            self._log()
+            self.log()
 
-    def _log(self) -> None:
+    def log(self) -> None:
+        """Prints where the work stands."""
         self._last_log_s = time.monotonic()
         rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
         left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
@@ -63,7 +64,7 @@ def track(label: str, total: int) -> Iterator[Tracker]:
     tracker = Tracker(label, total)
     if not console.is_terminal:
         yield tracker
-        tracker._log()
+        tracker.log()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bar:

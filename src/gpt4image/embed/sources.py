@@ -1,0 +1,54 @@
+"""The texts to embed, as one Arrow table."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gpt4image.describe.store import Description, DescriptionStore
+from gpt4image.errors import DescriptionError
+
+
+def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any:
+    """Reads all `ok` descriptions.
+
+    Returns:
+        pyarrow Table ordered by digest, prompt, describer, sample: these four, key, text and text_hash
+        (first 16 hex digits of the text's SHA-256).
+
+    Raises:
+        DescriptionError: a prompt has no `ok` description, or there are none at all.
+    """
+    import pyarrow as pa
+
+    with DescriptionStore.open(work) as store:
+        _check_prompts(store.prompts(), prompts, work)
+        keys = {image.digest: image.key for image in store.images()}
+        wanted: Sequence[str | None] = prompts or [None]
+        found = [row for prompt in wanted for row in store.ok_descriptions(prompt, describer)]
+    if not found:
+        raise DescriptionError(f"{work} holds no ok descriptions by {describer!r}; see gpt4image describe")
+    found.sort(key=lambda row: (row.digest, row.prompt, row.describer, row.sample))
+    return pa.table(
+        {
+            "digest": [row.digest for row in found],
+            "prompt": pa.array([row.prompt for row in found]).dictionary_encode(),
+            "describer": pa.array([row.describer for row in found]).dictionary_encode(),
+            "sample": pa.array([row.sample for row in found], pa.int32()),
+            "key": [keys.get(row.digest, "") for row in found],
+            "text": [row.text for row in found],
+            "text_hash": [_hash(row) for row in found],
+        }
+    )
+
+
+def _check_prompts(counts: dict[str, int], prompts: Sequence[str], work: Path) -> None:
+    if not counts:
+        raise DescriptionError(f"{work} holds no ok descriptions yet; run gpt4image describe first")
+    for prompt in prompts:
+        if prompt not in counts:
+            raise DescriptionError(f"{work} holds no ok descriptions of prompt {prompt!r}; it has {', '.join(counts)}")
+
+
+def _hash(row: Description) -> str:
+    return hashlib.sha256(row.text.encode()).hexdigest()[:16]
