@@ -1,0 +1,55 @@
+"""The paired difference between trained runs, from the predictions that their evaluations left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpt4image.errors import RunError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gpt4image.evaluate.paired import PairedDifference
+
+
+def paired_difference(
+    run_a: Path | Sequence[Path], run_b: Path | Sequence[Path], name: str = "", level: float = 0.95
+) -> "PairedDifference":
+    """How much more accurate `run_a` is than `run_b` on the same test images.
+
+    Args:
+        run_a: an evaluated run, or one run a seed.
+        run_b: the run (or runs, in the same order of seeds) it is compared with.
+        name: of the test set, if it is not the default one.
+        level: of the interval.
+
+    Raises:
+        RunError: a run has not been evaluated, or the runs were evaluated on different images.
+        SettingsError: the two sides have different numbers of runs.
+    """
+    import numpy as np
+
+    from gpt4image.evaluate.paired import compute_paired_difference
+
+    runs_a, runs_b = _as_list(run_a), _as_list(run_b)
+    if len(runs_a) != len(runs_b):
+        raise SettingsError(
+            f"{len(runs_a)} runs cannot be paired with {len(runs_b)}; give one run a seed on both sides"
+        )
+    correct = _load_correct([*runs_a, *runs_b], name)
+    return compute_paired_difference(np.stack(correct[: len(runs_a)]), np.stack(correct[len(runs_a) :]), level)
+
+
+def _as_list(runs: Path | Sequence[Path]) -> list[Path]:
+    return [Path(runs)] if isinstance(runs, (str, Path)) else list(runs)
+
+
+def _load_correct(runs: list[Path], name: str) -> "list[np.ndarray]":
+    """Bool [N] of each run, all about the same images in the same order."""
+    from gpt4image.evaluate.record import load_predictions
+
+    loaded = [load_predictions(run, name) for run in runs]
+    for run, predictions in zip(runs, loaded, strict=True):
+        if predictions.digests != loaded[0].digests:
+            raise RunError(f"{run} and {runs[0]} were evaluated on different images; evaluate both on the same set")
+    return [predictions.correct for predictions in loaded]

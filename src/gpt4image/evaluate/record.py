@@ -1,0 +1,71 @@
+"""What an evaluation leaves in a run's folder: `evaluation.json` for people, `predictions.npz` for the other stages."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpt4image.errors import RunError, SettingsError
+from gpt4image.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers on one test set.
+
+    Attributes:
+        logits: float32 [N, C].
+        labels: int64 [N], true classes.
+        digests: SHA-256 of each image as 64 hex digits.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    digests: list[str]
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Bool [N]: whether the class with the largest logit is the true one."""
+        return self.logits.argmax(1) == self.labels
+
+
+def evaluation_path(run: Path, name: str = "") -> Path:
+    """`RUN/evaluation.json`, or `RUN/evaluation-NAME.json` for a further test set.
+
+    Raises:
+        SettingsError: the name cannot stand in a file name.
+    """
+    return run / f"evaluation{_suffix(name)}.json"
+
+
+def predictions_path(run: Path, name: str = "") -> Path:
+    """`RUN/predictions.npz`, or `RUN/predictions-NAME.npz` for a further test set."""
+    return run / f"predictions{_suffix(name)}.npz"
+
+
+def _suffix(name: str) -> str:
+    if not re.fullmatch(r"[\w.-]{0,100}", name):
+        raise SettingsError(f"name {name!r} cannot stand in a file name; use letters, digits, '.', '-' and '_'")
+    return f"-{name}" if name else ""
+
+
+def save_predictions(path: Path, predictions: Predictions) -> None:
+    """Writes the predictions atomically."""
+    digests = np.array(predictions.digests, dtype="S64")
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, logits=predictions.logits, labels=predictions.labels, digests=digests)
+
+
+def load_predictions(run: Path, name: str = "") -> Predictions:
+    """Reads the predictions of a run.
+
+    Raises:
+        RunError: the run has not been evaluated.
+    """
+    path = predictions_path(run, name)
+    if not path.exists():
+        raise RunError(f"{path} does not exist; run gpt4image evaluate {run} IMAGES first")
+    with np.load(path) as arrays:
+        digests = [digest.decode() for digest in arrays["digests"].tolist()]
+        return Predictions(arrays["logits"], arrays["labels"], digests)

@@ -1,0 +1,161 @@
+"""Stage 4, evaluate: a finished run and labelled images in, `evaluation.json` and `predictions.npz` out."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import ImageSetError
+from gpt4image.evaluate.record import Predictions, evaluation_path, predictions_path, save_predictions
+from gpt4image.results import ExitStatus, StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.images import ImageSet, Scan
+    from gpt4image.runs import RunManifest
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Measure a trained model on labelled images.
+
+    Attributes:
+        run: folder of a finished run.
+        images: the test images: a folder with one sub-folder a class, a list, or fashion-mnist:test. Classes are
+            matched by name; images without a label or that cannot be read are left out and counted.
+        name: of this test set if the run is tested on more than one; it becomes part of the file names.
+        batch_size: images at a time.
+        workers: processes that decode images; 0 decodes in the main process.
+        device: auto, cpu, cuda, cuda:N or mps.
+        redo: measure again even if the run has been tested on these images.
+    """
+
+    run: Path
+    images: str
+    name: str = ""
+    batch_size: int = 128
+    workers: int = 2
+    device: str = "auto"
+    redo: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluateResult(StageResult):
+    """All measures in percent.
+
+    Attributes:
+        path: the evaluation's file.
+        top1: accuracy.
+        top5: share of images whose class is among the five most likely.
+        ece: expected calibration error.
+        n: images measured.
+        unlabelled: images left out because they have no label.
+        unreadable: key of each image left out because it cannot be read, and why.
+        per_class: class name to {accuracy, n}.
+        reused: whether the measures were there already.
+    """
+
+    path: Path
+    top1: float
+    top5: float
+    ece: float
+    n: int
+    unlabelled: int
+    unreadable: dict[str, str]
+    per_class: dict[str, dict[str, Any]]
+    reused: bool
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.PARTLY if self.unreadable else ExitStatus.DONE
+
+    def lines(self) -> Iterator[Any]:
+        yield self._table()
+        if self.unlabelled:
+            yield f"{self.unlabelled:,} images without a label were left out"
+        for key, reason in self.unreadable.items():
+            yield f"left out: {key} ({reason})"
+        yield f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, calibration error {self.ece:.2f} %, {self.n:,} images"
+        yield f"{'already measured' if self.reused else 'written'}: {self.path}"
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        table = Table("class", "images", "top-1 %")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name, row in self.per_class.items():
+            table.add_row(name, f"{row['n']:,}", "-" if row["accuracy"] is None else f"{row['accuracy']:.1f}")
+        return table
+
+
+def evaluate(settings: EvaluateSettings) -> EvaluateResult:
+    """Measures a run on test images; what has been measured with these weights and images is not measured again.
+
+    Raises:
+        RunError: the folder is no finished run.
+        ImageSetError: no labelled image, or classes that the model does not know.
+    """
+    from gpt4image.images import open_images, scan_images
+    from gpt4image.runs import hash_digests, load_manifest
+
+    path = evaluation_path(settings.run, settings.name)
+    manifest = load_manifest(settings.run)
+    images = open_images(settings.images).with_classes(manifest.classes)
+    scan = scan_images(images)
+    test, digests = _select(images, scan)
+    identity = {"digests_hash": hash_digests(digests), "weights_sha256": hash_weights(settings.run)}
+    known = None if settings.redo else _read_known(path, identity, settings)
+    record = known or _measure(settings, manifest, test, digests)
+    record |= {"images": settings.images, "unlabelled": int((images.labels < 0).sum()), "unreadable": scan.errors}
+    if known is None:
+        from gpt4image.files import write_json
+
+        write_json(path, record | identity)
+    shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
+    return EvaluateResult(path=path, reused=known is not None, **{name: record[name] for name in shown})
+
+
+def hash_weights(run: Path) -> str:
+    """SHA-256 of a run's weights, as hex digits."""
+    from gpt4image.runs import WEIGHTS
+
+    with (run / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _select(images: "ImageSet", scan: "Scan") -> "tuple[ImageSet, list[str]]":
+    """The labelled, readable images and their digests."""
+    import numpy as np
+
+    indices = np.flatnonzero(scan.readable & (images.labels >= 0))
+    if len(indices) == 0:
+        raise ImageSetError(
+            f"{images.source} has no labelled images; testing needs a folder a class, or a label column"
+        )
+    return images.subset(indices), [scan.digests[index] for index in indices]
+
+
+def _read_known(path: Path, identity: dict[str, str], settings: EvaluateSettings) -> dict[str, Any] | None:
+    """The earlier record if it is about the same weights and images, None otherwise."""
+    from gpt4image.files import read_json
+
+    if not (path.exists() and predictions_path(settings.run, settings.name).exists()):
+        return None
+    record = read_json(path)
+    return record if all(record.get(name) == value for name, value in identity.items()) else None
+
+
+def _measure(
+    settings: EvaluateSettings, manifest: "RunManifest", test: "ImageSet", digests: list[str]
+) -> dict[str, Any]:
+    from gpt4image.evaluate.metrics import compute_metrics
+    from gpt4image.predict import predict
+    from gpt4image.runs import load_model
+
+    model = load_model(settings.run, manifest)
+    outputs = predict(
+        model, test, manifest.data_config, settings.batch_size, settings.workers, settings.device, "evaluating"
+    )
+    save_predictions(predictions_path(settings.run, settings.name), Predictions(outputs.logits, test.labels, digests))
+    return asdict(compute_metrics(outputs.logits, test.labels, manifest.classes))

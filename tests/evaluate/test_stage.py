@@ -1,0 +1,108 @@
+"""`evaluate` on real image files."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gpt4image.cli import main
+from gpt4image.errors import ImageSetError, RunError, SettingsError
+from gpt4image.evaluate import EvaluateSettings, evaluate, paired_difference
+from gpt4image.evaluate.record import load_predictions
+from gpt4image.files import read_json
+from gpt4image.results import ExitStatus
+from gpt4image.runs import load_manifest, load_model
+
+MakeRun = Callable[..., Path]
+
+
+def test_labels_are_matched_by_name_and_the_rest_is_counted(make_run: MakeRun, photos: Path) -> None:
+    run = make_run()
+    result = evaluate(EvaluateSettings(run, str(photos), workers=0))
+    assert (result.n, result.unlabelled, list(result.unreadable)) == (8, 4, ["dog/cut.png"])
+    assert result.exit_status == ExitStatus.PARTLY
+    predictions = load_predictions(run)
+    assert predictions.labels.tolist() == [1] * 4 + [2] * 4
+    assert result.top1 == pytest.approx(100 * predictions.correct.mean())
+    assert result.per_class["bear"] == {"accuracy": None, "n": 0}
+    assert read_json(run / "evaluation.json")["images"] == str(photos)
+
+
+def test_logits_are_those_of_the_plain_model(make_run: MakeRun, photos: Path) -> None:
+    run = make_run()
+    evaluate(EvaluateSettings(run, str(photos), batch_size=3))
+    pixels = np.asarray(Image.open(photos / "dog" / "0.png").resize((38, 32), Image.Resampling.BICUBIC))[:, 3:35]
+    tensor = (torch.from_numpy(pixels / 255).permute(2, 0, 1).float() - 0.5) / 0.25
+    with torch.no_grad():
+        expected = load_model(run, load_manifest(run))(tensor[None])[0]
+    assert load_predictions(run).logits[4] == pytest.approx(expected.numpy(), abs=2e-2)
+
+
+def test_what_is_measured_is_not_measured_again(make_run: MakeRun, photos: Path) -> None:
+    run, other = make_run(), make_run("other", seed=1)
+    settings = EvaluateSettings(run, str(photos), workers=0)
+    first = evaluate(settings)
+    written_ns = (run / "predictions.npz").stat().st_mtime_ns
+    again = evaluate(settings)
+    assert (first.reused, again.reused, again.top1) == (False, True, first.top1)
+    assert (run / "predictions.npz").stat().st_mtime_ns == written_ns
+    (other / "model.safetensors").replace(run / "model.safetensors")
+    assert not evaluate(settings).reused
+    (photos / "dog" / "3.png").unlink()
+    assert not evaluate(settings).reused
+
+
+def test_two_test_sets_stand_side_by_side(make_run: MakeRun, photos: Path) -> None:
+    run = make_run()
+    evaluate(EvaluateSettings(run, str(photos), workers=0))
+    (photos / "cat" / "0.png").unlink()
+    evaluate(EvaluateSettings(run, str(photos), name="fewer", workers=0))
+    assert (read_json(run / "evaluation.json")["n"], read_json(run / "evaluation-fewer.json")["n"]) == (8, 7)
+    assert len(load_predictions(run, "fewer").labels) == 7
+
+
+def test_paired_difference_of_runs(make_run: MakeRun, photos: Path) -> None:
+    runs = [make_run(f"run{seed}", seed) for seed in range(2)]
+    for run in runs:
+        evaluate(EvaluateSettings(run, str(photos), workers=0))
+    result = paired_difference(*runs)
+    means = [100 * load_predictions(run).correct.mean() for run in runs]
+    assert result.mean == pytest.approx(means[0] - means[1])
+    assert paired_difference(runs, runs).high == 0
+    (photos / "cat" / "0.png").unlink()
+    evaluate(EvaluateSettings(runs[1], str(photos), workers=0))
+    with pytest.raises(RunError, match="evaluated on different images"):
+        paired_difference(*runs)
+    with pytest.raises(SettingsError, match="1 runs cannot be paired with 2"):
+        paired_difference(runs[0], runs)
+
+
+def test_mistakes_are_one_line(make_run: MakeRun, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(photos), str(photos)]) == 2
+    assert "is no run" in capsys.readouterr().err
+    assert main(["evaluate", str(make_run()), str(photos), "--name", "a/b"]) == 2
+    assert "'a/b' cannot stand in a file name" in capsys.readouterr().err
+    assert main(["evaluate", str(make_run("r")), str(photos), "--device", "abacus"]) == 2
+    assert "device 'abacus' cannot be used here" in capsys.readouterr().err
+    with pytest.raises(ImageSetError, match="no labelled images"):
+        evaluate(EvaluateSettings(make_run("s"), str(photos / "_unlabelled")))
+    with pytest.raises(ImageSetError, match="'dog', but the classes are 'cat', 'owl'"):
+        evaluate(EvaluateSettings(make_run("t", classes=["cat", "owl"]), str(photos)))
+
+
+def test_command_line_shows_the_table(make_run: MakeRun, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "dog" / "cut.png").unlink()
+    assert main(["evaluate", str(make_run()), str(photos), "--workers", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "top-1" in shown
+    assert "4 images without a label were left out" in shown
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys; from gpt4image.evaluate import EvaluateSettings, evaluate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
