@@ -36,7 +36,7 @@ def test_rows_are_matched_by_key_path_and_suffix(image_folder: ImageFolder, tmp_
         {"path": "cat/0000.jpg"},
     ]
     file = write_rows(tmp_path / "rows.jsonl", rows)
-    result = describe(DescribeSettings(str(folder), tmp_path / "work", file=file))
+    result = describe(DescribeSettings(str(folder), tmp_path / "work", describer="replay", file=file))
     assert (result.new, result.kept, result.exit_status) == (4, 0, ExitStatus.DONE)
     assert "1 rows of" in result.notes[0]
     assert texts_by_key(tmp_path / "work") == {
@@ -48,7 +48,9 @@ def test_rows_are_matched_by_key_path_and_suffix(image_folder: ImageFolder, tmp_
 
 
 def test_shipped_descriptions_match_by_index_and_a_second_field_is_a_second_prompt(tmp_path: Path) -> None:
-    settings = DescribeSettings("fashion-mnist:1k", tmp_path, file=SHIPPED, field=("description", "attributes"))
+    settings = DescribeSettings(
+        "fashion-mnist:1k", tmp_path, describer="replay", file=SHIPPED, field=("description", "attributes")
+    )
     assert describe(settings).states == {
         "description": {State.OK: 1000},
         "attributes": {State.OK: 1000},
@@ -63,10 +65,10 @@ def test_a_changed_text_is_redone_alone(image_folder: ImageFolder, tmp_path: Pat
     folder = image_folder(2)
     rows = [{"key": "cat/0000.jpg", "description": "old"}, {"key": "dog/0001.jpg", "description": "same"}]
     file = write_rows(tmp_path / "rows.jsonl", rows)
-    describe(DescribeSettings(str(folder), tmp_path / "work", file=file))
+    describe(DescribeSettings(str(folder), tmp_path / "work", describer="replay", file=file))
     rows[0]["description"] = "new"
     write_rows(file, rows)
-    result = describe(DescribeSettings(str(folder), tmp_path / "work", file=file))
+    result = describe(DescribeSettings(str(folder), tmp_path / "work", describer="replay", file=file))
     assert (result.kept, result.new, result.redone) == (1, 0, 1)
     assert texts_by_key(tmp_path / "work")["cat/0000.jpg"] == "new"
 
@@ -78,7 +80,7 @@ def test_csv_and_texts_that_are_no_descriptions(image_folder: ImageFolder, tmp_p
         'path,text\ncat/0000.jpg,"A cat, asleep"\ndog/0001.jpg,"I\'m sorry, but I can\'t help with that."\n'
         "cat/0002.jpg,!!!!!!\n"
     )
-    result = describe(DescribeSettings(str(folder), tmp_path / "work", file=file, field=("text",)))
+    result = describe(DescribeSettings(str(folder), tmp_path / "work", describer="replay", file=file, field=("text",)))
     assert result.states == {"text": {State.OK: 1, State.EMPTY: 1, State.REFUSED: 1}}
     assert result.exit_status == ExitStatus.PARTLY
 
@@ -90,7 +92,7 @@ def test_unreadable_images_are_recorded_and_shift_nothing(image_folder: ImageFol
     (folder / "dog/text.jpg").write_text("no image")
     rows = [{"path": f"images/{p.relative_to(folder)}", "description": p.name} for p in folder.rglob("*.jpg")]
     file = write_rows(tmp_path / "rows.jsonl", rows)
-    result = describe(DescribeSettings(str(folder), tmp_path / "work", file=file))
+    result = describe(DescribeSettings(str(folder), tmp_path / "work", describer="replay", file=file))
     assert result.states == {"description": {State.OK: 3, State.UNREADABLE_IMAGE: 2}}
     assert set(result.unreadable) == {"cat/0000.jpg", "dog/text.jpg"}
     assert result.exit_status == ExitStatus.PARTLY
@@ -109,7 +111,9 @@ def test_unreadable_images_are_recorded_and_shift_nothing(image_folder: ImageFol
 )
 def test_useless_files_are_refused(image_folder: ImageFolder, tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "rows.jsonl").write_text(content)
-    settings = DescribeSettings(str(image_folder(1)), tmp_path / "work", file=tmp_path / "rows.jsonl")
+    settings = DescribeSettings(
+        str(image_folder(1)), tmp_path / "work", describer="replay", file=tmp_path / "rows.jsonl"
+    )
     with pytest.raises(DescriptionError, match=words):
         describe(settings)
 
@@ -117,12 +121,12 @@ def test_useless_files_are_refused(image_folder: ImageFolder, tmp_path: Path, co
 def test_missing_file_and_unknown_form_are_refused(image_folder: ImageFolder, tmp_path: Path) -> None:
     folder = str(image_folder(1))
     with pytest.raises(DescriptionError, match="does not exist; give the file"):
-        describe(DescribeSettings(folder, tmp_path / "work", file=tmp_path / "none.jsonl"))
+        describe(DescribeSettings(folder, tmp_path / "work", describer="replay", file=tmp_path / "none.jsonl"))
     (tmp_path / "rows.xml").write_text("<x/>")
     with pytest.raises(DescriptionError, match=r"must end in \.jsonl, \.csv, \.parquet"):
-        describe(DescribeSettings(folder, tmp_path / "work", file=tmp_path / "rows.xml"))
+        describe(DescribeSettings(folder, tmp_path / "work", describer="replay", file=tmp_path / "rows.xml"))
     with pytest.raises(SettingsError, match="needs --file"):
-        describe(DescribeSettings(folder, tmp_path / "work"))
+        describe(DescribeSettings(folder, tmp_path / "work", describer="replay"))
 
 
 def test_help_and_imports_do_not_load_torch() -> None:

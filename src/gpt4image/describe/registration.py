@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from gpt4image.describe.prompts import Prompt
 from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet, Scan
 
 
@@ -13,6 +15,21 @@ def register_images(
     """Writes key and class of every image, and the state `unreadable_image` for each that cannot be decoded."""
     store.write_images(_named(images, scan))
     store.write(_unreadable(images, scan, prompts, describer))
+
+
+def remember_prompts(store: DescriptionStore, prompts: Sequence[Prompt]) -> None:
+    """Keeps the wording of every prompt, so that a name stands for one wording forever.
+
+    Raises:
+        SettingsError: a name stands for another wording already.
+    """
+    for prompt in prompts:
+        known = store.prompt_identity(prompt.name, prompt.identity)
+        if known != prompt.identity:
+            raise SettingsError(
+                f"--prompt {prompt.name} stands for another wording in {store.path}: {known!r}; "
+                "give the new one another name"
+            )
 
 
 def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:

@@ -23,6 +23,10 @@ class DescribeResult(StageResult):
         redone: descriptions written again.
         states: number of descriptions in each state, by prompt.
         unreadable: key of each image that cannot be decoded, and why.
+        tokens_in: tokens read in this run.
+        tokens_out: tokens written in this run.
+        usd: cost of this run, as far as prices were given.
+        stopped: why the run stopped before it was done, or empty.
         notes: further lines for the person who reads.
     """
 
@@ -33,6 +37,10 @@ class DescribeResult(StageResult):
     redone: int
     states: dict[str, dict[State, int]]
     unreadable: dict[str, str] = field(default_factory=dict)
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+    stopped: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -41,6 +49,8 @@ class DescribeResult(StageResult):
 
     @property
     def exit_status(self) -> ExitStatus:
+        if self.stopped:
+            return ExitStatus.STOPPED
         return ExitStatus.PARTLY if self.num_failed or self.unreadable else ExitStatus.DONE
 
     def lines(self) -> Iterator[Any]:
@@ -52,8 +62,13 @@ class DescribeResult(StageResult):
             for state, number in counts.items():
                 table.add_row(prompt, state, f"{number:,}", REPAIRS.get(state, ""))
         yield table
+        if self.tokens_in or self.tokens_out:
+            cost = f", ${self.usd:.2f}" if self.usd else ""
+            yield f"tokens: {self.tokens_in:,} read, {self.tokens_out:,} written{cost}"
         yield from (f"unreadable: {error}" for error in list(self.unreadable.values())[:MOST_LISTED])
         if len(self.unreadable) > MOST_LISTED:
             yield f"... and {len(self.unreadable) - MOST_LISTED} more unreadable images"
         yield from self.notes
+        if self.stopped:
+            yield f"stopped: {self.stopped}; the same command goes on from here"
         yield f"store: {self.store}"

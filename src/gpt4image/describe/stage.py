@@ -2,7 +2,6 @@
 
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
-from gpt4image.errors import SettingsError
 
 __all__ = ["DescribeResult", "DescribeSettings", "describe"]
 
@@ -12,25 +11,31 @@ def describe(settings: DescribeSettings) -> DescribeResult:
 
     Raises:
         ImageSetError: the images cannot be opened.
-        DescriptionError: the descriptions are about other images.
+        DescriptionError: the descriptions of a file are about other images.
+        EndpointError: the endpoint is of no use, or not allowed.
         SettingsError: settings are missing or not allowed.
     """
-    if settings.describer != "replay":
-        raise SettingsError(f"--describer {settings.describer} is unknown; choose replay")
-    if settings.file is None:
-        raise SettingsError("--describer replay needs --file with the descriptions: .jsonl, .csv or .parquet")
+    from gpt4image.describe.checks import check_settings
+
+    check_settings(settings)
+    if settings.describer == "replay":
+        return _replay(settings)
+    return _ask(settings)
+
+
+def _replay(settings: DescribeSettings) -> DescribeResult:
     from gpt4image.describe.registration import register_images
     from gpt4image.describe.replay import replay
-    from gpt4image.describe.rows import require_file
     from gpt4image.describe.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
-    require_file(settings.file)
+    assert settings.file is not None
     images = open_images(settings.images)
     scan = scan_images(images)
+    describer = settings.describer_name or "replay"
     with DescriptionStore.open(settings.work, create=True) as store:
-        counts = replay(images, scan, store, settings.file, settings.field, "replay")
-        register_images(images, scan, store, settings.field, "replay")
+        counts = replay(images, scan, store, settings.file, settings.field, describer)
+        register_images(images, scan, store, settings.field, describer)
         other = counts.rows_about_other_images
         return DescribeResult(
             store=store.path,
@@ -38,7 +43,23 @@ def describe(settings: DescribeSettings) -> DescribeResult:
             kept=counts.kept,
             new=counts.new,
             redone=counts.redone,
-            states={prompt: store.counts(prompt, "replay") for prompt in settings.field},
+            states={prompt: store.counts(prompt, describer) for prompt in settings.field},
             unreadable=scan.errors,
             notes=(f"{other} rows of {settings.file} are about other images",) if other else (),
         )
+
+
+def _ask(settings: DescribeSettings) -> DescribeResult:
+    from gpt4image.describe.ask import ask_for_missing
+    from gpt4image.describe.registration import register_images, remember_prompts
+    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.want import want
+    from gpt4image.images import open_images, scan_images
+
+    images = open_images(settings.images)
+    scan = scan_images(images)
+    wanted, places = want(settings, images, scan)
+    with DescriptionStore.open(settings.work, create=True) as store:
+        remember_prompts(store, wanted.prompts)
+        register_images(images, scan, store, [prompt.name for prompt in wanted.prompts], wanted.describer)
+        return ask_for_missing(settings, wanted, places, store)

@@ -15,7 +15,7 @@ FILE_NAME = "descriptions.sqlite"
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE images (digest TEXT PRIMARY KEY, key TEXT NOT NULL, class_name TEXT) WITHOUT ROWID;
-CREATE TABLE prompts (name TEXT PRIMARY KEY, template TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE prompts (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE descriptions (
     digest TEXT NOT NULL, prompt TEXT NOT NULL, describer TEXT NOT NULL, sample INTEGER NOT NULL,
     state TEXT NOT NULL, text TEXT NOT NULL, reasoning TEXT NOT NULL,
@@ -144,6 +144,11 @@ class DescriptionStore:
                 " class_name = excluded.class_name WHERE (key, class_name) IS NOT (excluded.key, excluded.class_name)",
                 images,
             )
+
+    def prompt_identity(self, name: str, identity: str) -> str:
+        """What a prompt's name stands for: `identity` from the first call on."""
+        self._connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (name, identity))
+        return self._connection.execute("SELECT identity FROM prompts WHERE name = ?", (name,)).fetchone()[0]
 
     def images(self) -> Iterator[DescribedImage]:
         """All images seen, ordered by digest."""

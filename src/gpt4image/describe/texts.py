@@ -1,6 +1,9 @@
 """Tells a description from what a model writes instead of one."""
 
+import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from gpt4image.describe.states import State
 
@@ -23,3 +26,31 @@ def judge_text(text: str) -> State:
     if not LETTERS.search(text):
         return State.EMPTY
     return State.REFUSED if REFUSAL.match(text) else State.OK
+
+
+def flatten_json(text: str) -> str:
+    """A JSON answer as text, the values in order, with the names of the fields that hold them; "" if it is no JSON."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        value = json.loads(text[start : end + 1])
+    except ValueError:
+        return ""
+    return "; ".join(_phrases(value)) + "." if value else ""
+
+
+def _phrases(value: dict[str, Any]) -> Iterator[str]:
+    for name, held in value.items():
+        words = ", ".join(_leaves(held))
+        if words:
+            yield f"{name.replace('_', ' ')}: {words}"
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for held in value.values():
+            yield from _leaves(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _leaves(held)
+    elif value not in (None, "", False):
+        yield "yes" if value is True else str(value)

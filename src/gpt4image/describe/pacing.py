@@ -1,0 +1,107 @@
+"""How many requests one endpoint gets at once: climbs while that raises throughput, falls when the endpoint suffers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+START, CEILING = 8, 512
+SMALLEST_WINDOW = 16
+SUFFERING = 0.2
+"""Share of failed requests from which on the endpoint counts as overloaded; below, failures are its own affair."""
+BACK_OFF = 0.7
+FIRST_GROWTH, LATER_GROWTH = 2.0, 1.25
+WORTHWHILE = 0.2
+"""A step up must bring this share of the throughput it could bring at best."""
+HOLD_WINDOWS = 8
+
+
+@dataclass
+class _Window:
+    """Requests that ended since `start`."""
+
+    start: float
+    answered: int = 0
+    failed: int = 0
+    retry_after_s: float = 0.0
+
+    @property
+    def size(self) -> int:
+        return self.answered + self.failed
+
+
+class Pace:
+    """The limit of requests in flight at one endpoint.
+
+    Time is cut into windows of as many requests as are in flight, so that a window lasts about one
+    latency. After a change one window passes unmeasured: its requests were sent at the old pace.
+
+    Attributes:
+        limit: how many requests may be in flight now.
+        in_flight: how many are.
+        paused_until: no request is sent before that time of `clock`.
+    """
+
+    def __init__(self, fixed: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit = fixed or START
+        self.in_flight = 0
+        self.paused_until = 0.0
+        self._ceiling, self._climbs, self._clock = fixed or CEILING, fixed is None, clock
+        self._growth = FIRST_GROWTH
+        self._best_rate, self._best_limit = 0.0, self.limit
+        self._hold = 0
+        self._is_settling = False
+        self._window = _Window(clock())
+
+    @property
+    def has_room(self) -> bool:
+        return self.in_flight < self.limit and self._clock() >= self.paused_until
+
+    def note_answer(self) -> None:
+        """A request was answered."""
+        self._window.answered += 1
+        self._close_full_window()
+
+    def note_failure(self, retry_after_s: float | None = None) -> None:
+        """A request was refused for now (429), or failed on the endpoint's side."""
+        self._window.failed += 1
+        self._window.retry_after_s = max(self._window.retry_after_s, retry_after_s or 0.0)
+        self._close_full_window()
+
+    def pause(self, seconds: float) -> None:
+        """Sends nothing for a while."""
+        self.paused_until = max(self.paused_until, self._clock() + seconds)
+
+    def _close_full_window(self) -> None:
+        window = self._window
+        if window.size < max(SMALLEST_WINDOW, self.limit):
+            return
+        self._window = _Window(self._clock())
+        if window.failed > SUFFERING * window.size:
+            self._fall_back(window)
+        elif self._is_settling:
+            self._is_settling = False
+        elif self._climbs:
+            self._climb(window.answered / max(self._window.start - window.start, 1e-9))
+        else:
+            self.limit = min(self._ceiling, self.limit + max(1, self.limit // 4))
+
+    def _fall_back(self, window: _Window) -> None:
+        self.pause(window.retry_after_s)
+        self._growth, self._best_rate, self._hold = LATER_GROWTH, 0.0, HOLD_WINDOWS
+        self._change_limit(int(self.limit * BACK_OFF))
+
+    def _climb(self, rate: float) -> None:
+        """One step of hill climbing on the throughput `rate`."""
+        if self._hold > 0:
+            self._hold -= 1
+            return
+        if rate >= self._best_rate * (1 + WORTHWHILE * (self._growth - 1)):
+            self._best_rate, self._best_limit = rate, self.limit
+            self._change_limit(max(int(self.limit * self._growth), self.limit + 1))
+        else:
+            self._growth, self._best_rate, self._hold = LATER_GROWTH, 0.0, HOLD_WINDOWS
+            self._change_limit(self._best_limit)
+
+    def _change_limit(self, limit: int) -> None:
+        self.limit = min(max(limit, 1), self._ceiling)
+        self._is_settling = True

@@ -1,0 +1,52 @@
+"""Images go only where the user said they may."""
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from gpt4image.errors import EndpointError, SettingsError
+
+
+def check_endpoints(urls: Sequence[str], allow_remote: bool) -> None:
+    """Checks every endpoint before the first request.
+
+    Raises:
+        SettingsError: there is none, or one is no URL, or has a password in it.
+        EndpointError: one is on the internet and `allow_remote` is False.
+    """
+    if not urls:
+        raise SettingsError("--describer endpoint needs --endpoint URL, such as http://localhost:11434/v1")
+    for url in urls:
+        _check_form(url)
+        if not allow_remote and not is_nearby(url):
+            raise EndpointError(
+                f"{url} is not on this machine or a private network, and would see every image; "
+                "add --allow-remote if that is intended"
+            )
+
+
+def _check_form(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"--endpoint {url} must be a URL such as http://localhost:8000/v1")
+    if parts.username or parts.password:
+        raise SettingsError(
+            f"--endpoint {parts.scheme}://***@{parts.hostname} holds a password; put the key into "
+            "an environment variable and name it with --api-key-env"
+        )
+
+
+def is_nearby(url: str) -> bool:
+    """Whether every address of the URL's host is loopback, link-local or private.
+
+    Raises:
+        EndpointError: the host has no address.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise EndpointError(f"{url}: the host {host} cannot be found ({error.strerror}); check --endpoint") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    return all(address.is_private or address.is_loopback or address.is_link_local for address in addresses)
