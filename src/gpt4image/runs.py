@@ -16,6 +16,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 PROJECTOR = "projector.safetensors"
 METRICS = "metrics.jsonl"
+EVALUATION = "evaluation.json"
 SETTINGS = "settings.yaml"
 CHECKPOINT = "checkpoints/last.pt"
 
@@ -96,3 +97,9 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
 def hash_digests(digests: Sequence[str]) -> str:
     """SHA-256 over a list of digests in order: two image lists are the same if it is."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def hash_weights(run: Path) -> str:
+    """SHA-256 of a run's weights, as hex digits."""
+    with (run / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

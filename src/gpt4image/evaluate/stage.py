@@ -1,6 +1,5 @@
 """Stage 4, evaluate: a finished run and labelled images in, `evaluation.json` and `predictions.npz` out."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +96,7 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
         ImageSetError: no labelled image, or classes that the model does not know.
     """
     from gpt4image.images import open_images, scan_images
-    from gpt4image.runs import hash_digests, load_manifest
+    from gpt4image.runs import hash_digests, hash_weights, load_manifest
 
     path = evaluation_path(settings.run, settings.name)
     manifest = load_manifest(settings.run)
@@ -114,14 +113,6 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
         write_json(path, record | identity)
     shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
     return EvaluateResult(path=path, reused=known is not None, **{name: record[name] for name in shown})
-
-
-def hash_weights(run: Path) -> str:
-    """SHA-256 of a run's weights, as hex digits."""
-    from gpt4image.runs import WEIGHTS
-
-    with (run / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _select(images: "ImageSet", scan: "Scan") -> "tuple[ImageSet, list[str]]":
