@@ -1,0 +1,112 @@
+"""Opens what training needs: readable images, their labels, and the text embeddings joined by digest."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpt4image.embed.table import EmbeddingTable, TextIndex
+from gpt4image.errors import DescriptionError, ImageSetError
+from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
+from gpt4image.runs import hash_digests
+from gpt4image.train.settings import TrainSettings
+from gpt4image.train.situation import choose_described, keep_some_labels, make_some_labels_wrong
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run is trained on.
+
+    Attributes:
+        images: readable images with the labels that training may see.
+        digests_hash: of the images in order.
+        unreadable: key of each image left out and why.
+        table: text embeddings, or None for a plain model.
+        index: rows of each image in the table.
+    """
+
+    images: ImageSet
+    digests_hash: str
+    unreadable: dict[str, str]
+    table: EmbeddingTable | None
+    index: TextIndex | None
+
+    @property
+    def num_labelled(self) -> int:
+        """Images with a label."""
+        return int((self.images.labels != UNLABELLED).sum())
+
+    @property
+    def num_described(self) -> int:
+        """Images with a description."""
+        return 0 if self.index is None else int((self.index.count > 0).sum())
+
+    def content(self) -> dict[str, Any]:
+        """What must not change while a run is interrupted."""
+        texts = None if self.table is None else self.table.manifest.get("rows_hash")
+        return {"images hash": self.digests_hash, "texts hash": texts}
+
+
+def load_inputs(settings: TrainSettings) -> Inputs:
+    """Opens images and text embeddings.
+
+    Raises:
+        ImageSetError: there are no labelled images to learn from.
+        DescriptionError: the text embeddings are missing or are of other images.
+    """
+    images = open_images(settings.images)
+    scan = scan_images(images)
+    readable = np.flatnonzero(scan.readable)
+    images, digests = images.subset(readable), [scan.digests[i] for i in readable]
+    if len(images.classes) < 2:
+        raise ImageSetError(f"{settings.images} has {len(images.classes)} classes; training needs at least 2")
+    images = images.with_labels(_labels_of_situation(images, settings))
+    table, index = _load_texts(settings, digests)
+    if table is None and not (images.labels != UNLABELLED).any():
+        raise ImageSetError(f"{settings.images} has no labels; a plain model needs some")
+    return Inputs(images, hash_digests(digests), scan.errors, table, index)
+
+
+def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarray:
+    labels = images.labels
+    if settings.keep_labels != 1:
+        labels = keep_some_labels(labels, settings.keep_labels, settings.seed)
+    if settings.wrong_labels:
+        labels = make_some_labels_wrong(labels, settings.wrong_labels, len(images.classes), settings.seed)
+    return labels
+
+
+def _load_texts(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingTable | None, TextIndex | None]:
+    if not settings.uses_text:
+        return None, None
+    table = EmbeddingTable.open(_table_folder(settings))
+    index = table.join(digests)
+    if not index.count.any():
+        raise DescriptionError(
+            f"none of the {len(table.vectors)} text embeddings in {table.folder} is about one of the {len(digests)} "
+            f"images in {settings.images}; describe and embed these images first"
+        )
+    if settings.described < 1:
+        index = replace(index, count=index.count * choose_described(index.count, settings.described, settings.seed))
+    return table, shuffle_texts(index, settings.seed) if settings.shuffle_texts else index
+
+
+def _table_folder(settings: TrainSettings) -> Path:
+    assert settings.work is not None
+    parent = settings.work / "embeddings"
+    if settings.embeddings:
+        return parent / settings.embeddings
+    names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
+    if len(names) != 1:
+        hint = f"choose one with --embeddings: {', '.join(names)}" if names else "run gpt4image embed first"
+        raise DescriptionError(f"{parent} holds {len(names)} tables of text embeddings; {hint}")
+    return parent / names[0]
+
+
+def shuffle_texts(index: TextIndex, seed: int) -> TextIndex:
+    """Gives every described image the texts of another one: a random cyclic order, so none keeps its own."""
+    described = np.random.default_rng([seed, 6]).permutation(np.flatnonzero(index.count))
+    start, count = index.start.copy(), index.count.copy()
+    start[described], count[described] = index.start[np.roll(described, 1)], index.count[np.roll(described, 1)]
+    return replace(index, start=start, count=count)

@@ -1,0 +1,28 @@
+"""The model being trained: backbone with head, and the projector beside it."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gpt4image.models import FeatureTap
+
+
+class AlignedNetwork(nn.Module):
+    """A plain classifier whose pooled features also go through a projector.
+
+    Args:
+        backbone: any classifier; its own `forward` gives the logits.
+        projector: from [B, F] to [B, D], or None for a plain model.
+    """
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module | None) -> None:
+        super().__init__()
+        self.backbone, self.projector = backbone, projector
+        self._tap = FeatureTap(backbone)
+
+    def forward(
+        self, pixels: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B F"], Float[Tensor, "B D"] | None]:
+        """Returns logits, image features, and projected features if there is a projector."""
+        logits = self.backbone(pixels)
+        features = self._tap.take()
+        return logits, features, None if self.projector is None else self.projector(features)

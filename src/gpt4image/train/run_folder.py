@@ -1,0 +1,66 @@
+"""The run's folder: settings that must not change between interruptions, and metrics as JSON lines."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gpt4image.errors import RunError
+from gpt4image.files import write_text
+from gpt4image.runs import METRICS, SETTINGS
+from gpt4image.train.settings import TrainSettings
+
+FREE = ("run", "workers", "device", "stop_after", "work", "embeddings")
+"""Settings that may differ when a run goes on: they do not change the result (texts are compared by content)."""
+
+
+def settings_to_dict(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain values, paths as strings."""
+    values = dataclasses.asdict(settings)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
+    """Writes the settings of a new run, or checks that an existing one was made with the same.
+
+    Args:
+        settings: of this call.
+        content: what the inputs hold, such as hashes; must be the same too.
+
+    Raises:
+        RunError: the folder holds a run with other settings or inputs.
+    """
+    path = settings.run / SETTINGS
+    wanted = {"settings": settings_to_dict(settings), "content": content}
+    if path.exists():
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _compare(found["settings"], wanted["settings"], settings.run, "--{} {}")
+        _compare(found["content"], content, settings.run, "{} {}")
+    elif settings.run.exists() and any(settings.run.iterdir()):
+        raise RunError(f"{settings.run} is not empty and is no run; choose another folder")
+    write_text(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+
+
+def _compare(found: dict[str, Any], wanted: dict[str, Any], run: Path, form: str) -> None:
+    for name, value in wanted.items():
+        if name not in FREE and found.get(name) != value:
+            was = form.format(name.replace("_", "-"), found.get(name))
+            raise RunError(f"{run} was begun with {was}, not {value}; choose another folder or the same settings")
+
+
+class MetricsLog:
+    """`metrics.jsonl`, one object an epoch; lines after the checkpoint are dropped when a run goes on."""
+
+    def __init__(self, run: Path, finished_epochs: int) -> None:
+        self.path = run / METRICS
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["epoch"] <= finished_epochs]
+        write_text(self.path, "".join(line + "\n" for line in kept))
+
+    def write(self, metrics: dict[str, Any]) -> None:
+        """Appends one line."""
+        rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in metrics.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rounded) + "\n")

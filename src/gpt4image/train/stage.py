@@ -1,0 +1,88 @@
+"""The train stage: images, labels and text embeddings in, a plain timm model out."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpt4image.results import ExitStatus, StageResult
+from gpt4image.train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainResult(StageResult):
+    """What training did.
+
+    Attributes:
+        run: the run's folder.
+        num_images: images trained on.
+        num_labelled: of them with a label.
+        num_described: of them with a description.
+        num_unreadable: images left out because they cannot be decoded.
+        epochs: epochs done so far.
+        loss: mean loss of the last epoch.
+        seconds: of this call.
+        finished: whether all epochs are done.
+        redone: False if the run was finished before this call.
+    """
+
+    run: Path
+    num_images: int
+    num_labelled: int
+    num_described: int
+    num_unreadable: int
+    epochs: int
+    loss: float
+    seconds: float
+    finished: bool = True
+    redone: bool = True
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        if not self.finished:
+            return ExitStatus.STOPPED
+        return ExitStatus.PARTLY if self.num_unreadable else ExitStatus.DONE
+
+    def lines(self) -> Iterator[str]:
+        texts = f", {self.num_described} with a description" if self.num_described else ""
+        yield f"{self.num_images} images, {self.num_labelled} with a label{texts}"
+        if self.num_unreadable:
+            yield f"{self.num_unreadable} images cannot be decoded and were left out; see {self.run / 'manifest.json'}"
+        if not self.redone:
+            yield f"{self.run} is finished already; nothing was done"
+        elif self.finished:
+            yield f"model after {self.epochs} epochs, loss {self.loss:.3f}, in {self.run} ({self.seconds:.0f} s)"
+        else:
+            yield f"stopped after epoch {self.epochs}; the same command goes on"
+
+
+def train(settings: TrainSettings) -> TrainResult:
+    """Trains one model; goes on from the last checkpoint if the run was interrupted.
+
+    Raises:
+        ImageSetError: the images cannot be used.
+        DescriptionError: the text embeddings are missing or are of other images.
+        ModelError: there is no such model, or it has no pooled features.
+        RunError: the folder holds a run with other settings.
+    """
+    from gpt4image.train.inputs import load_inputs
+    from gpt4image.train.loop import fit
+    from gpt4image.train.run_folder import claim_run
+    from gpt4image.train.setup import create_setup
+
+    start_s = time.monotonic()
+    inputs = load_inputs(settings)
+    claim_run(settings, inputs.content())
+    outcome = fit(settings, inputs, create_setup(settings, inputs))
+    return TrainResult(
+        run=settings.run,
+        num_images=len(inputs.images),
+        num_labelled=inputs.num_labelled,
+        num_described=inputs.num_described,
+        num_unreadable=len(inputs.unreadable),
+        epochs=outcome.epochs,
+        loss=outcome.loss,
+        seconds=time.monotonic() - start_s,
+        finished=outcome.epochs == settings.epochs,
+        redone=outcome.redone,
+    )
