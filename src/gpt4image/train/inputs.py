@@ -44,8 +44,10 @@ class Inputs:
 
     def content(self) -> dict[str, Any]:
         """What must not change while a run is interrupted."""
-        texts = None if self.table is None else self.table.manifest.get("rows_hash")
-        return {"images hash": self.digests_hash, "texts hash": texts}
+        if self.table is None or self.index is None:
+            return {"images hash": self.digests_hash, "texts hash": None}
+        texts = self.table.rows["text_hash"].take(self.index.rows).to_pylist()
+        return {"images hash": self.digests_hash, "texts hash": hash_digests([self.table.manifest["encoder"], *texts])}
 
 
 def load_inputs(settings: TrainSettings) -> Inputs:
