@@ -1,0 +1,181 @@
+"""Stage 5, export: a finished run in, a verified timm folder (and ONNX file) with a model card out."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import SettingsError
+from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gpt4image.images import ImageSet
+    from gpt4image.runs import RunManifest
+
+VERIFICATION = "verification.json"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Write a plain timm model, and check that it computes what the trained model computes.
+
+    Attributes:
+        run: folder of a finished run.
+        export: folder to write; timm.create_model("local-dir:EXPORT", pretrained=True) loads it.
+        images: validation images for the check, any image set; without them generated images are used.
+        max_images: check on so many of them, evenly spread.
+        onnx: write model.onnx too (needs gpt4image[onnx]); it must give the same classes and logits within 0.001.
+        replace: write over an earlier export.
+    """
+
+    run: Path
+    export: Path
+    images: str | None = None
+    max_images: int = 2000
+    onnx: bool = False
+    replace: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_images < 1:
+            raise SettingsError(f"--max-images is {self.max_images}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class ExportResult(StageResult):
+    """What was written.
+
+    Attributes:
+        export: the folder.
+        verification: contents of its verification.json.
+        reused: whether it was there already.
+    """
+
+    export: Path
+    verification: dict[str, Any]
+    reused: bool
+
+    def lines(self) -> Iterator[Any]:
+        record = self.verification
+        for kind in ("timm", "onnx"):
+            if kind in record:
+                same = f"same class for all, logits within {record[kind]['max_logit_difference']:.1e}"
+                yield f"{kind}: verified on {record['num_images']:,} {record['images']} images: {same}"
+        cost = record["cost"]
+        yield (
+            f"as the plain model: {cost['exported']['parameters']:,} parameters, "
+            f"{cost['exported']['flops_per_image'] / 1e6:,.0f} MFLOPs an image, "
+            f"latency {cost['exported']['latency_ms']:.2f} ms (plain {cost['plain']['latency_ms']:.2f} ms)"
+        )
+        yield f"{'already exported' if self.reused else 'written'}: {self.export}"
+        yield f'load it with timm.create_model("local-dir:{self.export}", pretrained=True)'
+
+
+def export(settings: ExportSettings) -> ExportResult:
+    """Exports a run; an unchanged export is left alone.
+
+    Raises:
+        RunError: the folder is no finished run.
+        SettingsError: the target is in use, or the ONNX extra is missing.
+        VerificationError: the exported model does not compute what the trained one does; nothing is left behind.
+    """
+    from gpt4image.runs import load_manifest, load_model
+
+    manifest = load_manifest(settings.run)
+    finished = _read_finished(settings)
+    if finished is not None:
+        return ExportResult(settings.export, finished, reused=True)
+    if settings.onnx:
+        from gpt4image.export.onnx_file import require_onnx
+
+        require_onnx()
+    images = None if settings.images is None else _select(settings.images, settings.max_images, manifest.classes)
+    model = load_model(settings.run, manifest)
+    with _new_folder(settings.export) as folder:
+        _write_models(model, manifest, folder, settings.onnx)
+        record = _prove(model, manifest, folder, images) | _identity(settings)
+        _write_papers(settings, manifest, record, folder)
+    return ExportResult(settings.export, record, reused=False)
+
+
+def _identity(settings: ExportSettings) -> dict[str, Any]:
+    from gpt4image.runs import hash_weights
+
+    return {"weights_sha256": hash_weights(settings.run), "images_source": settings.images}
+
+
+def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
+    """The earlier export's record if it is what is wanted, None if there is nothing to keep.
+
+    Raises:
+        SettingsError: something else is there.
+    """
+    from gpt4image.files import read_json
+
+    folder = settings.export
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not (folder / VERIFICATION).exists():
+        raise SettingsError(f"{folder} exists and is no export; choose another folder")
+    record = read_json(folder / VERIFICATION)
+    same = _identity(settings).items() <= record.items() and (not settings.onnx or "onnx" in record)
+    if not same and not settings.replace:
+        raise SettingsError(f"{folder} holds another export; choose another folder, or --replace")
+    return record if same and not settings.replace else None
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """Yields a folder that becomes `target` when the block ends without error, and vanishes otherwise."""
+    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _select(source: str, max_images: int, classes: list[str]) -> "ImageSet":
+    """At most `max_images` readable images, evenly spread; their labels in the model's order."""
+    import numpy as np
+
+    from gpt4image.images import open_images, scan_images
+
+    images = open_images(source).with_classes(classes)
+    readable = np.flatnonzero(scan_images(images).readable)
+    count = min(len(readable), max_images)
+    return images.subset(readable[np.linspace(0, len(readable) - 1, count).round().astype(np.int64)])
+
+
+def _write_models(model: "nn.Module", manifest: "RunManifest", folder: Path, onnx: bool) -> None:
+    from gpt4image.export.timm_folder import write_timm_folder
+
+    write_timm_folder(model, manifest, folder)
+    if onnx:
+        from gpt4image.export.onnx_file import FILE_NAME, write_onnx
+        from gpt4image.progress import say
+
+        say("writing ONNX ...")
+        write_onnx(model, manifest, folder / FILE_NAME)
+
+
+def _prove(model: "nn.Module", manifest: "RunManifest", folder: Path, images: "ImageSet | None") -> dict[str, Any]:
+    from gpt4image.export.proof import prove
+
+    return prove(model, manifest, folder, images)
+
+
+def _write_papers(settings: ExportSettings, manifest: "RunManifest", record: dict[str, Any], folder: Path) -> None:
+    """Writes the verification and the model card."""
+    from gpt4image.export.card import render_card
+    from gpt4image.files import write_json, write_text
+
+    write_json(folder / VERIFICATION, record)
+    write_text(folder / "README.md", render_card(settings.run, settings.export.name, manifest, record))
