@@ -19,6 +19,13 @@ from rich.text import Text
 
 console = Console(stderr=True)
 LOG_INTERVAL_S = 15.0
+_silent = False
+
+
+def silence() -> None:
+    """Shows no progress in this process from now on."""
+    global _silent
+    _silent = True
 
 
 class _RateColumn(ProgressColumn):
@@ -36,6 +43,7 @@ class Tracker:
         self.label, self.total, self.done, self.note = label, total, 0, ""
         self._start_s = self._last_log_s = time.monotonic()
         self._bar: Progress | None = None
+        self._logged = -1
 
     def advance(self, count: int = 1, note: str | None = None) -> None:
         """Adds `count` finished items."""
@@ -48,6 +56,9 @@ class Tracker:
 
     def log(self) -> None:
         """Prints where the work stands."""
+        if _silent or self.done == self._logged:
+            return
+        self._logged = self.done
         self._last_log_s = time.monotonic()
         rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
         left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
@@ -62,7 +73,7 @@ class Tracker:
 def track(label: str, total: int) -> Iterator[Tracker]:
     """Shows progress of `total` items under `label` while the block runs."""
     tracker = Tracker(label, total)
-    if not console.is_terminal:
+    if _silent or not console.is_terminal:
         yield tracker
         tracker.log()
         return
@@ -75,4 +86,5 @@ def track(label: str, total: int) -> Iterator[Tracker]:
 
 def say(text: str) -> None:
     """Prints one line for the person who watches, on stderr."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if not _silent:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -42,6 +42,12 @@ def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any
     )
 
 
+def read_class_names(work: Path) -> list[str]:
+    """Sorted names of the classes that described images had."""
+    with DescriptionStore.open(work) as store:
+        return sorted({image.class_name for image in store.images() if image.class_name})
+
+
 def _check_prompts(counts: dict[str, int], prompts: Sequence[str], work: Path) -> None:
     if not counts:
         raise DescriptionError(f"{work} holds no ok descriptions yet; run gpt4image describe first")

@@ -61,8 +61,8 @@ class EmbedResult(StageResult):
         if self.num_truncated:
             share = 100 * self.num_truncated / self.num_rows
             yield (
-                f"{self.num_truncated} descriptions ({share:.1f} %) are longer than the encoder's {self.max_tokens} tokens"
-                " and were cut; ask for shorter descriptions or choose an encoder that reads more"
+                f"{self.num_truncated} descriptions ({share:.1f} %) are longer than the encoder's {self.max_tokens}"
+                " tokens and were cut; ask for shorter descriptions or choose an encoder that reads more"
             )
 
 
@@ -73,18 +73,24 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         DescriptionError: there are no such descriptions.
         EncoderError: the encoder cannot be loaded.
     """
+    from gpt4image.embed.class_names import load_class_vectors, save_class_vectors
     from gpt4image.embed.encoders import load_encoder
     from gpt4image.embed.pending import PendingTable
-    from gpt4image.embed.sources import read_texts
+    from gpt4image.embed.sources import read_class_names, read_texts
     from gpt4image.embed.table import finish_replacement
 
-    texts = read_texts(settings.work, settings.prompt, settings.describer)
+    texts, names = read_texts(settings.work, settings.prompt, settings.describer), read_class_names(settings.work)
     folder = settings.folder
     finish_replacement(folder)
     pending = PendingTable(folder, settings.encoder, texts)
-    if pending.missing:
-        pending.encode(load_encoder(settings.encoder, settings.device), settings.batch_size)
-    table = pending.finish()
+    if pending.missing or (names and load_class_vectors(folder, names) is None):
+        encoder = load_encoder(settings.encoder, settings.device)
+        if pending.missing:
+            pending.encode(encoder, settings.batch_size)
+        table = pending.finish()
+        save_class_vectors(folder, names, encoder)
+    else:
+        table = pending.finish()
     return EmbedResult(
         folder=folder,
         num_rows=len(table.vectors),

@@ -59,11 +59,15 @@ class EmbeddingTable:
 
         return parquet.read_table(self.folder / ROWS)
 
-    def join(self, digests: Sequence[str]) -> "TextIndex":
+    def join(self, digests: Sequence[str], prompts: Sequence[str] = ()) -> "TextIndex":
         """Finds the rows of each image by digest; an image may have none or several.
 
         Args:
             digests: of the images, in their order.
+            prompts: only rows of these prompts; of all if empty.
+
+        Raises:
+            DescriptionError: the table has no row of a prompt.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -72,11 +76,24 @@ class EmbeddingTable:
         position = pc.index_in(self.rows["digest"], value_set=pa.array(wanted, pa.string()))
         position = position.combine_chunks() if isinstance(position, pa.ChunkedArray) else position
         of_row = np.asarray(position.fill_null(-1), dtype=np.int64)
-        rows = np.flatnonzero(of_row >= 0)
+        rows = np.flatnonzero((of_row >= 0) & self._of_prompts(prompts))
         rows = rows[np.argsort(of_row[rows], kind="stable")]
         counts = np.bincount(of_row[rows], minlength=len(wanted))
         starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
         return TextIndex(rows, starts[inverse], counts[inverse])
+
+    def _of_prompts(self, prompts: Sequence[str]) -> np.ndarray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for prompt in prompts:
+            if prompt not in self.manifest["prompts"]:
+                known = ", ".join(self.manifest["prompts"])
+                raise DescriptionError(f"{self.folder} has no texts of prompt {prompt!r}; it has {known}")
+        if not prompts:
+            return np.ones(len(self.vectors), dtype=bool)
+        column = self.rows["prompt"].cast(pa.string())
+        return np.asarray(pc.is_in(column, value_set=pa.array(list(prompts))))
 
 
 @dataclass(frozen=True)

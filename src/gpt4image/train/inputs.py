@@ -83,7 +83,7 @@ def _load_texts(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingT
     if not settings.uses_text:
         return None, None
     table = EmbeddingTable.open(_table_folder(settings))
-    index = table.join(digests)
+    index = table.join(digests, settings.prompts)
     if not index.count.any():
         raise DescriptionError(
             f"none of the {len(table.vectors)} text embeddings in {table.folder} is about one of the {len(digests)} "

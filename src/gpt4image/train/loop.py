@@ -158,6 +158,7 @@ def _manifest(settings: TrainSettings, inputs: Inputs, setup: Setup, seconds: fl
         digests_hash=inputs.digests_hash,
         unreadable=inputs.unreadable,
         text=text,
+        reader=setup.reader_facts,
         settings=settings_to_dict(settings),
         version=__version__,
         seconds=seconds,

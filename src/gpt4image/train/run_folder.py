@@ -19,7 +19,8 @@ FREE = ("run", "workers", "device", "stop_after", "work", "embeddings")
 def settings_to_dict(settings: TrainSettings) -> dict[str, Any]:
     """The settings as plain values, paths as strings."""
     values = dataclasses.asdict(settings)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:

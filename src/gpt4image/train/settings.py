@@ -18,6 +18,7 @@ class TrainSettings:
         run: folder to write the run to; an interrupted run goes on
         work: work folder with the text embeddings; without it a plain model is trained
         embeddings: name of the table in WORK/embeddings; not needed if there is only one
+        prompts: only descriptions of these prompts; all of the table if none is given
         model: timm model name, or import:PACKAGE.MODULE:FUNCTION
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
@@ -45,6 +46,8 @@ class TrainSettings:
         text_weight: weight of the alignment
         temperature: temperature of the objectives that have one
         projector: from image features to text embeddings
+        projector_std: standard deviation of the projector's initial weights
+        teacher: finished plain run whose predictions are further targets (self-training, no text)
         reader: let a classifier of the texts correct and complete the labels
         shuffle_texts: control: every image gets another image's description
         keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
@@ -61,6 +64,7 @@ class TrainSettings:
     run: Path
     work: Path | None = None
     embeddings: str | None = None
+    prompts: tuple[str, ...] = ()
     model: str = "resnet18"
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
@@ -87,8 +91,10 @@ class TrainSettings:
     objective: Objective = "clip"
     text_weight: float = 0.3
     temperature: float = 0.2
-    projector: Literal["mlp", "linear"] = "mlp"
-    reader: bool = False
+    projector: Literal["mlp", "linear"] = "linear"
+    projector_std: float = 0.02
+    teacher: Path | None = None
+    reader: bool = True
     shuffle_texts: bool = False
     keep_labels: float = 1.0
     wrong_labels: float = 0.0

@@ -10,6 +10,7 @@ from torch import nn
 
 from gpt4image.errors import ModelError, SettingsError
 from gpt4image.models import count_features, create_model
+from gpt4image.train.class_targets import compute_class_targets
 from gpt4image.train.inputs import Inputs
 from gpt4image.train.loader import (
     AugmentedImages,
@@ -19,10 +20,11 @@ from gpt4image.train.loader import (
     seed_everything,
 )
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objective import CENTRED, Objective
+from gpt4image.train.objective import ADAPTIVE, CENTRED, Objective
 from gpt4image.train.projector import create_projector
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets import TargetSource, TextEmbeddings, one_hot
+from gpt4image.train.targets import TargetSource, TextEmbeddings
+from gpt4image.train.text_weight import TextWeight
 
 CACHE_BYTES = 1 << 30
 """Decoded images kept in memory, over all loader processes."""
@@ -44,6 +46,7 @@ class Setup:
         mixup: timm's Mixup, or None.
         data_config: timm's description of the model's input.
         num_features: width of the pooled features.
+        reader_facts: what the reader of the texts found out.
     """
 
     accelerator: Any
@@ -57,6 +60,7 @@ class Setup:
     mixup: Any
     data_config: dict[str, Any]
     num_features: int
+    reader_facts: dict[str, Any]
 
     @property
     def plain_network(self) -> AlignedNetwork:
@@ -77,7 +81,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs) -> Setup:
     accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=precision)
     network, data_config, num_features = _create_network(settings, inputs)
     optimizer = _create_optimizer(settings, network)
-    classes = one_hot(inputs.images.labels, len(inputs.images.classes), settings.smoothing)
+    classes, reader_facts = compute_class_targets(settings, inputs)
     text = _text_embeddings(settings, inputs)
     pool = np.flatnonzero((classes.sum(1) > 0) | (text.has_text() if text else False))
     sampler = _create_sampler(settings, len(inputs.images), pool, accelerator)
@@ -92,10 +96,11 @@ def create_setup(settings: TrainSettings, inputs: Inputs) -> Setup:
         loader=_create_loader(settings, inputs, data_config, sampler, accelerator.device),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
-        objective=Objective(settings.objective, settings.text_weight, settings.temperature),
+        objective=_create_objective(settings),
         mixup=_create_mixup(settings),
         data_config=data_config,
         num_features=num_features,
+        reader_facts=reader_facts,
     )
 
 
@@ -118,7 +123,9 @@ def _create_network(settings: TrainSettings, inputs: Inputs) -> tuple[AlignedNet
     projector = None
     if inputs.table is not None and settings.objective != "none":
         seed_everything(settings.seed, 8)
-        projector = create_projector(settings.projector, num_features, int(inputs.table.vectors.shape[1]))
+        projector = create_projector(
+            settings.projector, num_features, int(inputs.table.vectors.shape[1]), std=settings.projector_std
+        )
     return AlignedNetwork(backbone, projector), data_config, num_features
 
 
@@ -188,6 +195,15 @@ def _text_embeddings(settings: TrainSettings, inputs: Inputs) -> TextEmbeddings 
     if inputs.table is None or inputs.index is None or settings.objective == "none":
         return None
     return TextEmbeddings(inputs.table, inputs.index, centre=settings.objective in CENTRED)
+
+
+def _create_objective(settings: TrainSettings) -> Objective:
+    return Objective(
+        settings.objective,
+        TextWeight(settings.text_weight),
+        settings.temperature,
+        adaptive=settings.objective in ADAPTIVE,
+    )
 
 
 def _create_mixup(settings: TrainSettings) -> Any:

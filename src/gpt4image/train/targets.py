@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gpt4image.embed.table import EmbeddingTable, TextIndex
 from gpt4image.images import UNLABELLED
+from gpt4image.train.gather import gather_rows
 
 MEAN_SAMPLE = 65_536
 """Rows from which the mean of a large table is estimated."""
@@ -22,33 +23,39 @@ class Targets:
         classes: class probabilities; all zero where an image has no label.
         text: text embeddings; zero where `has_text` is False.
         has_text: whether the image has a description.
-        same: pairs of rows that show the same image.
+        images: position of each image in the image set; equal ones are copies.
     """
 
     classes: Float[Tensor, "B C"]
     text: Float[Tensor, "B D"] | None
     has_text: Bool[Tensor, "B"] | None
-    same: Bool[Tensor, "B B"] | None
+    images: Int[Tensor, "B"]
 
     def mix(self, weights: Float[Tensor, "B B"]) -> "Targets":
         """Mixes targets as pixels were mixed: row i becomes the average over rows j with `weights[i, j]`.
 
-        Text is averaged over those rows that have one.
+        Text is averaged over those rows that have one; they must make up half of the image at least.
         """
         classes = weights @ self.classes
         if self.text is None or self.has_text is None:
-            return Targets(classes, None, None, self.same)
+            return Targets(classes, None, None, self.images)
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
-        return Targets(classes, text, share > 0, self.same)
+        return Targets(classes, text, share >= 0.5, self.images)
 
     def described(self) -> "Targets":
         """Only the rows that have a text."""
         assert self.text is not None
         assert self.has_text is not None
         keep = self.has_text
-        same = None if self.same is None else self.same[keep][:, keep]
-        return Targets(self.classes[keep], self.text[keep], keep[keep], same)
+        return Targets(self.classes[keep], self.text[keep], keep[keep], self.images[keep])
+
+    def gather(self) -> "Targets":
+        """The rows of all processes; all of them described."""
+        assert self.text is not None
+        assert self.has_text is not None
+        parts = (self.classes, self.text, self.has_text, self.images)
+        return Targets(*map(gather_rows, parts))
 
 
 class TextEmbeddings:
@@ -87,12 +94,11 @@ class TextEmbeddings:
         return result
 
 
-def one_hot(labels: np.ndarray, num_classes: int, smoothing: float = 0.0) -> np.ndarray:
+def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Class probabilities [N, C] of labels [N]; rows of `UNLABELLED` are zero."""
     probabilities = np.zeros((len(labels), num_classes), dtype=np.float32)
     labelled = np.flatnonzero(labels != UNLABELLED)
-    probabilities[labelled] = smoothing / num_classes
-    probabilities[labelled, labels[labelled]] += 1 - smoothing
+    probabilities[labelled, labels[labelled]] = 1
     return probabilities
 
 
@@ -112,9 +118,9 @@ class TargetSource:
         """Targets of the images (int64 [B])."""
         indices = images.numpy()
         classes = torch.from_numpy(self.classes[indices]).to(self.device, non_blocking=True)
+        ids = images.to(self.device, non_blocking=True)
         if self.text is None:
-            return Targets(classes, None, None, None)
+            return Targets(classes, None, None, ids)
         text = torch.from_numpy(self.text.gather(indices)).to(self.device, non_blocking=True)
         has_text = torch.from_numpy(self.text.has_text()[indices]).to(self.device, non_blocking=True)
-        ids = images.to(self.device, non_blocking=True)
-        return Targets(classes, text, has_text, ids[:, None] == ids[None, :])
+        return Targets(classes, text, has_text, ids)

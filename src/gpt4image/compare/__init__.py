@@ -1,0 +1,5 @@
+"""Baseline against aligned models with controls: same seeds, same images, paired intervals, a verdict in words."""
+
+from gpt4image.compare.stage import CompareResult, CompareSettings, compare
+
+__all__ = ["CompareResult", "CompareSettings", "compare"]

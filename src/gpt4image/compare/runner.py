@@ -1,0 +1,90 @@
+"""Trains and evaluates the runs of a comparison, several at once in processes of their own."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpt4image import progress
+from gpt4image.errors import RunError
+from gpt4image.train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: an arm in a situation with a seed.
+
+    Attributes:
+        situation: index of the situation.
+        arm: its name.
+        settings: of the train stage.
+        test_images: what the model is measured on.
+        after: run folder that must be finished before, if any.
+    """
+
+    situation: int
+    arm: str
+    settings: TrainSettings
+    test_images: str
+    after: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """For the progress bar."""
+        return f"{self.settings.run.parent.name}/{self.settings.run.name}"
+
+
+def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
+    """Runs jobs and yields each when it is done; a run that is finished already is not trained again.
+
+    Args:
+        jobs: a job that waits for another comes after it.
+        num_processes: how many train at once.
+
+    Raises:
+        RunError: a training process was killed. Errors of a run are raised as they are.
+    """
+    if num_processes == 1:
+        for job in jobs:
+            run_job(job)
+            yield job
+        return
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // num_processes)
+    with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=(threads,)) as pool:
+        waiting, running, finished = list(jobs), dict[Future[None], Job](), set[Path]()
+        while waiting or running:
+            for job in [job for job in waiting if job.after is None or job.after in finished]:
+                if len(running) == num_processes:
+                    break
+                waiting.remove(job)
+                running[pool.submit(run_job, job)] = job
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                job = running.pop(future)
+                try:
+                    future.result()
+                except BrokenProcessPool as error:
+                    raise RunError(f"the process that trained {job.label} was killed; run the same again") from error
+                finished.add(job.settings.run)
+                yield job
+
+
+def run_job(job: Job) -> None:
+    """Trains and evaluates one run."""
+    from gpt4image.evaluate import EvaluateSettings, evaluate
+    from gpt4image.train import train
+
+    train(job.settings)
+    evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, workers=0, device=job.settings.device))
+
+
+def _prepare(threads: int) -> None:
+    """A process of the pool: its share of the cores, and no progress of its own."""
+    import torch
+
+    torch.set_num_threads(threads)
+    progress.silence()

@@ -1,0 +1,197 @@
+"""The compare stage: a recipe in, `comparison.json` and the report out."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import SettingsError
+from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.compare.arms import Arm
+    from gpt4image.compare.recipe import Recipe, Situation
+    from gpt4image.compare.runner import Job
+
+COMPARISON = "comparison.json"
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Compare arms over seeds: does text help, and by how much?
+
+    Attributes:
+        recipe: YAML file; see the folder recipes/
+        out: folder for runs, comparison.json and the report; a comparison that was interrupted goes on
+        seeds: runs an arm; the recipe's if not given
+        arms: arms beside the baseline; the recipe's if none is given
+        situations: names of the recipe's situations to compare; all if none is given
+        jobs: runs at once; one a core on a CPU if not given, one on a GPU
+        device: auto or cpu
+    """
+
+    recipe: Path
+    out: Path
+    seeds: int | None = None
+    arms: tuple[str, ...] = ()
+    situations: tuple[str, ...] = ()
+    jobs: int | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class CompareResult(StageResult):
+    """What the comparison shows.
+
+    Attributes:
+        comparison: the content of comparison.json.
+        report: the HTML report.
+        num_new: runs trained by this call.
+    """
+
+    comparison: dict[str, Any]
+    report: Path
+    num_new: int
+
+    def lines(self) -> Iterator[Any]:
+        for situation in self.comparison["situations"]:
+            yield _table(situation)
+            yield situation["verdict"]
+        if not self.num_new:
+            yield "all runs were finished already; nothing was trained again"
+        yield f"report: {self.report}"
+
+
+def compare(settings: CompareSettings) -> CompareResult:
+    """Runs what a recipe says and has not been run yet, then summarises.
+
+    Raises:
+        SettingsError: the recipe cannot be used.
+    """
+    import dataclasses
+
+    from gpt4image.compare.recipe import read_recipe
+
+    recipe = read_recipe(settings.recipe)
+    situations = _chosen_situations(recipe, settings.situations)
+    if settings.arms:
+        situations = tuple(dataclasses.replace(situation, arms=settings.arms) for situation in situations)
+    recipe = dataclasses.replace(recipe, seeds=settings.seeds or recipe.seeds, situations=situations)
+    return run_recipe(recipe, settings.out, settings.jobs, settings.device)
+
+
+def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto") -> CompareResult:
+    """Describes, embeds, trains and evaluates all that is not done yet; writes comparison.json and the report."""
+    from gpt4image.compare.arms import find_arms
+    from gpt4image.compare.runner import run_jobs
+    from gpt4image.compare.summary import summarise
+    from gpt4image.files import write_json
+    from gpt4image.progress import track
+    from gpt4image.report import write_report
+
+    situations = [(entry, find_arms(list(entry.arms or recipe.arms))) for entry in recipe.situations]
+    work = recipe.work or out / "work"
+    table = _prepare_texts(recipe, work, situations, device)
+    planned = _plan(recipe, out, situations, {"work": work, "embeddings": table}, device)
+    missing = [job for job in planned if not _is_done(job)]
+    with track("training and evaluating runs", len(missing)) as tracker:
+        for job in run_jobs(missing, min(_num_processes(jobs), max(1, len(missing)))):
+            tracker.advance(note=job.label)
+    comparison = summarise(out, recipe, situations)
+    write_json(out / COMPARISON, comparison)
+    return CompareResult(comparison, write_report(out), len(missing))
+
+
+def _chosen_situations(recipe: "Recipe", names: tuple[str, ...]) -> "tuple[Situation, ...]":
+    known = {situation.name: situation for situation in recipe.situations}
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"the recipe has no situation {name!r}; it has {', '.join(known)}")
+    return tuple(known[name] for name in names) or recipe.situations
+
+
+def _prepare_texts(
+    recipe: "Recipe", work: Path, situations: "Sequence[tuple[Situation, Mapping[str, Arm]]]", device: str
+) -> str:
+    """Describes and embeds all that any situation needs; returns the name of the embeddings."""
+    from gpt4image.describe import DescribeSettings, describe
+    from gpt4image.embed import EmbedSettings, embed
+
+    if not any(arm.uses_text for _, arms in situations for arm in arms.values()):
+        return ""
+    if recipe.describe:
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in recipe.describe.items()}
+        describe(DescribeSettings(images=recipe.images, work=work, **_with_paths(values, ("file",))))
+    prompts = tuple(dict.fromkeys(prompt for situation, _ in situations for prompt in situation.prompts))
+    everything = any(not situation.prompts for situation, _ in situations)
+    settings = EmbedSettings(work=work, prompt=() if everything else prompts, device=device, **dict(recipe.embed))
+    embed(settings)
+    return settings.folder.name
+
+
+def _with_paths(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: Path(value) if name in names else value for name, value in values.items()}
+
+
+def _plan(
+    recipe: "Recipe",
+    out: Path,
+    situations: "Sequence[tuple[Situation, Mapping[str, Arm]]]",
+    texts: Mapping[str, Any],
+    device: str,
+) -> "list[Job]":
+    """All runs, seed by seed, so that an interrupted comparison has whole seeds."""
+    from gpt4image.compare.arms import BASELINE
+    from gpt4image.compare.runner import Job
+    from gpt4image.compare.summary import run_folder
+    from gpt4image.train.settings import TrainSettings
+
+    planned = []
+    for seed in range(recipe.seeds):
+        for number, (situation, arms) in enumerate(situations):
+            for name, arm in arms.items():
+                text = {**texts, "prompts": situation.prompts} if arm.uses_text else {}
+                teacher = out / run_folder(situation, BASELINE, seed) if arm.needs_baseline else None
+                values = {**recipe.train, **situation.train, **arm.overrides, **text, "seed": seed, "device": device}
+                if teacher:
+                    values["teacher"] = teacher
+                run = out / run_folder(situation, name, seed)
+                settings = TrainSettings(images=recipe.images, run=run, **values)
+                planned.append(Job(number, name, settings, recipe.test_images, teacher))
+    return planned
+
+
+def _is_done(job: "Job") -> bool:
+    from gpt4image.evaluate.record import evaluation_path
+    from gpt4image.runs import MANIFEST
+
+    run = job.settings.run
+    return (run / MANIFEST).exists() and evaluation_path(run).exists()
+
+
+def _num_processes(jobs: int | None) -> int:
+    import torch
+
+    if jobs is not None:
+        if jobs < 1:
+            raise SettingsError(f"--jobs is {jobs}; it must be at least 1")
+        return jobs
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
+def _table(situation: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(
+        "arm", "top-1 %", "difference", "95 % interval", "seeds", title=situation["name"], title_justify="left"
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, arm in situation["arms"].items():
+        spread = "" if arm["top1_std"] is None else f" ± {arm['top1_std']:.2f}"
+        difference = situation["differences"].get(name)
+        gain = f"{difference['mean']:+.2f}" if difference else ""
+        interval = f"{difference['low']:+.2f} to {difference['high']:+.2f}" if difference else ""
+        table.add_row(name, f"{arm['top1_mean']:.2f}{spread}", gain, interval, str(len(arm["runs"])))
+    return table

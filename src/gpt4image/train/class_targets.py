@@ -1,0 +1,48 @@
+"""The class probabilities each image is taught: its label, or what label and text say together."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from gpt4image.embed.class_names import load_class_vectors
+from gpt4image.images import UNLABELLED
+from gpt4image.train.inputs import Inputs
+from gpt4image.train.label_model import compute_posterior, estimate_accuracy
+from gpt4image.train.reader import read_texts, scale_features
+from gpt4image.train.self_training import add_predictions
+from gpt4image.train.settings import TrainSettings
+from gpt4image.train.targets import TextEmbeddings, one_hot
+
+
+def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[np.ndarray, dict[str, Any]]:
+    """Class probabilities float32 [N, C], zero rows for images that teach no class, and facts about the reader."""
+    num_classes = len(inputs.images.classes)
+    classes = one_hot(inputs.images.labels, num_classes)
+    facts: dict[str, Any] = {}
+    if settings.teacher is not None:
+        classes = add_predictions(classes, inputs.images, settings.teacher, settings.device)
+    elif settings.reader and inputs.table is not None:
+        classes, facts = _read(settings, inputs, classes)
+    if settings.smoothing:
+        taught = classes.sum(1, keepdims=True) > 0
+        classes = np.where(taught, (1 - settings.smoothing) * classes + settings.smoothing / num_classes, 0)
+    return classes.astype(np.float32), facts
+
+
+def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Replaces the rows of described images by the posterior of label and text."""
+    assert inputs.table is not None
+    assert inputs.index is not None
+    embeddings = TextEmbeddings(inputs.table, inputs.index, centre=False)
+    described = np.flatnonzero(embeddings.has_text())
+    labels = inputs.images.labels[described]
+    if not (labels != UNLABELLED).any():
+        return classes, {}
+    names = load_class_vectors(inputs.table.folder, inputs.images.classes)
+    features, class_features = scale_features(embeddings.gather(described), names)
+    reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed)
+    noise = reading.calibration.noise
+    classes[described] = compute_posterior(reading.probabilities, labels, noise)
+    accuracy = estimate_accuracy(reading.probabilities, labels, noise)
+    return classes, {"accuracy": accuracy, "penalty": reading.penalty, **asdict(reading.calibration)}

@@ -1,0 +1,37 @@
+"""Self-training without text: a plain model's own predictions become further targets."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gpt4image.errors import RunError
+from gpt4image.images import ImageSet
+
+
+def add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, device: str) -> np.ndarray:
+    """Class probabilities that also say what a trained model thinks.
+
+    Images without a label get the model's probabilities (Lee 2013, pseudo-labels, kept soft); those with one the
+    mean of label and probabilities (Reed et al., arXiv 1412.6596, soft bootstrapping).
+
+    Args:
+        classes: float32 [N, C], zero rows where an image has no label.
+        images: the N training images.
+        teacher: folder of a finished run with the same classes.
+        device: where it predicts.
+
+    Raises:
+        RunError: the teacher is not finished or knows other classes.
+    """
+    from scipy.special import softmax
+
+    from gpt4image.predict import predict
+    from gpt4image.runs import load_manifest, load_model
+
+    manifest = load_manifest(teacher)
+    if manifest.classes != list(images.classes):
+        raise RunError(f"{teacher} knows the classes {manifest.classes}; the images have {list(images.classes)}")
+    outputs = predict(load_model(teacher, manifest), images, manifest.data_config, workers=0, device=device)
+    probabilities = softmax(outputs.logits, axis=1)
+    labelled = classes.sum(1, keepdims=True) > 0
+    return np.where(labelled, (classes + probabilities) / 2, probabilities).astype(np.float32)
