@@ -39,6 +39,12 @@ COMMANDS = {
     "evaluate": Command(
         "measure a trained model on images", "gpt4image.evaluate.stage", "evaluate", "EvaluateSettings"
     ),
+    "compare": Command(
+        "baseline against aligned models, with controls and intervals",
+        "gpt4image.compare.stage",
+        "compare",
+        "CompareSettings",
+    ),
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
 }
