@@ -46,7 +46,7 @@ class Objective:
     name: str
     weight: TextWeight
     temperature: float = 0.2
-    relation: Relation = Relation()
+    relation: Relation = field(default_factory=Relation)
     adaptive: bool = False
     official: bool = False
 

@@ -1,0 +1,58 @@
+"""The rows of all processes in one tensor, with the right gradient. Nothing else knows how a batch is spread."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Shaped
+from torch import Tensor
+
+
+def count_processes() -> int:
+    """Processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather_rows(rows: Shaped[Tensor, "b ..."], gradient_scale: float | None = None) -> Shaped[Tensor, "B ..."]:
+    """Rows of all processes, in the order of the processes; they may have different numbers of rows.
+
+    The loss computed from the result must be the same on every process. Then the gradient needs no communication:
+    each process keeps that of its own rows, times the number of processes W, because DDP averages over them
+    afterwards.
+
+    Args:
+        rows: of this process.
+        gradient_scale: instead of W. The official code's gather amounts to 1, which makes the gradient of the text
+            loss W times too small (issue of arXiv 2306.00693's code, described in docs/method.md).
+    """
+    world_size = count_processes()
+    if world_size == 1:
+        return rows
+    sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world_size)]
+    dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+    scale = float(world_size) if gradient_scale is None else gradient_scale
+    return _GatherRows.apply(rows, [int(size) for size in sizes], scale)  # type: ignore[no-any-return]
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, sizes: list[int], scale: float) -> Tensor:
+        rank = dist.get_rank()
+        ctx.first, ctx.last, ctx.scale = sum(sizes[:rank]), sum(sizes[: rank + 1]), scale
+        padded = rows.new_zeros(max(sizes), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        shards = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(shards, padded)
+        return torch.cat([shard[:size] for shard, size in zip(shards, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0][ctx.first : ctx.last] * ctx.scale, None, None
+
+
+def sum_over_processes(value: Tensor) -> Tensor:
+    """The sum of a tensor without gradient over all processes."""
+    value = value.detach().clone()
+    if count_processes() > 1:
+        dist.all_reduce(value)
+    return value

@@ -1,0 +1,64 @@
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from gpt4image.images import open_images
+from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
+
+POOL = np.array([2, 3, 5, 7, 11, 13, 17])
+
+
+def test_every_pass_visits_the_whole_pool_in_another_order() -> None:
+    stream = SampleStream(POOL, seed=0)
+    passes = [[stream[p] for p in range(7 * n, 7 * n + 7)] for n in range(3)]
+    assert all(sorted(visited) == POOL.tolist() for visited in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_a_sample_is_a_function_of_seed_and_position_alone() -> None:
+    forwards, backwards = SampleStream(POOL, seed=4), SampleStream(POOL, seed=4)
+    assert [forwards[p] for p in range(40)] == [backwards[p] for p in reversed(range(40))][::-1]
+    assert [forwards[p] for p in range(40)] != [SampleStream(POOL, seed=5)[p] for p in range(40)]
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_share_each_global_batch(world_size: int) -> None:
+    stream = SampleStream(POOL, seed=0)
+    whole = BatchSampler(stream, batch_size=8, num_steps=3)
+    shares = [BatchSampler(stream, 8, 3, rank, world_size) for rank in range(world_size)]
+    for sampler in (whole, *shares):
+        sampler.epoch = 2
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(sample for part in parts for sample in part) == sorted(batch)
+        assert {len(part) for part in parts} == {8 // world_size}
+    assert [position for batch in whole for position, _ in batch] == list(range(48, 72))
+
+
+def test_epochs_follow_each_other_without_a_gap() -> None:
+    sampler = BatchSampler(SampleStream(POOL, seed=0), batch_size=3, num_steps=2)
+    visited: Counter[int] = Counter()
+    for epoch in range(7):
+        sampler.epoch = epoch
+        visited.update(image for batch in sampler for _, image in batch)
+    assert visited == dict.fromkeys(POOL.tolist(), 6)
+
+
+def load(photos: Path, workers: int, cache_bytes: int = 0) -> torch.Tensor:
+    transform = v2.Compose([v2.RandomResizedCrop(16), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float)])
+    images = open_images(str(photos))
+    dataset = AugmentedImages(images, transform, None, seed=3, cache_bytes=cache_bytes)
+    sampler = BatchSampler(SampleStream(np.arange(len(images)), seed=3), 4, num_steps=6)
+    return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, pin_memory=False)])
+
+
+def test_pixels_do_not_depend_on_workers_or_cache(make_photos: Callable[..., Path]) -> None:
+    photos = make_photos(5)
+    alone = load(photos, workers=0)
+    assert torch.equal(alone, load(photos, workers=2))
+    assert torch.equal(alone, load(photos, workers=0, cache_bytes=1 << 20))
+    assert torch.equal(alone, load(photos, workers=0, cache_bytes=5000))
