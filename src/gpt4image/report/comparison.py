@@ -1,0 +1,130 @@
+"""`comparison.json` as typed values: arms by seeds in one or more situations, with differences to the baseline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpt4image.errors import RunError
+from gpt4image.files import read_json
+
+FILE_NAME = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained and evaluated model; `top1`, `top5` and `ece` in percent, None if not measured."""
+
+    seed: int
+    path: Path
+    top1: float | None = None
+    top5: float | None = None
+    ece: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training variant; `role` is baseline, method, control or relative."""
+
+    name: str
+    role: str
+    runs: list[Run]
+    top1_mean: float | None
+    top1_std: float | None
+
+    def mean_of(self, measure: str) -> float | None:
+        """Mean of a measure over the runs that have it."""
+        values = [value for run in self.runs if (value := getattr(run, measure)) is not None]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Top-1 of an arm minus that of the baseline, in points, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    @property
+    def finding(self) -> str:
+        """`gain` or `loss` if the interval lies on one side of zero, `none` otherwise."""
+        return "gain" if self.low > 0 else "loss" if self.high < 0 else "none"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What of the labels was given, and how each arm fared."""
+
+    name: str
+    settings: Mapping[str, Any]
+    arms: dict[str, Arm]
+    differences: dict[str, Difference]
+    verdict: str
+
+    def main_arm(self, baseline: str) -> Arm | None:
+        """The arm that the situation is about: the first method, else the first that is no baseline."""
+        others = [arm for arm in self.arms.values() if arm.name != baseline]
+        return next((arm for arm in others if arm.role == "method"), others[0] if others else None)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole of `comparison.json`, run paths made absolute."""
+
+    folder: Path
+    title: str
+    verdict: str
+    situations: list[Situation]
+    baseline: str = "baseline"
+    created: str = ""
+    images: str = ""
+    test_images: str = ""
+    classes: list[str] = field(default_factory=list)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """Reads a comparison's folder.
+
+    Raises:
+        RunError: there is none, or it lacks what a report is about.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        raise RunError(f"{folder} is no comparison (it holds no {FILE_NAME}); make one with gpt4image compare")
+    try:
+        record = read_json(path)
+        situations = [_read_situation(folder, entry) for entry in record["situations"]]
+        known = ("baseline", "created", "images", "test_images", "classes", "recipe", "seconds")
+        facts = {name: record[name] for name in known if record.get(name) is not None}
+        return Comparison(folder, record.get("title") or folder.name, record.get("verdict", ""), situations, **facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as a comparison ({error!r}); run gpt4image compare again") from error
+
+
+def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
+    return Situation(
+        name=record["name"],
+        settings=record.get("settings", {}),
+        arms={name: _read_arm(folder, name, arm) for name, arm in record["arms"].items()},
+        differences={name: _read_difference(entry) for name, entry in record.get("differences", {}).items() if entry},
+        verdict=record.get("verdict", ""),
+    )
+
+
+def _read_arm(folder: Path, name: str, record: Mapping[str, Any]) -> Arm:
+    measures = ("top1", "top5", "ece", "seconds")
+    runs = [
+        Run(run["seed"], folder / run["path"], **{measure: run.get(measure) for measure in measures})
+        for run in record["runs"]
+    ]
+    role = record.get("role", "baseline" if name == "baseline" else "method")
+    return Arm(name, role, runs, record.get("top1_mean"), record.get("top1_std"))
+
+
+def _read_difference(record: Mapping[str, Any]) -> Difference:
+    return Difference(record["mean"], record["low"], record["high"], record.get("level", 0.95))

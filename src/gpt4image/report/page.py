@@ -1,0 +1,109 @@
+"""Renders the report's page from what was gathered."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gpt4image import __version__
+from gpt4image.report.comparison import Comparison, Difference
+from gpt4image.report.view import View
+
+ARMS = {
+    "baseline": "the plain model: labels only",
+    "aligned": "labels and descriptions, with this package's defaults",
+    "official": "GPT4Image as published",
+    "textteacher": "TextTeacher as published",
+    "reader": "a classifier of the descriptions corrects and completes the labels",
+    "label_text": "the class name in place of a description",
+    "self_training": "labels completed by a model's own guesses, without text",
+    "llm_label": "labels picked by the multimodal LLM",
+    "shuffled": "control: each image gets another image's description",
+}
+FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
+MOST_CLASSES = 24
+
+
+def make_environment() -> Environment:
+    """Templates of this package: HTML is escaped, and a name that does not exist is an error."""
+    environment = Environment(
+        loader=PackageLoader("gpt4image.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "points": format_points,
+        "percent": format_percent,
+        "interval": format_interval,
+        "duration": format_duration,
+        "words": format_words,
+        "moment": format_moment,
+        "sentence": begin_sentence,
+    }
+    return environment
+
+
+def render_report(comparison: Comparison, views: Sequence[View]) -> str:
+    """The whole page as HTML."""
+    return (
+        make_environment()
+        .get_template("report.html.j2")
+        .render(
+            comparison=comparison, views=views, arms=ARMS, findings=FINDINGS, most=MOST_CLASSES, version=__version__
+        )
+    )
+
+
+def format_points(value: float | None, digits: int = 1) -> str:
+    """A difference with its sign and a real minus, such as `+1.5`."""
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def format_percent(value: float | None, digits: int = 1) -> str:
+    """A share in percent without the sign, such as `56.3`."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def format_interval(difference: Difference) -> str:
+    """An interval in words, such as `95 % interval −0.4 to +3.1`."""
+    ends = f"{format_points(difference.low)} to {format_points(difference.high)}"
+    return f"{100 * difference.level:.0f} % interval {ends}"
+
+
+def format_duration(seconds: float | None) -> str:
+    """Seconds as people say them: `45 s`, `12 min`, `3.4 h`."""
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def format_moment(text: str) -> str:
+    """A time stamp such as `24 November 2026, 07:29`; what is none stays as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return str(text or "")
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def begin_sentence(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def format_words(value: Any) -> str:
+    """Any value of a setting, on one line."""
+    if isinstance(value, bool) or value is None:
+        return {None: "–", True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {format_words(inner)}" for name, inner in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(format_words, value)) or "–"
+    return str(value)
