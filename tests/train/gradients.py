@@ -1,0 +1,112 @@
+"""Computes a step's gradient in this process' share of a batch; run by test_exactness.py, once per process.
+
+Arguments: rank, number of processes, port, output file. With one process it is the reference.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gpt4image.train.objective import ADAPTIVE, Objective
+from gpt4image.train.pairs import Relation
+from gpt4image.train.targets import Targets
+from gpt4image.train.text_weight import TextWeight
+
+NUM_ROWS, NUM_CLASSES, WIDTH = 12, 3, 6
+OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "sigmoid", "tokens")
+SHARES = {1: [12], 2: [6, 6], 4: [3, 3, 3, 3]}
+UNEVEN = {1: [12], 2: [7, 5], 4: [5, 1, 4, 2]}
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head, self.projector = nn.Linear(10, 8), nn.Linear(8, NUM_CLASSES), nn.Linear(8, WIDTH)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.backbone(x).tanh()
+        return self.head(features), features, self.projector(features)
+
+
+def make_batch(missing: str) -> tuple[Tensor, Targets, Targets]:
+    """Inputs, targets and extra targets; rows 0 and 5 show the same image.
+
+    Without `missing` all is there; with `some`, texts and labels are missing here and there; with `shard`, the first
+    half has no text at all.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(NUM_ROWS, 10, generator=generator)
+    classes = torch.eye(NUM_CLASSES)[torch.randint(0, NUM_CLASSES, (NUM_ROWS + 4,), generator=generator)]
+    text = torch.randn(NUM_ROWS + 4, WIDTH, generator=generator).softmax(1)
+    images = torch.arange(NUM_ROWS + 4)
+    images[5] = 0
+    has_text = torch.ones(NUM_ROWS + 4, dtype=torch.bool)
+    if missing == "some":
+        has_text[[1, 2, 9]] = False
+        classes[[2, 3, 10]] = 0
+    if missing == "shard":
+        has_text[:6] = False
+    text[~has_text] = 0
+    whole = Targets(classes, text, has_text, images)
+    return x, rows_of(whole, slice(0, NUM_ROWS)), rows_of(whole, slice(NUM_ROWS, None))
+
+
+def rows_of(targets: Targets, rows: slice) -> Targets:
+    assert targets.text is not None
+    assert targets.has_text is not None
+    return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], targets.images[rows])
+
+
+def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
+    """All parameters' gradient after DDP's averaging, as one vector."""
+    torch.manual_seed(1)
+    plain = Network()
+    network = nn.parallel.DistributedDataParallel(plain) if world_size > 1 else plain
+    x, targets, extra = make_batch(case["missing"])
+    shares = (UNEVEN if case["uneven"] else SHARES)[world_size]
+    rows = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
+    objective = Objective(
+        case["objective"],
+        TextWeight(0.3),
+        relation=Relation(case["related"]),
+        adaptive=case["objective"] in ADAPTIVE or case["adaptive"],
+        official=case["official"],
+    )
+    logits, features, projected = network(x[rows])
+    aligned = None if case["objective"] == "none" else projected
+    loss = objective(logits, features, aligned, rows_of(targets, rows), extra=extra if case["extra"] else None)
+    (loss.total + 0 * projected.sum()).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in plain.parameters()])
+
+
+def all_cases() -> list[dict]:
+    usual = {
+        "missing": "none", "uneven": False, "related": "negative", "adaptive": False, "official": False, "extra": False
+    }  # fmt: skip
+    variants = [
+        {},
+        {"missing": "some"},
+        {"missing": "shard"},
+        {"uneven": True},
+        {"missing": "some", "uneven": True, "adaptive": True},
+        {"related": "soft", "missing": "some"},
+        {"extra": True, "missing": "some"},
+    ]
+    cases = [{**usual, **variant, "objective": name} for name in OBJECTIVES for variant in variants]
+    return [*cases, {**usual, "objective": "clip", "official": True}, {**usual, "objective": "none"}]
+
+
+def main(rank: int, world_size: int, port: str, output: Path) -> None:
+    torch.set_num_threads(1)
+    if world_size > 1:
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        dist.init_process_group("gloo", rank=rank, world_size=world_size)
+    torch.save([compute_gradient(case, rank, world_size) for case in all_cases()], output)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
