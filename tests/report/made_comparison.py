@@ -93,7 +93,11 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     run.mkdir(parents=True)
     torch.manual_seed(10 * list(ARMS).index(arm) + seed)
     save_file(create_model("test_resnet", len(CLASSES), SIZE).state_dict(), run / "model.safetensors")
-    text = {} if arm == "baseline" else {"embeddings": str(table), "table": {"encoder": "tiny"}, "objective": "clip"}
+    text = (
+        {}
+        if arm == "baseline"
+        else {"embeddings": str(table), "table": {"encoder": "tiny", "describers": ["tiny-vlm"]}, "objective": "clip"}
+    )
     if text:
         save_file(create_projector("mlp", 96, 8).state_dict(), run / "projector.safetensors")
     config = {

@@ -1,0 +1,98 @@
+"""The report as a file: what it says, that it needs nothing else, and what it does when things are missing."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gpt4image.cli import main
+from gpt4image.files import read_json, write_json
+from gpt4image.report import ReportSettings, report, write_report
+
+
+@pytest.fixture(scope="module")
+def page(made_comparison: Path) -> str:
+    return write_report(made_comparison).read_text(encoding="utf-8")
+
+
+def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
+    body = page[page.index("<main") :]
+    heading = re.search(r"<h1>(.*?)</h1>", body)
+    assert heading is not None
+    assert heading[1] == "Descriptions help: +2.0 points."
+    assert body.index("</h1>") < body.index("95 % interval +0.5 to +3.5") < body.index("<table")
+    for words in ("control: each image gets another", "62 min", "2 January 2026, 03:04", "Clean labels", "tiny-vlm"):
+        assert words in page
+
+
+def test_shows_every_part(page: str) -> None:
+    for words in (
+        "Top-1 on training batches",
+        "Loss of the texts",
+        "<figcaption>Calibration",
+        "Class by class",
+        "Right with aligned, wrong with baseline",
+        "Nearest training image",
+        "What the model sees, in words",
+        "nearest neighbour of the same class",
+        "All 3 settings of the recipe",
+    ):
+        assert words in page
+
+
+def test_nothing_is_loaded_and_nothing_is_injected(page: str) -> None:
+    assert not re.findall(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//""", page)
+    assert "default-src 'none'" in page
+    assert "<b>sharp" not in page
+    assert "&lt;b&gt;sharp&lt;/b&gt; edges" in page
+    assert "Shapes &amp; &lt;signs&gt;" in page
+    assert len(page) < 400_000
+
+
+def test_without_projector_texts_and_test_images(comparison: Path) -> None:
+    for path in comparison.glob("runs/*/projector.safetensors"):
+        path.unlink()
+    result = report(ReportSettings(comparison))
+    assert any("no projector" in note for note in result.notes)
+    page = result.report.read_text()
+    assert "Nearest training image" in page
+    assert "What the model sees" not in page
+
+    for path in comparison.glob("runs/aligned*/manifest.json"):
+        write_json(path, read_json(path) | {"text": {"embeddings": "gone"}})
+    assert any(
+        "descriptions of the training images were not found" in note
+        for note in report(ReportSettings(comparison)).notes
+    )
+
+    record = read_json(comparison / "comparison.json")
+    write_json(comparison / "comparison.json", record | {"test_images": "/nowhere"})
+    result = report(ReportSettings(comparison))
+    assert any("(/nowhere) were not found" in note for note in result.notes)
+    assert "Class by class" in result.report.read_text()
+
+
+def test_numbers_alone_make_a_report(comparison: Path) -> None:
+    shutil.rmtree(comparison / "runs")
+    record = read_json(comparison / "comparison.json")
+    del record["situations"][0]["differences"]
+    record["situations"][0]["arms"]["baseline"]["top1_mean"] = None
+    write_json(comparison / "comparison.json", record)
+    result = report(ReportSettings(comparison))
+    assert any("does not exist" in note for note in result.notes)
+    assert "Descriptions help" in result.report.read_text()
+
+
+def test_look_inside_can_be_left_out(comparison: Path) -> None:
+    page = report(ReportSettings(comparison, look_inside=False)).report.read_text()
+    assert "Right with aligned" not in page
+    assert "Class by class" in page
+
+
+def test_mistakes_are_one_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(comparison / "runs")]) == 2
+    assert "is no comparison (it holds no comparison.json)" in capsys.readouterr().err
+    (comparison / "comparison.json").write_text('{"situations": [{"name": "x"}]}')
+    assert main(["report", str(comparison)]) == 2
+    assert "cannot be read as a comparison (KeyError('arms'))" in capsys.readouterr().err
