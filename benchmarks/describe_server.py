@@ -8,9 +8,11 @@ ones (empty, reasoning_only, refused, truncated, bad_request) for every image. `
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import random
+import time
 from collections import Counter
 
 from aiohttp import web
@@ -33,16 +35,18 @@ class Server:
         self.in_flight = self.peak_in_flight = 0
         self.statuses: Counter[str] = Counter()
         self.completions: Counter[str] = Counter()
-        self.image_bytes: Counter[str] = Counter()
         self.last_request: dict = {}
+        self.first_s = self.last_s = 0.0
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
+        self.first_s = self.first_s or time.monotonic()
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
             return await self._answer(request)
         finally:
             self.in_flight -= 1
+            self.last_s = time.monotonic()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -109,10 +113,11 @@ class Server:
         self.statuses["cut"] += 1
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.content_length = len(reply)
-        await response.prepare(request)
-        await response.write(reply[: len(reply) // 2])
-        assert request.transport is not None
-        request.transport.close()
+        with contextlib.suppress(ConnectionResetError):
+            await response.prepare(request)
+            await response.write(reply[: len(reply) // 2])
+        if request.transport is not None:
+            request.transport.close()
         return response
 
     async def counts(self, request: web.Request) -> web.Response:
@@ -123,6 +128,7 @@ class Server:
                 "asked": len(self.completions),
                 "asked_twice": sum(count - 1 for count in self.completions.values()),
                 "peak_in_flight": self.peak_in_flight,
+                "seconds": self.last_s - self.first_s,
                 "last_request": self.last_request,
             }
         )

@@ -3,10 +3,13 @@
 import asyncio
 import random
 import time
+from dataclasses import replace
 
-from gpt4image.describe.asks import Ask
-from gpt4image.describe.endpoint import PassingError, RefusedRequestError
-from gpt4image.describe.pool import Lane, Pool
+from PIL import Image
+
+from gpt4image.describe.endpoint import PassingError, Question, RefusedRequestError
+from gpt4image.describe.payload import encode_jpeg, to_data_url
+from gpt4image.describe.pool import Pool
 from gpt4image.describe.rate_limit import RateLimits
 from gpt4image.describe.record import Answer
 from gpt4image.describe.reply import Reply, UnusableReplyError, parse_reply
@@ -14,9 +17,11 @@ from gpt4image.describe.states import State
 from gpt4image.errors import EndpointError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
-THROTTLES_PER_RETRY = 6
-"""Being told to slow down says nothing about the request; it may happen so much more often than other failures."""
+PATIENCE = 6
+"""Being told to slow down, or a server that restarts, says nothing about the request; it may happen so much oftener."""
 UNREACHED_ATTEMPTS = 3
+PROBE_SIZE = 224
+GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 
 
 class Asker:
@@ -24,9 +29,10 @@ class Asker:
 
     def __init__(self, pool: Pool, limits: RateLimits, retries: int) -> None:
         self.pool, self._limits, self._retries = pool, limits, retries
+        self._probing = asyncio.Lock()
 
-    async def answer(self, ask: Ask, words: str, data_url: str, seed: int | None) -> Answer:
-        """Asks for one description.
+    async def answer(self, question: Question) -> Answer:
+        """Asks until there is an answer or the retries are used up.
 
         Raises:
             EndpointError: no request will do: wrong key, unknown model, nobody listening.
@@ -35,41 +41,55 @@ class Asker:
         while True:
             attempts += 1
             try:
-                reply = await self._attempt(ask, words, data_url, seed)
+                reply = await self._attempt(question)
             except RefusedRequestError as error:
+                await self._give_up_if_all_is_refused(question, error)
                 reply = Reply(State.ENDPOINT_ERROR, error=str(error))
             except PassingError as error:
-                failures += 1 / THROTTLES_PER_RETRY if error.is_throttle else 1
+                failures += 1 / PATIENCE if error.is_throttle or error.is_connection else 1
                 if failures <= self._retries:
-                    self._give_up_unreached(error, attempts)
-                    await asyncio.sleep(_pause_s(attempts, error.retry_after_s))
+                    self._give_up_if_unreached(error, attempts)
+                    # After a failed connection the whole lane pauses; another one may be free at once.
+                    if not error.is_connection:
+                        await asyncio.sleep(_pause_s(attempts, error.retry_after_s))
                     continue
                 reply = Reply(State.ENDPOINT_ERROR, error=f"{error} (after {attempts} attempts)")
             return Answer(reply, attempts, time.monotonic() - start)
 
-    async def _attempt(self, ask: Ask, words: str, data_url: str, seed: int | None) -> Reply:
+    async def _attempt(self, question: Question) -> Reply:
         async with self.pool.place() as lane:
             if (wait_s := self._limits.reserve()) > 0:
                 await asyncio.sleep(wait_s)
             try:
-                body = await lane.endpoint.ask(words, data_url, ask.prompt, ask.request, seed)
-                reply = parse_reply(body, as_json=ask.prompt.schema is not None)
+                reply = parse_reply(await lane.endpoint.ask(question), as_json=question.schema is not None)
             except UnusableReplyError as error:
                 lane.pace.note_failure()
                 raise PassingError(str(error)) from error
             except PassingError as error:
-                self._slow_down(lane, error)
+                if error.is_connection:
+                    lane.pace.note_unreached()
+                else:
+                    lane.pace.note_failure(error.retry_after_s)
                 raise
             lane.pace.note_answer()
             self._limits.note(reply.tokens_in + reply.tokens_out)
             return reply
 
-    def _slow_down(self, lane: Lane, error: PassingError) -> None:
-        lane.pace.note_failure(error.retry_after_s)
-        if error.is_connection and lane.endpoint.has_answered is False:
-            lane.pace.pause(FIRST_PAUSE_S)
+    async def _give_up_if_all_is_refused(self, question: Question, error: RefusedRequestError) -> None:
+        """Before anything was answered, tells a bad picture from a bad call: asks the same about a good picture."""
+        async with self._probing:
+            if self.pool.has_answered:
+                return
+            try:
+                await self._attempt(replace(question, data_url=to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE))))
+            except RefusedRequestError:
+                raise EndpointError(
+                    f"the endpoint takes no picture at all ({error}); check --model, and that it is a vision model"
+                ) from error
+            except PassingError:
+                return
 
-    def _give_up_unreached(self, error: PassingError, attempts: int) -> None:
+    def _give_up_if_unreached(self, error: PassingError, attempts: int) -> None:
         if error.is_connection and attempts >= UNREACHED_ATTEMPTS and not self.pool.has_answered:
             raise EndpointError(f"no endpoint can be reached ({error}); is the server running, is --endpoint its URL?")
 

@@ -1,16 +1,16 @@
 """One OpenAI-compatible endpoint: sends one request once, and says what kind of failure a failure is."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
 import openai
 from openai import AsyncOpenAI
 
 from gpt4image.describe.asks import Request, Thinking
-from gpt4image.describe.prompts import Prompt
 from gpt4image.errors import EndpointError
 
 FATAL_STATUSES = frozenset({401, 403, 404})
@@ -42,6 +42,25 @@ class RefusedRequestError(Exception):
     """The endpoint will never take this request; another image may do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one image.
+
+    Attributes:
+        words: the prompt, its places filled.
+        data_url: the image.
+        request: how to ask.
+        seed: of the sampling, None to leave it to the endpoint.
+        schema: JSON schema of the answer, None for free text.
+    """
+
+    words: str
+    data_url: str
+    request: Request
+    seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+
+
 @dataclass
 class Endpoint:
     """One endpoint and what was learned about it.
@@ -62,7 +81,7 @@ class Endpoint:
     refused_fields: set[str] = field(default_factory=set)
     has_answered: bool = False
 
-    async def ask(self, words: str, data_url: str, prompt: Prompt, request: Request, seed: int | None) -> bytes:
+    async def ask(self, question: Question) -> bytes:
         """Sends one request and returns the body of the answer.
 
         Raises:
@@ -70,10 +89,10 @@ class Endpoint:
             RefusedRequestError: this request will never do.
             EndpointError: no request will do.
         """
-        optional = self._optional_fields(prompt, request, seed)
+        optional = self._optional_fields(question)
         content = [
-            {"type": "image_url", "image_url": {"url": data_url}},
-            {"type": "text", "text": words},
+            {"type": "image_url", "image_url": {"url": question.data_url}},
+            {"type": "text", "text": question.words},
         ]
         messages: Any = [{"role": "user", "content": content}]
         create = self.client.chat.completions.with_raw_response.create
@@ -81,27 +100,26 @@ class Endpoint:
             answer = await create(model=self.model, messages=messages, extra_body=optional)
         except openai.APIStatusError as error:
             if self._learn_refused_field(error, optional):
-                return await self.ask(words, data_url, prompt, request, seed)
+                return await self.ask(question)
             raise self._classify(error) from error
-        except openai.APITimeoutError as error:
-            raise PassingError(f"no answer within {self.client.timeout} s") from error
         except openai.APIConnectionError as error:
-            raise PassingError(_root_cause(error), is_connection=True) from error
+            raise self._classify_silence(error) from error
         self.has_answered = True
         return answer.content
 
-    def _optional_fields(self, prompt: Prompt, request: Request, seed: int | None) -> dict[str, Any]:
+    def _optional_fields(self, question: Question) -> dict[str, Any]:
         limit = "max_completion_tokens" if "max_tokens" in self.refused_fields else "max_tokens"
-        fields: dict[str, Any] = {limit: request.max_tokens}
-        if seed is not None:
-            fields["seed"] = seed
-        if request.thinking is not Thinking.AUTO:
-            fields["chat_template_kwargs"] = {"enable_thinking": request.thinking is Thinking.ON}
-        if request.thinking is Thinking.OFF:
+        thinking, schema = question.request.thinking, question.schema
+        fields: dict[str, Any] = {limit: question.request.max_tokens}
+        if question.seed is not None:
+            fields["seed"] = question.seed
+        if thinking is not Thinking.AUTO:
+            fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
+        if thinking is Thinking.OFF:
             fields["reasoning_effort"] = "none"
-        if prompt.schema is not None:
-            schema = {"name": "description", "schema": prompt.schema, "strict": True}
-            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if schema is not None:
+            named = {"name": "description", "schema": schema, "strict": True}
+            fields["response_format"] = {"type": "json_schema", "json_schema": named}
         fields |= self.extra
         return {name: value for name, value in fields.items() if name not in self.refused_fields}
 
@@ -124,6 +142,15 @@ class Endpoint:
         retry_after_s = _retry_after_s(error.response.headers)
         return PassingError(message, retry_after_s, is_throttle=status == 429)
 
+    def _classify_silence(self, error: openai.APIConnectionError) -> PassingError:
+        causes = list(_causes(error))
+        # The SDK calls a refused connection a timeout; what aiohttp said is among the causes.
+        if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
+            return PassingError(f"{self.url} cannot be reached: {_short(str(causes[-1]))}", is_connection=True)
+        if isinstance(error, openai.APITimeoutError):
+            return PassingError(f"no answer within {self.client.timeout} s")
+        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {_short(str(causes[-1]))}")
+
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110: a number or a date)."""
@@ -143,10 +170,11 @@ def _to_seconds(value: str) -> float | None:
         return None
 
 
-def _root_cause(error: BaseException) -> str:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {_short(str(error))}"
+        yield error
 
 
 def _short(text: str) -> str:

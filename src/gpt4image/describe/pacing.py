@@ -13,6 +13,7 @@ FIRST_GROWTH, LATER_GROWTH = 2.0, 1.25
 WORTHWHILE = 0.2
 """A step up must bring this share of the throughput it could bring at best."""
 HOLD_WINDOWS = 8
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Pace:
         self._ceiling, self._climbs, self._clock = fixed or CEILING, fixed is None, clock
         self._growth = FIRST_GROWTH
         self._best_rate, self._best_limit = 0.0, self.limit
-        self._hold = 0
+        self._hold = self._unreached = 0
         self._is_settling = False
         self._window = _Window(clock())
 
@@ -56,9 +57,15 @@ class Pace:
     def has_room(self) -> bool:
         return self.in_flight < self.limit and self._clock() >= self.paused_until
 
+    @property
+    def is_unreached(self) -> bool:
+        """Whether the last attempt found nobody listening."""
+        return self._unreached > 0
+
     def note_answer(self) -> None:
         """A request was answered."""
         self._window.answered += 1
+        self._unreached = 0
         self._close_full_window()
 
     def note_failure(self, retry_after_s: float | None = None) -> None:
@@ -66,6 +73,12 @@ class Pace:
         self._window.failed += 1
         self._window.retry_after_s = max(self._window.retry_after_s, retry_after_s or 0.0)
         self._close_full_window()
+
+    def note_unreached(self) -> None:
+        """No connection came about: waits, twice as long each time, until the endpoint answers again."""
+        if self._clock() >= self.paused_until:
+            self.pause(min(FIRST_PAUSE_S * 2**self._unreached, LONGEST_PAUSE_S))
+            self._unreached += 1
 
     def pause(self, seconds: float) -> None:
         """Sends nothing for a while."""

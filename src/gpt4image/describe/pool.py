@@ -74,8 +74,9 @@ class Pool:
             self._waiting.popleft().set_result(lane)
 
     def _freest_lane(self) -> Lane | None:
+        """The lane with most room; one that could not be reached last time only when the others are full."""
         free = [lane for lane in self._lanes if lane.pace.has_room]
-        return min(free, key=lambda lane: lane.pace.in_flight / lane.pace.limit, default=None)
+        return min(free, key=lambda lane: (lane.pace.is_unreached, lane.pace.in_flight / lane.pace.limit), default=None)
 
     def _wake_after_pause(self) -> None:
         """Looks again when the first pause ends; otherwise nobody might."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gpt4image.describe.asks import Ask
 from gpt4image.describe.attempts import Asker
+from gpt4image.describe.endpoint import Question
 from gpt4image.describe.images_to_send import ImagesToSend
 from gpt4image.describe.places import Places
 from gpt4image.describe.record import Answer, Recorder
@@ -81,7 +82,8 @@ class Run:
         else:
             words = self.places.render(ask.prompt, ask.index)
             seed = ask.sample if self.has_samples else None
-            answer = await self.asker.answer(ask, words, data_url, seed)
+            question = Question(words, data_url, ask.request, seed, ask.prompt.schema)
+            answer = await self.asker.answer(question)
         self.recorder.record(ask, answer, self.asker.pool.in_flight)
 
 
