@@ -47,6 +47,9 @@ COMMANDS = {
     ),
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
+    "gallery": Command(
+        "look through images and descriptions", "gpt4image.report.gallery", "gallery", "GallerySettings"
+    ),
 }
 
 

@@ -46,7 +46,7 @@ def open_pictures(source: str, folder: Path) -> Pictures | None:
         source: as given to `open_images`.
         folder: the comparison, for relative paths.
     """
-    from gpt4image.images import open_images, scan_images
+    from gpt4image.images import open_images
 
     name, question, condition = source.partition("?")
     if ":" not in name:
@@ -55,8 +55,18 @@ def open_pictures(source: str, folder: Path) -> Pictures | None:
             return None
         source = f"{place}{question}{condition}"
     try:
-        images = open_images(source)
-        scan = scan_images(images)
+        return index_pictures(open_images(source))
     except ImageSetError:
         return None
+
+
+def index_pictures(images: ImageSet) -> Pictures:
+    """Finds the digest of every readable image.
+
+    Raises:
+        ImageSetError: none can be read.
+    """
+    from gpt4image.images import scan_images
+
+    scan = scan_images(images)
     return Pictures(images, {digest: i for i, digest in enumerate(scan.digests) if scan.readable[i]})

@@ -1,0 +1,150 @@
+"""Changes by a person, each remembered with the row before and after it, so that any can be undone later."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpt4image.describe.states import State
+from gpt4image.describe.store import FILE_NAME, Description, DescriptionStore
+from gpt4image.errors import DescriptionError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS edits (
+    number INTEGER PRIMARY KEY, digest TEXT NOT NULL, prompt TEXT NOT NULL, describer TEXT NOT NULL,
+    sample INTEGER NOT NULL, action TEXT NOT NULL, before TEXT, after TEXT,
+    author TEXT NOT NULL, created TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0
+)
+"""
+
+
+class Name(NamedTuple):
+    """Which description: the key of a row of the store."""
+
+    digest: str
+    prompt: str
+    describer: str
+    sample: int
+
+
+class Editor:
+    """Changes descriptions in a store.
+
+    Args:
+        work: folder of the store.
+        author: who is written down as the author of changes.
+    """
+
+    def __init__(self, work: Path, author: str = "person") -> None:
+        self.work, self.author = work, author
+        with closing(self._connect()) as connection:
+            connection.execute(SCHEMA)
+
+    def edit(self, name: Name, text: str) -> None:
+        """Replaces a text; the description is then `ok` and the person its author.
+
+        Raises:
+            DescriptionError: there is no such description, or the text is empty.
+        """
+        if not text.strip():
+            raise DescriptionError("an empty text is no description; reject it instead")
+        self._change(
+            name, "edit", lambda row: replace(row, text=text.strip(), state=State.OK, error="", author=self.author)
+        )
+
+    def reject(self, name: Name) -> None:
+        """Marks a description as rejected: it is never embedded and never asked for again."""
+        self._change(name, "reject", lambda row: replace(row, state=State.REJECTED, author=self.author))
+
+    def requeue(self, name: Name) -> None:
+        """Takes a description out of the store, so that the next describe asks for it again."""
+        self._change(name, "requeue", lambda row: None)
+
+    def undo(self, digest: str) -> bool:
+        """Takes back the last change of an image that is not taken back yet; False if there is none."""
+        with closing(self._connect()) as connection:
+            row = connection.execute(
+                "SELECT number, prompt, describer, sample, before FROM edits WHERE digest = ? AND NOT undone"
+                " ORDER BY number DESC LIMIT 1",
+                (digest,),
+            ).fetchone()
+            if row is None:
+                return False
+            number, prompt, describer, sample, before = row
+            self._write(Name(digest, prompt, describer, sample), None if before is None else _from_json(before))
+            connection.execute("UPDATE edits SET undone = 1 WHERE number = ?", (number,))
+        return True
+
+    def history(self, digest: str) -> list[dict[str, Any]]:
+        """The changes of an image, oldest first."""
+        columns = "action, prompt, describer, sample, author, created, undone"
+        query = f"SELECT {columns} FROM edits WHERE digest = ? ORDER BY number"
+        with closing(self._connect()) as connection:
+            rows = connection.execute(query, (digest,)).fetchall()
+        return [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
+
+    def _change(self, name: Name, action: str, change: Callable[[Description], Description | None]) -> None:
+        with DescriptionStore.open(self.work) as store:
+            before = store.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
+        if before is None:
+            raise DescriptionError(
+                f"there is no description of {name.digest[:12]} by {name.describer} for {name.prompt}"
+            )
+        after = change(before)
+        row = (*name, action, _to_json(before), None if after is None else _to_json(after), self.author)
+        with closing(self._connect()) as connection:
+            # The record comes first: a change that nobody can undo is worse than an undo that changes nothing.
+            connection.execute(
+                "INSERT INTO edits (digest, prompt, describer, sample, action, before, after, author, created)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, datetime.now(UTC).isoformat(timespec="seconds")),
+            )
+        self._write(name, after)
+
+    def _write(self, name: Name, description: Description | None) -> None:
+        if description is not None:
+            with DescriptionStore.open(self.work) as store:
+                store.write([description])
+            return
+        with closing(self._connect()) as connection:
+            connection.execute(
+                "DELETE FROM descriptions WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?", name
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        path = self.work / FILE_NAME
+        if not path.is_file():
+            raise DescriptionError(
+                f"{path} does not exist; write descriptions first: gpt4image describe IMAGES {self.work}"
+            )
+        return sqlite3.connect(path, timeout=60, isolation_level=None)
+
+
+def read_queued(work: Path) -> dict[str, tuple[Name, ...]]:
+    """By digest, the descriptions that were taken out and have not been written again since."""
+    query = (
+        "SELECT digest, prompt, describer, sample FROM edits GROUP BY digest, prompt, describer, sample"
+        " HAVING SUM(action = 'requeue' AND NOT undone) > 0 AND NOT EXISTS (SELECT 1 FROM descriptions AS d WHERE"
+        " d.digest = edits.digest AND d.prompt = edits.prompt AND d.describer = edits.describer"
+        " AND d.sample = edits.sample)"
+    )
+    queued: dict[str, tuple[Name, ...]] = {}
+    with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
+        exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'edits'").fetchone()
+        for row in connection.execute(query) if exists else ():
+            name = Name(*row)
+            queued[name.digest] = (*queued.get(name.digest, ()), name)
+    return queued
+
+
+def _to_json(description: Description) -> str:
+    return json.dumps(asdict(description), ensure_ascii=False)
+
+
+def _from_json(text: str) -> Description:
+    values = json.loads(text)
+    return Description(**{**values, "state": State(values["state"])})

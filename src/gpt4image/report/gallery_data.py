@@ -1,0 +1,126 @@
+"""The gallery's data as small scripts, because a page opened from disk may load scripts but no data files.
+
+`index.js` holds a few numbers an image, so that filters are instant at 100,000 images; texts stand in parts of
+500 images, of which a page loads those it shows.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gpt4image.describe.store import Description
+from gpt4image.report.edits import Name
+from gpt4image.report.entries import Entry
+
+PART_SIZE = 500
+QUEUED = "queued"
+"""Taken out of the store by a person, to be described again."""
+
+
+class GalleryData:
+    """Entries and the words that stand for numbers in the scripts.
+
+    Args:
+        entries: in the order of the gallery.
+        pictures: digests of the images that can be shown.
+        title: of the page.
+        editable: whether a server is there to take changes.
+    """
+
+    def __init__(self, entries: list[Entry], pictures: frozenset[str], title: str, editable: bool = False) -> None:
+        self.entries, self.pictures, self.title, self.editable = entries, pictures, title, editable
+        self.position = {entry.digest: number for number, entry in enumerate(entries)}
+        self._words: dict[str, dict[str, int]] = {
+            "classes": {},
+            "states": {},
+            "marks": {},
+            "prompts": {},
+            "describers": {},
+        }
+        for entry in entries:
+            self._compact(entry)
+
+    def update(self, entry: Entry) -> None:
+        """Puts an entry in the place of the one with its digest."""
+        self.entries[self.position[entry.digest]] = entry
+
+    def index_script(self) -> str:
+        """All that filters need: class, states and marks of every image, states and marks as bits."""
+        rows = [self._summary(entry) for entry in self.entries]
+        return self._call(
+            "index",
+            {
+                "title": self.title,
+                "editable": self.editable,
+                "partSize": PART_SIZE,
+                **{name: list(words) for name, words in self._words.items()},
+                "classOf": [row[0] for row in rows],
+                "statesOf": [row[1] for row in rows],
+                "marksOf": [row[2] for row in rows],
+            },
+        )
+
+    def part_script(self, number: int) -> str:
+        """The texts of one part."""
+        part = self.entries[number * PART_SIZE : (number + 1) * PART_SIZE]
+        return self._call("part", number, [self._compact(entry) for entry in part])
+
+    def num_parts(self) -> int:
+        """How many parts there are."""
+        return -(-len(self.entries) // PART_SIZE)
+
+    def entry_json(self, digest: str) -> dict[str, Any]:
+        """One entry as the page takes it after a change."""
+        position = self.position[digest]
+        entry = self.entries[position]
+        return {"position": position, "entry": self._compact(entry), "summary": self._summary(entry)} | {
+            name: list(words) for name, words in self._words.items()
+        }
+
+    def _summary(self, entry: Entry) -> tuple[int, int, int]:
+        states = self._bits("states", _states(entry))
+        marks = self._bits("marks", (mark for marks in entry.marks for mark in marks))
+        return self._number("classes", entry.class_name), states, marks
+
+    def _compact(self, entry: Entry) -> list[Any]:
+        """Digest, key, class, whether there is a picture, descriptions."""
+        descriptions = [
+            self._compact_description(description, marks)
+            for description, marks in zip(entry.descriptions, entry.marks, strict=True)
+        ]
+        descriptions += [self._compact_queued(name) for name in entry.queued]
+        shown = int(entry.digest in self.pictures)
+        return [entry.digest, entry.key, self._number("classes", entry.class_name), shown, descriptions]
+
+    def _compact_description(self, description: Description, marks: Sequence[str]) -> list[Any]:
+        return [
+            self._number("prompts", description.prompt),
+            self._number("describers", description.describer),
+            description.sample,
+            self._number("states", str(description.state)),
+            description.text,
+            description.author,
+            description.error,
+            [self._number("marks", mark) for mark in marks],
+        ]
+
+    def _compact_queued(self, name: Name) -> list[Any]:
+        prompt, describer = self._number("prompts", name.prompt), self._number("describers", name.describer)
+        return [prompt, describer, name.sample, self._number("states", QUEUED), "", "", "", []]
+
+    def _number(self, kind: str, word: str) -> int:
+        return self._words[kind].setdefault(word, len(self._words[kind]))
+
+    def _bits(self, kind: str, words: Iterable[str]) -> int:
+        return sum({1 << self._number(kind, str(word)) for word in words})
+
+    @staticmethod
+    def _call(function: str, *arguments: Any) -> str:
+        return (
+            f"gallery.{function}({','.join(json.dumps(argument, separators=(',', ':')) for argument in arguments)});\n"
+        )
+
+
+def _states(entry: Entry) -> Iterator[str]:
+    yield from (str(description.state) for description in entry.descriptions)
+    yield from (QUEUED for _ in entry.queued)
