@@ -32,7 +32,10 @@ COMMANDS = {
         "all stages on Fashion-MNIST, with table and report", "gpt4image.demo.stage", "demo", "DemoSettings"
     ),
     "describe": Command(
-        "write a description of every image", "gpt4image.describe.stage", "describe", "DescribeSettings"
+        "write a description of every image",
+        "gpt4image.describe.stage",
+        "describe_command",
+        "DescribeSettings",
     ),
     "embed": Command("turn descriptions into text embeddings", "gpt4image.embed.stage", "embed", "EmbedSettings"),
     "train": Command("train one image model", "gpt4image.train.stage", "train", "TrainSettings"),

@@ -1,6 +1,12 @@
 """Stage 1: a multimodal LLM writes a description of every image."""
 
-from gpt4image.describe.stage import DescribeResult, DescribeSettings, describe
+from gpt4image.describe.stage import (
+    DescribeResult,
+    DescribeSettings,
+    describe,
+    emit_requests,
+    plan_descriptions,
+)
 from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
 
@@ -12,4 +18,6 @@ __all__ = [
     "DescriptionStore",
     "State",
     "describe",
+    "emit_requests",
+    "plan_descriptions",
 ]

@@ -1,6 +1,8 @@
 """Asks the chosen describer for every description that is missing."""
 
-from gpt4image.describe.asks import Wanted
+from collections.abc import Iterator
+
+from gpt4image.describe.asks import Ask, Wanted
 from gpt4image.describe.cost import Prices
 from gpt4image.describe.places import Places
 from gpt4image.describe.record import Recorder
@@ -9,6 +11,7 @@ from gpt4image.describe.settings import DescribeSettings
 from gpt4image.describe.stop_rules import MaxFailures, StopRules
 from gpt4image.describe.store import DescriptionStore
 from gpt4image.describe.tally import Tally
+from gpt4image.images import ImageSet
 from gpt4image.progress import say, track
 
 FIRST_TOKENS_IN = 1500
@@ -19,8 +22,6 @@ def ask_for_missing(
     settings: DescribeSettings, wanted: Wanted, places: Places, store: DescriptionStore
 ) -> DescribeResult:
     """Asks for what the store does not have yet, or for the chosen states to be repaired."""
-    from gpt4image.describe.ask_endpoint import ask_endpoints
-
     counted = wanted.count(store)
     tally = Tally(Prices(settings.usd_per_million_input, settings.usd_per_million_output))
     stopped = ""
@@ -29,8 +30,21 @@ def ask_for_missing(
         asks = wanted.asks(store)
         with track("describing", counted["new"] + counted["redo"]) as tracker:
             recorder = Recorder(store, wanted.describer, tally, make_rules(settings, tally), tracker)
-            stopped = ask_endpoints(settings, asks, wanted.images, places, recorder)
+            stopped = ask_describer(settings, asks, wanted.images, places, recorder)
     return make_result(wanted, store, tally, counted["kept"], stopped)
+
+
+def ask_describer(
+    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
+) -> str:
+    """Asks the describer of the settings; returns why it stopped early, or ""."""
+    if settings.describer == "local":
+        from gpt4image.describe.ask_local import ask_local_model
+
+        return ask_local_model(settings, asks, images, places, recorder)
+    from gpt4image.describe.ask_endpoint import ask_endpoints
+
+    return ask_endpoints(settings, asks, images, places, recorder)
 
 
 def make_rules(settings: DescribeSettings, tally: Tally) -> StopRules:

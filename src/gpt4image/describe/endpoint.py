@@ -1,7 +1,7 @@
 """One OpenAI-compatible endpoint: sends one request once, and says what kind of failure a failure is."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -61,6 +61,37 @@ class Question:
     schema: Mapping[str, Any] | None = None
 
 
+def make_messages(question: Question) -> Any:
+    """The messages of a chat request."""
+    image = {"type": "image_url", "image_url": {"url": question.data_url}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": question.words}]}]
+
+
+def optional_fields(
+    question: Question, extra: Mapping[str, Any], refused: Collection[str] = frozenset()
+) -> dict[str, Any]:
+    """The fields of a chat request beside model and messages.
+
+    Args:
+        question: what to ask.
+        extra: fields of the user's own.
+        refused: fields the endpoint does not know; `max_completion_tokens` takes the place of `max_tokens`.
+    """
+    limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
+    thinking = question.request.thinking
+    fields: dict[str, Any] = {limit: question.request.max_tokens}
+    if question.seed is not None:
+        fields["seed"] = question.seed
+    if thinking is not Thinking.AUTO:
+        fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
+    if thinking is Thinking.OFF:
+        fields["reasoning_effort"] = "none"
+    if question.schema is not None:
+        named = {"name": "description", "schema": question.schema, "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
+    return {name: value for name, value in (fields | dict(extra)).items() if name not in refused}
+
+
 @dataclass
 class Endpoint:
     """One endpoint and what was learned about it.
@@ -89,15 +120,10 @@ class Endpoint:
             RefusedRequestError: this request will never do.
             EndpointError: no request will do.
         """
-        optional = self._optional_fields(question)
-        content = [
-            {"type": "image_url", "image_url": {"url": question.data_url}},
-            {"type": "text", "text": question.words},
-        ]
-        messages: Any = [{"role": "user", "content": content}]
+        optional = optional_fields(question, self.extra, self.refused_fields)
         create = self.client.chat.completions.with_raw_response.create
         try:
-            answer = await create(model=self.model, messages=messages, extra_body=optional)
+            answer = await create(model=self.model, messages=make_messages(question), extra_body=optional)
         except openai.APIStatusError as error:
             if self._learn_refused_field(error, optional):
                 return await self.ask(question)
@@ -106,22 +132,6 @@ class Endpoint:
             raise self._classify_silence(error) from error
         self.has_answered = True
         return answer.content
-
-    def _optional_fields(self, question: Question) -> dict[str, Any]:
-        limit = "max_completion_tokens" if "max_tokens" in self.refused_fields else "max_tokens"
-        thinking, schema = question.request.thinking, question.schema
-        fields: dict[str, Any] = {limit: question.request.max_tokens}
-        if question.seed is not None:
-            fields["seed"] = question.seed
-        if thinking is not Thinking.AUTO:
-            fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
-        if thinking is Thinking.OFF:
-            fields["reasoning_effort"] = "none"
-        if schema is not None:
-            named = {"name": "description", "schema": schema, "strict": True}
-            fields["response_format"] = {"type": "json_schema", "json_schema": named}
-        fields |= self.extra
-        return {name: value for name, value in fields.items() if name not in self.refused_fields}
 
     def _learn_refused_field(self, error: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
         """Whether the endpoint named an optional field as its reason; that field is not sent again."""

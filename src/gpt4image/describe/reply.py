@@ -52,12 +52,39 @@ def parse_reply(body: bytes, as_json: bool = False) -> Reply:
     """
     choice, usage = _read_choice(body)
     message = choice["message"]
-    text, reasoning = split_reasoning(_content(message))
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or reasoning
-    refusal, finish = message.get("refusal") or "", choice.get("finish_reason")
-    state, text, error = _judge(text, str(reasoning), str(refusal), finish, as_json)
     tokens_in, tokens_out = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
-    return Reply(state, text, str(reasoning), tokens_in, tokens_out, error)
+    return judge_answer(
+        _content(message),
+        reasoning=str(message.get("reasoning_content") or message.get("reasoning") or ""),
+        refusal=str(message.get("refusal") or ""),
+        finish=choice.get("finish_reason"),
+        tokens=(tokens_in, tokens_out),
+        as_json=as_json,
+    )
+
+
+def judge_answer(
+    content: str,
+    reasoning: str = "",
+    refusal: str = "",
+    finish: str | None = "stop",
+    tokens: tuple[int, int] = (0, 0),
+    as_json: bool = False,
+) -> Reply:
+    """Makes a reply of an answer.
+
+    Args:
+        content: what the model wrote, thinking in it or not.
+        reasoning: thinking the endpoint has sent apart.
+        refusal: a refusal the endpoint has sent apart.
+        finish: why the model ended: `stop`, `length`, `content_filter`.
+        tokens: tokens read and written.
+        as_json: the answer was to follow a JSON schema.
+    """
+    text, leaked = split_reasoning(content)
+    reasoning = reasoning or leaked
+    state, text, error = _judge(text, reasoning, refusal, finish, as_json)
+    return Reply(state, text, reasoning, *tokens, error=error)
 
 
 def _read_choice(body: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

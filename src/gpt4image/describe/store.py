@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE images (digest TEXT PRIMARY KEY, key TEXT NOT NULL, class_name TEXT) WITHOUT ROWID;
 CREATE TABLE prompts (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches (key TEXT PRIMARY KEY, prompt TEXT, describer TEXT, max_tokens INTEGER) WITHOUT ROWID;
 CREATE TABLE descriptions (
     digest TEXT NOT NULL, prompt TEXT NOT NULL, describer TEXT NOT NULL, sample INTEGER NOT NULL,
     state TEXT NOT NULL, text TEXT NOT NULL, reasoning TEXT NOT NULL,
@@ -84,6 +85,15 @@ class DescribedImage(NamedTuple):
     class_name: str | None
 
 
+class Usage(NamedTuple):
+    """Means over `measured` descriptions: tokens read and written, seconds."""
+
+    measured: int
+    tokens_in: float
+    tokens_out: float
+    seconds: float
+
+
 class DescriptionStore:
     """Reads and writes descriptions; every write is on disk when the call returns, whoever is killed then."""
 
@@ -150,6 +160,23 @@ class DescriptionStore:
         self._connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (name, identity))
         return self._connection.execute("SELECT identity FROM prompts WHERE name = ?", (name,)).fetchone()[0]
 
+    def remember_batch(self, key: str, prompt: str, describer: str, max_tokens: int) -> None:
+        """Remembers what the short key in the requests of a batch file stands for."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?)", (key, prompt, describer, max_tokens)
+        )
+
+    def find_batch(self, key: str) -> tuple[str, str, int] | None:
+        """Prompt, describer and max_tokens of a batch's short key."""
+        query = "SELECT prompt, describer, max_tokens FROM batches WHERE key = ?"
+        return self._connection.execute(query, (key,)).fetchone()
+
+    def find_digest(self, start: str) -> str | None:
+        """The digest of the one image seen whose digest begins with `start`."""
+        query = "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 2"
+        found = self._connection.execute(query, (start, start + "g")).fetchall()
+        return found[0][0] if len(found) == 1 else None
+
     def images(self) -> Iterator[DescribedImage]:
         """All images seen, ordered by digest."""
         rows = self._connection.execute("SELECT digest, key, class_name FROM images ORDER BY digest")
@@ -189,6 +216,15 @@ class DescriptionStore:
         """How many `ok` descriptions each prompt has."""
         query = "SELECT prompt, SUM(state = 'ok') FROM descriptions GROUP BY prompt ORDER BY prompt"
         return dict(self._connection.execute(query))
+
+    def usage(self, prompt: str, describer: str, most: int = 1000) -> Usage:
+        """What descriptions of one prompt took, on average over at most `most` that an endpoint answered."""
+        query = (
+            "SELECT COUNT(*), IFNULL(AVG(tokens_in), 0), IFNULL(AVG(tokens_out), 0), IFNULL(AVG(seconds), 0) FROM"
+            " (SELECT tokens_in, tokens_out, seconds FROM descriptions WHERE prompt = ? AND describer = ?"
+            " AND attempts = 1 AND state NOT IN ('endpoint_error', 'unreadable_image') AND tokens_out > 0 LIMIT ?)"
+        )
+        return Usage(*self._connection.execute(query, (prompt, describer, most)).fetchone())
 
     def counts(self, prompt: str | None = None, describer: str | None = None) -> dict[State, int]:
         """How many descriptions are in each state that occurs."""

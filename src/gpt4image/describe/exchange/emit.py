@@ -1,0 +1,124 @@
+"""Writes requests as files for OpenAI's Batch API and `vllm run-batch`."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from gpt4image.describe.ask_endpoint import parse_extra_body
+from gpt4image.describe.asks import Ask, Wanted
+from gpt4image.describe.endpoint import Question, make_messages, optional_fields
+from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
+from gpt4image.describe.payload import encode_image, to_data_url
+from gpt4image.describe.places import Places
+from gpt4image.describe.settings import DescribeSettings
+from gpt4image.describe.store import DescriptionStore
+from gpt4image.errors import SettingsError, UnreadableImageError
+from gpt4image.images import ImageSet
+from gpt4image.progress import track
+from gpt4image.results import StageResult
+
+MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000
+"""OpenAI takes 50,000 requests and 200 MB a file."""
+URL = "/v1/chat/completions"
+ENCODED_AHEAD = 64
+
+
+@dataclass(frozen=True)
+class EmitResult(StageResult):
+    """What was written.
+
+    Attributes:
+        requests: number of requests.
+        kept: descriptions that are there already.
+        files: the batch files.
+        work: the work folder that takes the answers.
+    """
+
+    requests: int
+    kept: int
+    files: tuple[Path, ...]
+    work: Path
+
+    def lines(self) -> Iterator[Any]:
+        yield f"{self.requests:,} requests in {len(self.files)} files, {self.kept:,} descriptions kept"
+        yield from map(str, self.files)
+        yield f"when they are answered: gpt4image describe-import {self.work} ANSWERS.jsonl"
+
+
+class SplitWriter:
+    """Writes lines into FILE, then FILE-2, FILE-3 ... as the limits of the services want it."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self.files: list[Path] = []
+        self._path, self._stack = path, stack
+        self._file: IO[str] | None = None
+        self._requests = self._bytes = 0
+
+    def write(self, line: str) -> None:
+        """Writes one line, into a new file if the current one is full."""
+        size = len(line.encode()) + 1
+        if self._file is None or self._requests == MOST_REQUESTS or self._bytes + size > MOST_BYTES:
+            self._open_next()
+        assert self._file is not None
+        self._file.write(line + "\n")
+        self._requests, self._bytes = self._requests + 1, self._bytes + size
+
+    def _open_next(self) -> None:
+        suffix = f"-{len(self.files) + 1}" if self.files else ""
+        self.files.append(self._path.with_stem(self._path.stem + suffix))
+        self._file = self._stack.enter_context(self.files[-1].open("w", encoding="utf-8"))
+        self._requests = self._bytes = 0
+
+
+def emit_batch(settings: DescribeSettings, wanted: Wanted, places: Places, store: DescriptionStore) -> EmitResult:
+    """Writes one request for each description that is missing.
+
+    Raises:
+        SettingsError: the file cannot be written, or the describer is none that reads batch files.
+    """
+    path = settings.emit_batch
+    assert path is not None
+    if settings.describer != "endpoint" or not path.parent.is_dir():
+        raise SettingsError(f"--emit-batch {path} needs --describer endpoint and a file in a folder that exists")
+    counted = wanted.count(store)
+    with ExitStack() as stack:
+        tracker = stack.enter_context(track("writing requests", counted["new"] + counted["redo"]))
+        writer = SplitWriter(path, stack)
+        for ask, data_url in _encoded(wanted.asks(store), wanted.images):
+            key = BatchKey(ask.prompt.name, wanted.describer, ask.request.max_tokens)
+            store.remember_batch(key.short, *key)
+            question = Question(
+                places.render(ask.prompt, ask.index), data_url, ask.request, ask.sample, ask.prompt.schema
+            )
+            writer.write(json.dumps(_request(settings, question, make_custom_id(ask, key)), ensure_ascii=False))
+            tracker.advance(1)
+    return EmitResult(tracker.done, counted["kept"], tuple(writer.files), settings.work)
+
+
+def _request(settings: DescribeSettings, question: Question, custom_id: str) -> dict[str, Any]:
+    body = {"model": settings.model, "messages": make_messages(question)}
+    body |= optional_fields(question, parse_extra_body(settings))
+    if settings.samples == 1:
+        body.pop("seed", None)
+    return {"custom_id": custom_id, "method": "POST", "url": URL, "body": body}
+
+
+def _encoded(asks: Iterator[Ask], images: ImageSet) -> Iterator[tuple[Ask, str]]:
+    """The asks with their images, encoded in threads, a bounded number ahead."""
+
+    def encode(ask: Ask) -> str | None:
+        try:
+            return to_data_url(encode_image(images, ask.index, ask.request.image_size))
+        except UnreadableImageError:
+            return None
+
+    with ThreadPoolExecutor() as threads:
+        while batch := list(islice(asks, ENCODED_AHEAD)):
+            for ask, data_url in zip(batch, threads.map(encode, batch), strict=True):
+                if data_url is not None:
+                    yield ask, data_url
