@@ -32,7 +32,7 @@ class CompareSettings:
     """
 
     recipe: Path
-    out: Path
+    out: Path = Path("comparison")
     seeds: int | None = None
     arms: tuple[str, ...] = ()
     situations: tuple[str, ...] = ()
