@@ -124,6 +124,20 @@ class Editor:
         return sqlite3.connect(path, timeout=60, isolation_level=None)
 
 
+def read_undoable(work: Path) -> frozenset[str]:
+    """Digests of the images with a change that can be undone."""
+    with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
+        if not _has_edits(connection):
+            return frozenset()
+        return frozenset(
+            digest for (digest,) in connection.execute("SELECT DISTINCT digest FROM edits WHERE NOT undone")
+        )
+
+
+def _has_edits(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'edits'").fetchone() is not None
+
+
 def read_queued(work: Path) -> dict[str, tuple[Name, ...]]:
     """By digest, the descriptions that were taken out and have not been written again since."""
     query = (
@@ -134,8 +148,7 @@ def read_queued(work: Path) -> dict[str, tuple[Name, ...]]:
     )
     queued: dict[str, tuple[Name, ...]] = {}
     with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
-        exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'edits'").fetchone()
-        for row in connection.execute(query) if exists else ():
+        for row in connection.execute(query) if _has_edits(connection) else ():
             name = Name(*row)
             queued[name.digest] = (*queued.get(name.digest, ()), name)
     return queued

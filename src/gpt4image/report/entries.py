@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpt4image.describe.store import Description, DescriptionStore
-from gpt4image.report.edits import Name, read_queued
+from gpt4image.report.edits import Name, read_queued, read_undoable
 
 DUPLICATE, EDITED = "duplicate", "edited"
 NO_CLASS = ""
@@ -23,6 +23,7 @@ class Entry:
         descriptions: ordered by prompt, describer, sample.
         marks: for each description, what there is to say about it, such as `duplicate`.
         queued: descriptions that a person took out, to be asked for again.
+        undoable: whether a person's change can be undone.
     """
 
     digest: str
@@ -31,6 +32,7 @@ class Entry:
     descriptions: Sequence[Description] = ()
     marks: Sequence[tuple[str, ...]] = ()
     queued: Sequence[Name] = ()
+    undoable: bool = False
 
 
 def read_entries(work: Path) -> list[Entry]:
@@ -48,9 +50,14 @@ def read_entries(work: Path) -> list[Entry]:
             found.setdefault(description.digest, []).append(description)
     repeated = find_repeated(description for several in found.values() for description in several)
     entries = [images.get(digest, Entry(digest, digest, NO_CLASS)) for digest in found]
-    queued = read_queued(work)
+    queued, undoable = read_queued(work), read_undoable(work)
     filled = (
-        replace(entry, descriptions=tuple(found[entry.digest]), queued=queued.get(entry.digest, ()))
+        replace(
+            entry,
+            descriptions=tuple(found[entry.digest]),
+            queued=queued.get(entry.digest, ()),
+            undoable=entry.digest in undoable,
+        )
         for entry in entries
     )
     return sorted((mark(entry, repeated) for entry in filled), key=lambda entry: entry.key)
@@ -62,8 +69,8 @@ def read_entry(work: Path, entry: Entry) -> Entry:
     with DescriptionStore.open(work) as store:
         found = [store.find([name.digest], name.prompt, name.describer, name.sample) for name in sorted(names)]
     descriptions = tuple(description for one in found for description in one.values())
-    queued = read_queued(work).get(entry.digest, ())
-    return mark(replace(entry, descriptions=descriptions, queued=queued), frozenset())
+    queued, undoable = read_queued(work).get(entry.digest, ()), entry.digest in read_undoable(work)
+    return mark(replace(entry, descriptions=descriptions, queued=queued, undoable=undoable), frozenset())
 
 
 def find_repeated(descriptions: Iterable[Description]) -> frozenset[tuple[str, str]]:

@@ -83,14 +83,21 @@ class GalleryData:
         return self._number("classes", entry.class_name), states, marks
 
     def _compact(self, entry: Entry) -> list[Any]:
-        """Digest, key, class, whether there is a picture, descriptions."""
+        """Digest, key, class, whether there is a picture, descriptions, whether a change can be undone."""
         descriptions = [
             self._compact_description(description, marks)
             for description, marks in zip(entry.descriptions, entry.marks, strict=True)
         ]
         descriptions += [self._compact_queued(name) for name in entry.queued]
         shown = int(entry.digest in self.pictures)
-        return [entry.digest, entry.key, self._number("classes", entry.class_name), shown, descriptions]
+        return [
+            entry.digest,
+            entry.key,
+            self._number("classes", entry.class_name),
+            shown,
+            descriptions,
+            int(entry.undoable),
+        ]
 
     def _compact_description(self, description: Description, marks: Sequence[str]) -> list[Any]:
         return [

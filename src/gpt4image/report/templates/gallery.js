@@ -97,12 +97,12 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function card(entry) {
-  const [digest, key, className, pictured, texts] = entry, label = facts.classes[className];
+  const [digest, key, className, pictured, texts, undoable] = entry, label = facts.classes[className];
   const photo = pictured
     ? make("img", { src: `thumbnails/${digest.slice(0, 2)}/${digest.slice(2)}.jpg`, alt: label ? `${label}: ${key}` : key, loading: "lazy", decoding: "async" })
     : "no picture";
   const wanted = $("prompt").value, shown = wanted === "" ? texts : texts.filter((text) => text[0] === +wanted);
-  const foot = facts.editable ? make("div", { className: "actions foot" }, action("Undo last change", () => send(digest, { action: "undo" }))) : null;
+  const foot = facts.editable && undoable ? make("div", { className: "actions foot" }, action("Undo last change", () => send(digest, { action: "undo" }))) : null;
   return make("li", { className: "entry" }, make("div", { className: "photo" }, photo),
     make("div", { className: "body" }, make("p", { className: "name" }, label || key, label ? make("small", {}, key) : null),
       ...shown.map((text) => describe(digest, text)), shown.length ? null : make("p", { className: "soft small" }, "no description yet"), foot));
