@@ -105,13 +105,13 @@ def start_train(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         changed = {
             field.name: str(value) if isinstance(value := getattr(settings, field.name), Path) else value
             for field in dataclasses.fields(settings)
-            if value_differs(field, settings)
+            if field.name not in ("images", "run") and getattr(settings, field.name) != field.default
         }
         config.write_text(yaml.safe_dump(changed), encoding="utf-8")
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *(launcher if processes > 1 else []), "-m", "gpt4image.cli", "train"]
         return subprocess.Popen(
-            [*command, "--config", str(config)],
+            [*command, settings.images, str(settings.run), "--config", str(config)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -120,7 +120,3 @@ def start_train(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
-
-
-def value_differs(field: dataclasses.Field[Any], settings: TrainSettings) -> bool:
-    return field.default is dataclasses.MISSING or getattr(settings, field.name) != field.default

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gpt4image.train.objective import ADAPTIVE, Objective
+from gpt4image.train.objective import Objective
 from gpt4image.train.pairs import Relation
 from gpt4image.train.targets import Targets
 from gpt4image.train.text_weight import TextWeight
@@ -73,7 +73,7 @@ def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
         case["objective"],
         TextWeight(0.3),
         relation=Relation(case["related"]),
-        adaptive=case["objective"] in ADAPTIVE or case["adaptive"],
+        adaptive=case["objective"] == "textteacher" or case["adaptive"],
         official=case["official"],
     )
     logits, features, projected = network(x[rows])

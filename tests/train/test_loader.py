@@ -8,6 +8,7 @@ import torch
 from torchvision.transforms import v2
 
 from gpt4image.images import open_images
+from gpt4image.train.crop import WholeReader
 from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
 
 POOL = np.array([2, 3, 5, 7, 11, 13, 17])
@@ -24,6 +25,22 @@ def test_a_sample_is_a_function_of_seed_and_position_alone() -> None:
     forwards, backwards = SampleStream(POOL, seed=4), SampleStream(POOL, seed=4)
     assert [forwards[p] for p in range(40)] == [backwards[p] for p in reversed(range(40))][::-1]
     assert [forwards[p] for p in range(40)] != [SampleStream(POOL, seed=5)[p] for p in range(40)]
+
+
+def test_repeated_augmentation_is_that_of_deits_sampler() -> None:
+    """Three copies in a row, of another random third of the pool in each pass."""
+    stream = SampleStream(POOL, seed=0, repeats=3)
+    passes = [[stream[p] for p in range(7 * n, 7 * n + 7)] for n in range(200)]
+    assert all(one[0] == one[1] == one[2] != one[3] == one[4] == one[5] != one[6] for one in passes)
+    visited = Counter(image for one in passes for image in one)
+    assert sorted(visited) == POOL.tolist()
+    assert max(visited.values()) < 1.6 * min(visited.values())
+
+
+def test_copies_are_spread_over_processes() -> None:
+    stream = SampleStream(POOL, seed=0, repeats=3)
+    shares = [next(iter(BatchSampler(stream, 6, 1, rank, 3))) for rank in range(3)]
+    assert len({tuple(image for _, image in share) for share in shares}) == 1
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
@@ -48,17 +65,17 @@ def test_epochs_follow_each_other_without_a_gap() -> None:
     assert visited == dict.fromkeys(POOL.tolist(), 6)
 
 
-def load(photos: Path, workers: int, cache_bytes: int = 0) -> torch.Tensor:
+def load(photos: Path, workers: int, room_bytes: int = 0) -> torch.Tensor:
     transform = v2.Compose([v2.RandomResizedCrop(16), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float)])
     images = open_images(str(photos))
-    dataset = AugmentedImages(images, transform, None, seed=3, cache_bytes=cache_bytes)
+    dataset = AugmentedImages(images, WholeReader(None, room_bytes), transform, seed=3)
     sampler = BatchSampler(SampleStream(np.arange(len(images)), seed=3), 4, num_steps=6)
     return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, pin_memory=False)])
 
 
-def test_pixels_do_not_depend_on_workers_or_cache(make_photos: Callable[..., Path]) -> None:
+def test_pixels_do_not_depend_on_workers_or_on_what_is_kept(make_photos: Callable[..., Path]) -> None:
     photos = make_photos(5)
     alone = load(photos, workers=0)
     assert torch.equal(alone, load(photos, workers=2))
-    assert torch.equal(alone, load(photos, workers=0, cache_bytes=1 << 20))
-    assert torch.equal(alone, load(photos, workers=0, cache_bytes=5000))
+    assert torch.equal(alone, load(photos, workers=0, room_bytes=1 << 20))
+    assert torch.equal(alone, load(photos, workers=0, room_bytes=5000))

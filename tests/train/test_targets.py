@@ -7,7 +7,8 @@ import torch
 
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.images import open_images, scan_images
-from gpt4image.train.targets import Targets, TargetSource, TextEmbeddings, one_hot
+from gpt4image.train.targets import Targets, TargetSource, one_hot
+from gpt4image.train.text_embeddings import TextEmbeddings
 
 SEVERAL = {"cat/000.png": 3, "cat/001.png": 0, "dog/002.png": 2}
 
@@ -36,7 +37,7 @@ def slow_texts(images, table, centre: bool) -> np.ndarray:
 @pytest.mark.parametrize("centre", [False, True])
 def test_texts_are_gathered_by_image(table_and_index, centre: bool) -> None:
     images, table, index = table_and_index
-    text = TextEmbeddings(table, index, centre)
+    text = TextEmbeddings(table, index, "mean" if centre else "none")
     wanted = np.array([5, 0, 1, 6, 0])
     assert text.gather(wanted) == pytest.approx(slow_texts(images, table, centre)[wanted], abs=1e-6)
     assert text.has_text().tolist() == [SEVERAL.get(key, 1) > 0 for key in images.keys]
@@ -45,7 +46,7 @@ def test_texts_are_gathered_by_image(table_and_index, centre: bool) -> None:
 def test_targets_of_a_batch(table_and_index) -> None:
     _, table, index = table_and_index
     classes = one_hot(np.array([0, -1, 0, 0, 1, 1, 1, 1]), 2)
-    source = TargetSource(classes, TextEmbeddings(table, index, centre=False), torch.device("cpu"))
+    source = TargetSource(classes, TextEmbeddings(table, index), torch.device("cpu"))
     targets = source.gather(torch.tensor([1, 6, 1, 0]))
     assert targets.classes.tolist() == [[0, 0], [0, 1], [0, 0], [1, 0]]
     assert targets.has_text.tolist() == [False, True, False, True]
@@ -61,9 +62,7 @@ def test_one_hot_leaves_unlabelled_rows_empty() -> None:
 def test_targets_are_mixed_as_pixels_are(table_and_index) -> None:
     images, table, index = table_and_index
     batch = torch.tensor([0, 2, 4, 6])
-    targets = TargetSource(
-        one_hot(images.labels, 2), TextEmbeddings(table, index, centre=False), torch.device("cpu")
-    ).gather(batch)
+    targets = TargetSource(one_hot(images.labels, 2), TextEmbeddings(table, index), torch.device("cpu")).gather(batch)
     share = 0.7
     weights = share * torch.eye(4) + (1 - share) * torch.eye(4).flip(0)
     mixed = targets.mix(weights)

@@ -69,18 +69,7 @@ class EmbeddingTable:
         Raises:
             DescriptionError: the table has no row of a prompt.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        wanted, inverse = np.unique(np.asarray(digests, dtype=object).astype(str), return_inverse=True)
-        position = pc.index_in(self.rows["digest"], value_set=pa.array(wanted, pa.string()))
-        position = position.combine_chunks() if isinstance(position, pa.ChunkedArray) else position
-        of_row = np.asarray(position.fill_null(-1), dtype=np.int64)
-        rows = np.flatnonzero((of_row >= 0) & self._of_prompts(prompts))
-        rows = rows[np.argsort(of_row[rows], kind="stable")]
-        counts = np.bincount(of_row[rows], minlength=len(wanted))
-        starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-        return TextIndex(rows, starts[inverse], counts[inverse])
+        return join_digests(self.rows["digest"], digests, self._of_prompts(prompts))
 
     def _of_prompts(self, prompts: Sequence[str]) -> np.ndarray:
         import pyarrow as pa
@@ -113,6 +102,30 @@ class TextIndex:
     def of(self, image: int) -> np.ndarray:
         """Rows of one image."""
         return self.rows[self.start[image] : self.start[image] + self.count[image]]
+
+
+def join_digests(row_digests: Any, digests: Sequence[str], usable: np.ndarray | None = None) -> TextIndex:
+    """Finds the rows of each image by digest.
+
+    Args:
+        row_digests: pyarrow strings, one a row.
+        digests: of the images, in their order; two images may share one.
+        usable: bool, which rows may be taken; all if None.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    images = pa.array(digests, pa.string())
+    wanted = images.unique()
+    image_of = np.asarray(pc.index_in(images, value_set=wanted), dtype=np.int64)
+    found = pc.index_in(row_digests, value_set=wanted)
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    of_row = np.asarray(found.fill_null(-1), dtype=np.int64)
+    rows = np.flatnonzero(of_row >= 0 if usable is None else (of_row >= 0) & usable)
+    rows = rows[np.argsort(of_row[rows], kind="stable")]
+    counts = np.bincount(of_row[rows], minlength=len(wanted))
+    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    return TextIndex(rows, starts[image_of], counts[image_of])
 
 
 def replace_table(folder: Path, new: Path) -> None:

@@ -12,7 +12,8 @@ from gpt4image.train.label_model import compute_posterior, estimate_accuracy
 from gpt4image.train.reader import read_texts, scale_features
 from gpt4image.train.self_training import add_predictions
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets import TextEmbeddings, one_hot
+from gpt4image.train.targets import one_hot
+from gpt4image.train.text_embeddings import TextEmbeddings
 
 
 def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[np.ndarray, dict[str, Any]]:
@@ -34,7 +35,7 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
     """Replaces the rows of described images by the posterior of label and text."""
     assert inputs.table is not None
     assert inputs.index is not None
-    embeddings = TextEmbeddings(inputs.table, inputs.index, centre=False)
+    embeddings = TextEmbeddings(inputs.table, inputs.index)
     described = np.flatnonzero(embeddings.has_text())
     labels = inputs.images.labels[described]
     if not (labels != UNLABELLED).any():

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gpt4image.embed.table import EmbeddingTable, TextIndex
+from gpt4image.embed.sources import read_texts
+from gpt4image.embed.table import EmbeddingTable, TextIndex, join_digests
 from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.runs import hash_digests
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.situation import choose_described, keep_some_labels, make_some_labels_wrong
+from gpt4image.train.situation import choose_described, choose_validation, keep_some_labels, make_some_labels_wrong
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,21 @@ class Inputs:
 
     Attributes:
         images: readable images with the labels that training may see.
+        validation: images set aside to choose the best epoch, or None.
         digests_hash: of the images in order.
         unreadable: key of each image left out and why.
         table: text embeddings, or None for a plain model.
         index: rows of each image in the table.
+        texts: the descriptions of each image for the objective that learns their words, else None.
     """
 
     images: ImageSet
+    validation: ImageSet | None
     digests_hash: str
     unreadable: dict[str, str]
     table: EmbeddingTable | None
     index: TextIndex | None
+    texts: list[list[str]] | None = None
 
     @property
     def num_labelled(self) -> int:
@@ -40,14 +45,18 @@ class Inputs:
     @property
     def num_described(self) -> int:
         """Images with a description."""
+        if self.texts is not None:
+            return sum(map(bool, self.texts))
         return 0 if self.index is None else int((self.index.count > 0).sum())
 
     def content(self) -> dict[str, Any]:
         """What must not change while a run is interrupted."""
-        if self.table is None or self.index is None:
-            return {"images hash": self.digests_hash, "texts hash": None}
-        texts = self.table.rows["text_hash"].take(self.index.rows).to_pylist()
-        return {"images hash": self.digests_hash, "texts hash": hash_digests([self.table.manifest["encoder"], *texts])}
+        parts: list[str] = []
+        if self.table is not None and self.index is not None:
+            hashes = self.table.rows["text_hash"].take(self.index.rows).to_pylist()
+            parts += [self.table.manifest["encoder"], *hashes]
+        parts += [text for own in self.texts or () for text in own]
+        return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None}
 
 
 def load_inputs(settings: TrainSettings) -> Inputs:
@@ -64,10 +73,16 @@ def load_inputs(settings: TrainSettings) -> Inputs:
     if len(images.classes) < 2:
         raise ImageSetError(f"{settings.images} has {len(images.classes)} classes; training needs at least 2")
     images = images.with_labels(_labels_of_situation(images, settings))
-    table, index = _load_texts(settings, digests)
-    if table is None and not (images.labels != UNLABELLED).any():
+    validation = None
+    if settings.validation_share:
+        aside = choose_validation(images.labels, settings.validation_share, settings.seed)
+        validation, rest = images.subset(np.flatnonzero(aside)), np.flatnonzero(~aside)
+        images, digests = images.subset(rest), [digests[i] for i in rest]
+    table, index = _load_embeddings(settings, digests)
+    texts = _load_texts(settings, digests)
+    if table is None and texts is None and not (images.labels != UNLABELLED).any():
         raise ImageSetError(f"{settings.images} has no labels; a plain model needs some")
-    return Inputs(images, hash_digests(digests), scan.errors, table, index)
+    return Inputs(images, validation, hash_digests(digests), scan.errors, table, index, texts)
 
 
 def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarray:
@@ -79,8 +94,8 @@ def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarra
     return labels
 
 
-def _load_texts(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingTable | None, TextIndex | None]:
-    if not settings.uses_text:
+def _load_embeddings(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingTable | None, TextIndex | None]:
+    if not settings.uses_embeddings:
         return None, None
     table = EmbeddingTable.open(_table_folder(settings))
     index = table.join(digests, settings.prompts)
@@ -89,9 +104,28 @@ def _load_texts(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingT
             f"none of the {len(table.vectors)} text embeddings in {table.folder} is about one of the {len(digests)} "
             f"images in {settings.images}; describe and embed these images first"
         )
+    return table, _texts_of_situation(index, settings)
+
+
+def _load_texts(settings: TrainSettings, digests: list[str]) -> list[list[str]] | None:
+    """The descriptions of each image, for the objective that needs no encoder."""
+    if settings.work is None or settings.objective != "tokens":
+        return None
+    found = read_texts(settings.work, settings.prompts, None)
+    index = _texts_of_situation(join_digests(found["digest"], digests), settings)
+    if not index.count.any():
+        raise DescriptionError(
+            f"none of the {len(found)} descriptions in {settings.work} is about one of the {len(digests)} images in "
+            f"{settings.images}; describe these images first"
+        )
+    texts = found["text"].to_pylist()
+    return [[texts[row] for row in index.of(image)] for image in range(len(digests))]
+
+
+def _texts_of_situation(index: TextIndex, settings: TrainSettings) -> TextIndex:
     if settings.described < 1:
         index = replace(index, count=index.count * choose_described(index.count, settings.described, settings.seed))
-    return table, shuffle_texts(index, settings.seed) if settings.shuffle_texts else index
+    return shuffle_texts(index, settings.seed) if settings.shuffle_texts else index
 
 
 def _table_folder(settings: TrainSettings) -> Path:

@@ -14,15 +14,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gpt4image.images import ImageSet
+from gpt4image.train.crop import Reader
 
 
 class SampleStream:
     """The endless order of samples: one shuffled pass over the pool after the other.
 
+    With `repeats` above 1 each pass takes that many copies of an image in a row and, as DeiT's sampler does, still
+    has as many samples as the pool: another random part of the pool each time (repeated augmentation, arXiv
+    1902.05509). As the processes take turns, the copies are spread over them.
+
     Args:
         pool: int64 [P], positions of the images that can teach something.
         seed: of the order.
-        repeats: copies of an image in a row (repeated augmentation, arXiv 1901.09335).
+        repeats: copies of an image in a row.
     """
 
     def __init__(self, pool: np.ndarray, seed: int, repeats: int = 1) -> None:
@@ -30,7 +35,7 @@ class SampleStream:
         self._pass_number, self._order = -1, pool
 
     def __getitem__(self, position: int) -> int:
-        pass_number, place = divmod(position, len(self.pool) * self.repeats)
+        pass_number, place = divmod(position, len(self.pool))
         if pass_number != self._pass_number:
             rng = np.random.default_rng([self.seed, 4, pass_number])
             self._pass_number, self._order = pass_number, rng.permutation(self.pool)
@@ -59,47 +64,38 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
 
 
 class AugmentedImages(Dataset[tuple[Tensor, int]]):
-    """Decodes and augments: item (position, image) is (pixels [3, H, W], image)."""
+    """Decodes and augments: item (position, image) is (pixels [3, H, W], image).
 
-    def __init__(
-        self,
-        images: ImageSet,
-        transform: Callable[[Image.Image], Tensor],
-        draft_size: tuple[int, int] | None,
-        seed: int,
-        cache_bytes: int = 0,
-    ) -> None:
-        self.images, self.transform, self.draft_size, self.seed = images, transform, draft_size, seed
-        self._cache: dict[int, Image.Image] | None = {} if cache_bytes else None
-        self._room = cache_bytes
+    Args:
+        images: the image set.
+        reader: reads an image.
+        transform: what happens to it then.
+        seed: of all that is random about it.
+    """
+
+    def __init__(self, images: ImageSet, reader: Reader, transform: Callable[[Image.Image], Tensor], seed: int) -> None:
+        self.images, self.reader, self.transform, self.seed = images, reader, transform, seed
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, sample: tuple[int, int]) -> tuple[Tensor, int]:
         position, index = sample
-        image = self._decode(index)
         seed_everything(self.seed, 5, position)
-        return self.transform(image), index
-
-    def _decode(self, index: int) -> Image.Image:
-        """Decoded images are kept while there is room: small sets are decoded once."""
-        if self._cache is not None and index in self._cache:
-            return self._cache[index]
-        image = self.images.decode(index, draft_size=self.draft_size)
-        size = image.width * image.height * 3
-        if self._cache is not None and size <= self._room:
-            self._cache[index] = image
-            self._room -= size
-        return image
+        return self.transform(self.reader.read(self.images, index)), index
 
 
 def seed_everything(*numbers: int) -> None:
-    """Seeds Python's, NumPy's and PyTorch's generators from a list of numbers."""
+    """Seeds Python's, NumPy's and PyTorch's generators from a list of numbers.
+
+    `torch.manual_seed` is avoided: without a GPU it records a stack trace a call for devices that never come.
+    """
     state = np.random.SeedSequence(numbers).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(int(state[1]))  # noqa: NPY002 timm's Mixup draws from the global generator
-    torch.manual_seed(int(state[2]))
+    torch.default_generator.manual_seed(int(state[2]))
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(int(state[2]))
 
 
 def create_loader(

@@ -19,10 +19,19 @@ class AlignedNetwork(nn.Module):
         self.backbone, self.projector = backbone, projector
         self._tap = FeatureTap(backbone)
 
-    def forward(
-        self, pixels: Float[Tensor, "B 3 H W"]
-    ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B F"], Float[Tensor, "B D"] | None]:
-        """Returns logits, image features, and projected features if there is a projector."""
+        self._features: Tensor | None = None
+
+    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B D"] | None]:
+        """Returns logits, and projected features if there is a projector."""
         logits = self.backbone(pixels)
-        features = self._tap.take()
-        return logits, features, None if self.projector is None else self.projector(features)
+        self._features = self._tap.take()
+        return logits, None if self.projector is None else self.projector(self._features)
+
+    def take_features(self) -> Float[Tensor, "B F"]:
+        """The image features of the last forward pass, once.
+
+        They are no output: Accelerate turns outputs into float32 copies, through which no gradient of the losses goes.
+        """
+        features, self._features = self._features, None
+        assert features is not None
+        return features

@@ -11,13 +11,6 @@ from gpt4image.train.pairs import Pairs, Relation, own_pairs
 from gpt4image.train.targets import Targets
 from gpt4image.train.text_weight import TextWeight
 
-CENTRED = ("textteacher",)
-"""Objectives whose text targets have the table's mean subtracted."""
-ADAPTIVE = ("textteacher",)
-"""Objectives published with the gradient-norm weight."""
-NEEDS_NEGATIVES = ("clip", "ctr", "textteacher", "sigmoid")
-"""Objectives that compare the images and texts of a batch with each other."""
-
 
 @dataclass
 class Loss:

@@ -9,10 +9,10 @@ import yaml
 
 from gpt4image.errors import RunError
 from gpt4image.files import write_text
-from gpt4image.runs import METRICS, SETTINGS
+from gpt4image.runs import MANIFEST, METRICS, SETTINGS
 from gpt4image.train.settings import TrainSettings
 
-FREE = ("run", "workers", "device", "stop_after", "work", "embeddings")
+FREE = ("run", "workers", "device", "stop_after", "work", "embeddings", "tracker", "compile")
 """Settings that may differ when a run goes on: they do not change the result (texts are compared by content)."""
 
 
@@ -42,6 +42,11 @@ def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
     elif settings.run.exists() and any(settings.run.iterdir()):
         raise RunError(f"{settings.run} is not empty and is no run; choose another folder")
     write_text(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+
+
+def is_finished(run: Path) -> bool:
+    """Whether all epochs are done; the manifest is written last."""
+    return (run / MANIFEST).exists()
 
 
 def _compare(found: dict[str, Any], wanted: dict[str, Any], run: Path, form: str) -> None:

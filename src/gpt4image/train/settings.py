@@ -6,7 +6,20 @@ from typing import Any, Literal
 
 from gpt4image.errors import SettingsError
 
-Objective = Literal["none", "clip", "ctr", "byol", "textteacher"]
+Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "sigmoid", "tokens"]
+
+NEEDS_NEGATIVES = ("clip", "ctr", "textteacher", "sigmoid")
+"""Objectives that compare the images and texts of a batch with each other."""
+MIN_TEXTS = 8
+LEAST = {
+    "epochs": 1,
+    "batch_size": 2,
+    "grad_accum_steps": 1,
+    "aug_repeats": 1,
+    "input_size": 8,
+    "workers": 0,
+    "extra_texts": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -22,30 +35,49 @@ class TrainSettings:
         model: timm model name, or import:PACKAGE.MODULE:FUNCTION
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
+        init_weights: safetensors or PyTorch file with weights to start from; the head may have other classes
         input_size: side of the model's input in pixels
         epochs: passes over the images
         batch_size: images a step, over all processes
+        grad_accum_steps: steps an update
         optimizer: timm optimizer name, such as adamw or sgd
         lr: learning rate at the peak of the schedule
+        lr_base_size: number of images an update that lr is meant for; lr is scaled in proportion
         weight_decay: weight decay; none for biases and norms
         momentum: momentum of sgd
+        layer_decay: factor of the learning rate from one layer to the one before
         schedule: timm schedule name, such as cosine or step
+        schedule_unit: whether the learning rate moves by update or by epoch
         warmup_epochs: epochs of linear warm-up
         warmup_lr: learning rate at the start of the warm-up
         min_lr: learning rate at the end of the schedule
         clip_grad: largest norm of the gradient; no limit if not given
+        ema_decay: average the weights over updates with this decay; the average is the model that is saved
         min_scale: smallest share of an image's area that a random crop takes
         hflip: chance of a horizontal flip
+        interpolation: of resizing; the model's own if not given
+        crop_pct: share of the image that is kept in evaluation; the model's own if not given
         color_jitter: strength of colour jitter
         rand_augment: timm RandAugment policy, such as rand-m9-mstd0.5-inc1
         random_erasing: chance of erasing a rectangle
         mixup: mixup alpha, 0 for none
         cutmix: cutmix alpha, 0 for none
+        aug_repeats: copies of an image in a batch, each augmented by itself
         smoothing: label smoothing
         objective: how image features are aligned with text embeddings
+        compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
+        text_weight_end: weight at the end of training; constant if not given
+        text_weight_course: how the weight gets there
+        adaptive_weight: balance both losses by their gradients' norms; as the objective was published if not given
         temperature: temperature of the objectives that have one
+        related: what related pairs of other images count as; soft is right in the measure of the texts' similarity
+        related_by: images are related by class, by near-identical text, or all are
+        near_text: cosine from which texts are near-identical
+        extra_texts: texts of other images added to each step as negatives, what a memory queue is for
+        centring: of the text embeddings; as the objective was published if not given
         projector: from image features to text embeddings
+        projector_norm: batch norm in the mlp, as in the official ResNet recipe; without it as for DeiT
         projector_std: standard deviation of the projector's initial weights
         teacher: finished plain run whose predictions are further targets (self-training, no text)
         reader: let a classifier of the texts correct and complete the labels
@@ -53,9 +85,12 @@ class TrainSettings:
         keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
         wrong_labels: share of labels replaced by another class
         described: share of images whose descriptions are used
+        validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
         seed: of weights, data order, augmentation and the choices above
         precision: arithmetic of forward and backward passes
+        compile: compile the network with torch.compile
         workers: loader processes; 0 loads in the main process
+        tracker: also log to this; tensorboard writes into the run's folder
         device: auto or cpu
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
@@ -68,30 +103,49 @@ class TrainSettings:
     model: str = "resnet18"
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
+    init_weights: Path | None = None
     input_size: int = 224
     epochs: int = 30
     batch_size: int = 64
+    grad_accum_steps: int = 1
     optimizer: str = "adamw"
     lr: float = 2e-3
+    lr_base_size: int | None = None
     weight_decay: float = 0.05
     momentum: float = 0.9
+    layer_decay: float | None = None
     schedule: str = "cosine"
+    schedule_unit: Literal["update", "epoch"] = "update"
     warmup_epochs: float = 3.0
     warmup_lr: float = 1e-6
     min_lr: float = 1e-6
     clip_grad: float | None = 5.0
+    ema_decay: float | None = None
     min_scale: float = 0.35
     hflip: float = 0.5
+    interpolation: str | None = None
+    crop_pct: float | None = None
     color_jitter: float = 0.0
     rand_augment: str | None = None
     random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    aug_repeats: int = 1
     smoothing: float = 0.0
     objective: Objective = "clip"
+    compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
+    text_weight_end: float | None = None
+    text_weight_course: Literal["linear", "cosine"] = "cosine"
+    adaptive_weight: bool | None = None
     temperature: float = 0.2
+    related: Literal["negative", "excluded", "soft", "positive"] = "negative"
+    related_by: Literal["class", "text", "all"] = "class"
+    near_text: float = 0.95
+    extra_texts: int = 0
+    centring: Literal["none", "mean", "whiten"] | None = None
     projector: Literal["mlp", "linear"] = "linear"
+    projector_norm: bool = True
     projector_std: float = 0.02
     teacher: Path | None = None
     reader: bool = True
@@ -99,30 +153,57 @@ class TrainSettings:
     keep_labels: float = 1.0
     wrong_labels: float = 0.0
     described: float = 1.0
+    validation_share: float = 0.0
     seed: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
     workers: int = 0
+    tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: Literal["auto", "cpu"] = "auto"
     stop_after: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in {"epochs": 1, "batch_size": 2, "input_size": 8, "workers": 0}.items():
+        for name, least in LEAST.items():
             self._check(name, getattr(self, name) >= least, f"at least {least}")
-        for name in ("lr", "temperature"):
-            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("lr", "temperature", "lr_base_size", "layer_decay", "crop_pct"):
+            self._check(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0")
         for name in ("weight_decay", "text_weight", "mixup", "cutmix", "warmup_epochs", "keep_labels"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("smoothing", "hflip", "random_erasing", "wrong_labels", "described"):
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._check("min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
+        self._check("validation_share", 0 <= self.validation_share <= 0.5, "between 0 and 0.5")
+        self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "at least 0 and below 1")
+        self._check("text_weight", not self.is_adaptive or self.text_weight <= 1, "at most 1 with an adaptive weight")
         if self.embeddings and not self.work:
             raise SettingsError("--embeddings needs --work, the folder that holds them")
+
+        if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size + self.extra_texts < MIN_TEXTS:
+            raise SettingsError(
+                f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
+                f"and needs {MIN_TEXTS} at least: enlarge it, add texts with --extra-texts, or choose byol or tokens"
+            )
 
     def _check(self, name: str, allowed: bool, words: str) -> None:
         if not allowed:
             raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be {words}")
 
     @property
+    def is_adaptive(self) -> bool:
+        """Whether the losses are balanced by their gradients' norms."""
+        return self.objective == "textteacher" if self.adaptive_weight is None else self.adaptive_weight
+
+    @property
+    def centring_or_published(self) -> str:
+        """How text embeddings are centred: TextTeacher's are, the others' are not (unless `centring` says so)."""
+        return self.centring or ("mean" if self.objective == "textteacher" else "none")
+
+    @property
     def uses_text(self) -> bool:
         """Whether text embeddings take part."""
         return self.work is not None and (self.objective != "none" or self.reader)
+
+    @property
+    def uses_embeddings(self) -> bool:
+        """Whether text embeddings take part: the objective on words has no use for them, the reader has."""
+        return self.uses_text and (self.objective != "tokens" or self.reader)

@@ -1,4 +1,4 @@
-"""Makes training labels fewer or wrong on purpose, to measure what text is worth then."""
+"""Chooses at random, by the seed alone: labels to drop or to make wrong on purpose, descriptions, validation images."""
 
 import numpy as np
 
@@ -39,3 +39,14 @@ def choose_described(count: np.ndarray, share: float, seed: int) -> np.ndarray:
     chosen = np.zeros(len(count), dtype=bool)
     chosen[described[: round(share * len(described))]] = True
     return chosen
+
+
+def choose_validation(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which images are set aside: bool [N], that share of each class, at least one of a class with two images."""
+    rng = np.random.default_rng([seed, 13])
+    aside = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels[labels != UNLABELLED]):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        aside[members[:count]] = True
+    return aside

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.train.settings import TrainSettings
@@ -66,14 +67,20 @@ def train(settings: TrainSettings) -> TrainResult:
         RunError: the folder holds a run with other settings.
     """
     from gpt4image.train.inputs import load_inputs
-    from gpt4image.train.loop import fit
-    from gpt4image.train.run_folder import claim_run
+    from gpt4image.train.loop import Outcome, fit
+    from gpt4image.train.processes import create_accelerator, first_process_first
+    from gpt4image.train.run_folder import is_finished
     from gpt4image.train.setup import create_setup
 
     start_s = time.monotonic()
-    inputs = load_inputs(settings)
-    claim_run(settings, inputs.content())
-    outcome = fit(settings, inputs, create_setup(settings, inputs))
+    accelerator = create_accelerator(settings)
+    inputs = first_process_first(accelerator, lambda: load_inputs(settings))
+    content = inputs.content()
+    first_process_first(accelerator, lambda: _claim(settings, content, accelerator.is_main_process))
+    redone = not is_finished(settings.run)
+    outcome = Outcome(settings.epochs, 0.0)
+    if redone:
+        outcome = fit(settings, inputs, create_setup(settings, inputs, accelerator))
     return TrainResult(
         run=settings.run,
         num_images=len(inputs.images),
@@ -84,5 +91,13 @@ def train(settings: TrainSettings) -> TrainResult:
         loss=outcome.loss,
         seconds=time.monotonic() - start_s,
         finished=outcome.epochs == settings.epochs,
-        redone=outcome.redone,
+        redone=redone,
     )
+
+
+def _claim(settings: TrainSettings, content: dict[str, Any], is_first_process: bool) -> None:
+    """Only the first process writes into the run's folder."""
+    from gpt4image.train.run_folder import claim_run
+
+    if is_first_process:
+        claim_run(settings, content)

@@ -1,18 +1,15 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gpt4image.embed.table import EmbeddingTable, TextIndex
 from gpt4image.images import UNLABELLED
 from gpt4image.train.gather import gather_rows
-
-MEAN_SAMPLE = 65_536
-"""Rows from which the mean of a large table is estimated."""
 
 
 @dataclass
@@ -31,14 +28,15 @@ class Targets:
     has_text: Bool[Tensor, "B"] | None
     images: Int[Tensor, "B"]
 
-    def mix(self, weights: Float[Tensor, "B B"]) -> "Targets":
+    def mix(self, weights: Float[Tensor, "B B"], text_too: bool = True) -> "Targets":
         """Mixes targets as pixels were mixed: row i becomes the average over rows j with `weights[i, j]`.
 
-        Text is averaged over those rows that have one; they must make up half of the image at least.
+        Text is averaged over those rows that have one; they must make up half of the image at least. The official
+        code leaves the text as it is (`text_too=False`): half of the time it belongs to the smaller part.
         """
         classes = weights @ self.classes
-        if self.text is None or self.has_text is None:
-            return Targets(classes, None, None, self.images)
+        if self.text is None or self.has_text is None or not text_too:
+            return Targets(classes, self.text, self.has_text, self.images)
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
         return Targets(classes, text, share >= 0.5, self.images)
@@ -58,40 +56,18 @@ class Targets:
         return Targets(*map(gather_rows, parts))
 
 
-class TextEmbeddings:
-    """Text embeddings by image, gathered from the memory map; the mean of an image's texts if it has several.
+class TextTargets(Protocol):
+    """What images are taught about their texts: embeddings, or the words themselves."""
 
-    Args:
-        table: the table.
-        index: rows of each image.
-        centre: subtract the mean over the table (TextTeacher, arXiv 2605.22098, section 3).
-    """
-
-    def __init__(self, table: EmbeddingTable, index: TextIndex, centre: bool) -> None:
-        self._vectors, self._index = table.vectors, index
-        self.dimension = int(table.vectors.shape[1])
-        self.mean = self._compute_mean() if centre else np.zeros(self.dimension, dtype=np.float32)
-
-    def _compute_mean(self) -> np.ndarray:
-        rows = self._index.rows
-        step = max(1, len(rows) // MEAN_SAMPLE)
-        return self._vectors[np.sort(rows[::step])].astype(np.float32).mean(0)
+    @property
+    def dimension(self) -> int:
+        """Width D."""
 
     def has_text(self) -> np.ndarray:
         """bool [N], whether each image has a description."""
-        return self._index.count > 0
 
     def gather(self, images: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B D"]:
-        """Embeddings of some images; zero for those without description."""
-        count = self._index.count[images]
-        result = np.zeros((len(images), self.dimension), dtype=np.float32)
-        has = np.flatnonzero(count)
-        rows = self._index.rows[self._index.start[images[has]]]
-        result[has] = self._vectors[rows]
-        for place in np.flatnonzero(count > 1):
-            result[place] = self._vectors[self._index.of(int(images[place]))].astype(np.float32).mean(0)
-        result[has] -= self.mean
-        return result
+        """Targets of some images; zero for those without description."""
 
 
 def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -107,11 +83,11 @@ class TargetSource:
 
     Args:
         classes: float32 [N, C] class probabilities; zero rows for unlabelled images.
-        text: text embeddings, or None.
+        text: what is to be learnt of the texts, or None.
         device: where the targets are needed.
     """
 
-    def __init__(self, classes: np.ndarray, text: TextEmbeddings | None, device: torch.device) -> None:
+    def __init__(self, classes: np.ndarray, text: TextTargets | None, device: torch.device) -> None:
         self.classes, self.text, self.device = classes, text, device
 
     def gather(self, images: Tensor) -> Targets:

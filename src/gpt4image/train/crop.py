@@ -1,0 +1,94 @@
+"""Two ways to read an image for a random crop: whole and kept in memory, or only as large as the crop needs it."""
+
+import io
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+
+from gpt4image.errors import UnreadableImageError
+from gpt4image.images import ImageSet
+
+ORIENTATION = 0x0112
+"""EXIF tag; values from 5 on turn the image by a quarter."""
+
+
+class Reader(Protocol):
+    """Reads one image; what is random about it is drawn from Python's global generator."""
+
+    def read(self, images: ImageSet, index: int) -> Image.Image:
+        """The image as RGB."""
+
+
+class WholeReader:
+    """Reads whole images and keeps them while there is room: small sets are decoded once.
+
+    Args:
+        draft_size: (width, height) that is enough for every crop; larger JPEGs are decoded at a reduced scale.
+        room_bytes: memory for decoded images.
+    """
+
+    def __init__(self, draft_size: tuple[int, int] | None, room_bytes: int) -> None:
+        self.draft_size, self._room_bytes = draft_size, room_bytes
+        self._kept: dict[int, Image.Image] = {}
+
+    def read(self, images: ImageSet, index: int) -> Image.Image:
+        """A whole image."""
+        if index in self._kept:
+            return self._kept[index]
+        image = images.decode(index, draft_size=self.draft_size)
+        size_bytes = image.width * image.height * 3
+        if size_bytes <= self._room_bytes:
+            self._kept[index] = image
+            self._room_bytes -= size_bytes
+        return image
+
+
+class CropReader:
+    """Reads a random crop at the model's size; the crop is drawn before the image is decoded.
+
+    timm's RandomResizedCropAndInterpolation draws it from the image's full size, so its distribution is the usual
+    one; a JPEG is then decoded at 1/2, 1/4 or 1/8 if the crop still has as many pixels as the model takes.
+
+    Args:
+        crop: timm's transform; gives size, scale, ratio and interpolation.
+    """
+
+    def __init__(self, crop: Any) -> None:
+        self.crop = crop
+
+    def read(self, images: ImageSet, index: int) -> Image.Image:
+        """A random crop of one image."""
+        data = images.read_bytes(index)
+        width, height = _read_size(images, index, data)
+        # The draw looks at the size only, and takes it from a tensor of that shape that holds one number.
+        shape = torch.empty(1).expand(1, height, width)
+        top, left, crop_height, crop_width = self.crop.get_params(shape, self.crop.scale, self.crop.ratio)
+        out_height, out_width = self.crop.size
+        scale = min(crop_width / out_width, crop_height / out_height)
+        needed = (int(width / scale), int(height / scale)) if scale > 1 else None
+        image = images.decode(index, data, draft_size=needed)
+        across, down = image.width / width, image.height / height
+        box = (left * across, top * down, (left + crop_width) * across, (top + crop_height) * down)
+        box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
+        return image.resize((out_width, out_height), _PIL_FILTER[self.crop.interpolation.value], box=box)
+
+
+_PIL_FILTER = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def _read_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:
+    """Width and height of the upright image, from the head of the file."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            turned = image.getexif().get(ORIENTATION, 1) >= 5
+            return (image.height, image.width) if turned else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(f"{images.keys[index]}: {error}") from error

@@ -1,0 +1,68 @@
+"""Devices and processes: one process, torchrun or accelerate launch, all the same to the rest of training."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+
+from gpt4image.errors import Gpt4ImageError, RunError, SettingsError
+from gpt4image.progress import silence
+from gpt4image.train.gather import count_processes
+from gpt4image.train.settings import TrainSettings
+
+T = TypeVar("T")
+
+
+def create_accelerator(settings: TrainSettings) -> Any:
+    """Accelerate's object for device, precision, processes and trackers; only the first process shows anything.
+
+    Raises:
+        SettingsError: the device cannot compute in this precision, or the tracker is not installed.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    if settings.tracker != "none" and find_spec(settings.tracker) is None:
+        raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install {settings.tracker}")
+    # Accelerate remembers the last run's device and precision; this run may have others.
+    AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)
+    try:
+        accelerator = Accelerator(
+            cpu=settings.device == "cpu",
+            mixed_precision="no" if settings.precision == "fp32" else settings.precision,
+            log_with=None if settings.tracker == "none" else settings.tracker,
+            project_dir=str(settings.run),
+        )
+    except ValueError as error:
+        raise SettingsError(f"--precision {settings.precision} cannot be used here ({error}); choose fp32") from error
+    if not accelerator.is_main_process:
+        silence()
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 results are printed once, by the first process
+    return accelerator
+
+
+def first_process_first(accelerator: Any, function: Callable[[], T]) -> T:
+    """Calls `function` in the first process, then in the others; none of them waits for one that failed.
+
+    Raises:
+        Gpt4ImageError: what the first process raised; a short RunError in the others.
+    """
+    result, error = _attempt(function) if accelerator.is_main_process else (None, None)
+    if accelerator.num_processes > 1:
+        failed = [error is not None]
+        dist.broadcast_object_list(failed, src=0)
+        if failed[0] and error is None:
+            raise RunError("the first process failed; see its message")
+    if error is not None:
+        raise error
+    return result if accelerator.is_main_process else function()  # type: ignore[return-value]
+
+
+def _attempt(function: Callable[[], T]) -> tuple[T | None, Gpt4ImageError | None]:
+    try:
+        return function(), None
+    except Gpt4ImageError as error:
+        return None, error
