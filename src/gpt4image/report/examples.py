@@ -12,7 +12,7 @@ MOST_PER_CLASS = 2
 
 @dataclass(frozen=True)
 class Changes:
-    """Test images that an arm gets right in most seeds and the baseline does not, and the reverse.
+    """Test images that an arm gets right and the baseline does not, and the reverse, by the mean of their seeds.
 
     Attributes:
         improved: int64, a few of them, largest change first.
@@ -28,7 +28,7 @@ class Changes:
 
 
 def find_changes(baseline: list[Predictions], arm: list[Predictions], most: int = 8) -> Changes:
-    """Finds images by majority of the seeds; ranks them by the change in the true class's mean probability.
+    """Finds images by the answer of the mean probabilities; ranks them by the change of the true class's.
 
     At most two images of a class are chosen, so that one class does not fill the page.
 
@@ -38,8 +38,10 @@ def find_changes(baseline: list[Predictions], arm: list[Predictions], most: int 
         most: images chosen each way.
     """
     labels = baseline[0].labels
-    gain = mean_true_probability(arm) - mean_true_probability(baseline)
-    right_before, right_after = (np.mean([one.correct for one in side], axis=0) > 0.5 for side in (baseline, arm))
+    before, after = mean_probabilities(baseline), mean_probabilities(arm)
+    rows = np.arange(len(labels))
+    gain = after[rows, labels] - before[rows, labels]
+    right_before, right_after = (mean.argmax(1) == labels for mean in (before, after))
     improved, worsened = np.flatnonzero(right_after & ~right_before), np.flatnonzero(right_before & ~right_after)
     return Changes(
         _choose(improved[np.argsort(-gain[improved], kind="stable")], labels, most),
@@ -49,16 +51,12 @@ def find_changes(baseline: list[Predictions], arm: list[Predictions], most: int 
     )
 
 
-def mean_true_probability(predictions: list[Predictions]) -> np.ndarray:
-    """Probability of the true class of each image [N], mean over the seeds."""
-    rows = np.arange(len(predictions[0].labels))
-    return np.mean([softmax(one.logits)[rows, one.labels] for one in predictions], axis=0)
-
-
-def mean_answer(predictions: list[Predictions], index: int) -> tuple[int, float]:
-    """What the seeds together say about one image: the class of the largest mean probability, and that probability."""
-    probabilities = np.mean([softmax(one.logits[index : index + 1])[0] for one in predictions], axis=0)
-    return int(probabilities.argmax()), float(probabilities.max())
+def mean_probabilities(predictions: list[Predictions]) -> np.ndarray:
+    """Probability of each class [N, C], mean over the seeds."""
+    total = softmax(predictions[0].logits)
+    for one in predictions[1:]:
+        total += softmax(one.logits)
+    return total / len(predictions)
 
 
 def _choose(ranked: np.ndarray, labels: np.ndarray, most: int) -> list[int]:

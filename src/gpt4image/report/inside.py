@@ -7,7 +7,7 @@ import numpy as np
 
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.comparison import Arm, Comparison
-from gpt4image.report.examples import Changes, find_changes, mean_answer
+from gpt4image.report.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.feature_map import FeatureMap, choose_classes, draw_map
 from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.report.training_texts import TrainingTexts, load_training_texts
@@ -85,6 +85,7 @@ class Inspector:
         self.comparison, self.arms, self.predictions, self.pictures = comparison, arms, predictions, pictures
         self.digests, self.labels = predictions[0][0].digests, predictions[0][0].labels
         self.manifest = load_manifest(arms[1].runs[0].path)
+        self.answers = [mean_probabilities(side) for side in predictions]
         self.changes = find_changes(*predictions)
         self.sampled = self._sample()
         self.worded = self._spread()
@@ -94,10 +95,12 @@ class Inspector:
         """Runs both models on a sample of images and puts together what there is to see."""
         digests = [self.digests[i] for i in self.sampled]
         features = [self._features(arm, self.pictures, digests) for arm in self.arms]
-        texts = load_training_texts(self.manifest, self.comparison.folder, NUM_TRAINING)
+        training = open_pictures(self.manifest.images, self.comparison.folder)
+        known = None if training is None else training.index.keys()
+        texts = load_training_texts(self.manifest, self.comparison.folder, NUM_TRAINING, known)
         if texts is None:
             self.notes.append("The descriptions of the training images were not found, so no words are shown.")
-        neighbours = {} if texts is None else self._neighbours(features[1], texts)
+        neighbours = {} if texts is None else self._neighbours(features[1], texts, training)
         words = {} if texts is None else self._words(features[1], texts)
         examples = {i: self._example(i, neighbours.get(i), words.get(i, [])) for i in self._shown()}
         labels, classes = self.labels[self.sampled], self.manifest.classes
@@ -135,21 +138,20 @@ class Inspector:
         label = f"looking with {arm.name}"
         return predict(load_model(run, manifest), pictures.subset(digests), manifest.data_config, label=label).features
 
-    def _neighbours(self, features: np.ndarray, texts: TrainingTexts) -> dict[int, Neighbour]:
+    def _neighbours(
+        self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None
+    ) -> dict[int, Neighbour]:
         """The nearest training image of each image shown."""
-        training = open_pictures(self.manifest.images, self.comparison.folder)
-        kept = [i for i, digest in enumerate(texts.digests) if training is not None and digest in training.index]
-        if training is None or not kept:
+        if training is None:
             self.notes.append("The training images were not found, so no nearest ones are shown.")
             return {}
-        digests = [texts.digests[i] for i in kept]
-        theirs = self._features(self.arms[1], training, digests)
+        theirs = self._features(self.arms[1], training, texts.digests)
         nearest = dict(zip(self.sampled, find_nearest(features, theirs, 1)[:, 0].tolist(), strict=True))
         return {
             image: Neighbour(
-                training.thumbnail(digests[nearest[image]], 96),
-                training.class_name(digests[nearest[image]]),
-                texts.texts[kept[nearest[image]]],
+                training.thumbnail(texts.digests[nearest[image]], 96),
+                training.class_name(texts.digests[nearest[image]]),
+                texts.texts[nearest[image]],
             )
             for image in self._shown()
         }
@@ -165,8 +167,9 @@ class Inspector:
 
     def _example(self, index: int, neighbour: Neighbour | None, words: list[str]) -> Example:
         digest, classes = self.digests[index], self.manifest.classes
-        answers = [mean_answer(side, index) for side in self.predictions]
-        before, after = ((classes[label], 100 * probability) for label, probability in answers)
+        before, after = (
+            (classes[row.argmax()], 100 * float(row.max())) for row in (side[index] for side in self.answers)
+        )
         return Example(
             picture=self.pictures.thumbnail(digest),
             key=self.pictures.key(digest),

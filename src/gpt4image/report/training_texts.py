@@ -1,5 +1,6 @@
 """The descriptions and text embeddings that a run was trained with."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,16 @@ def locate(path: str, folder: Path) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def load_training_texts(manifest: RunManifest, folder: Path, most: int) -> TrainingTexts | None:
+def load_training_texts(
+    manifest: RunManifest, folder: Path, most: int, known: Collection[str] | None = None
+) -> TrainingTexts | None:
     """Reads the first description of at most `most` images, evenly spread; None if the run had none or they are gone.
 
     Args:
         manifest: of a run.
         folder: the comparison, for relative paths.
         most: images.
+        known: digests to choose from; all of the table if None.
     """
     from gpt4image.embed.table import EmbeddingTable
 
@@ -46,14 +50,17 @@ def load_training_texts(manifest: RunManifest, folder: Path, most: int) -> Train
         return None
     try:
         table = EmbeddingTable.open(table_folder)
-        return _read(table, table_folder.parent.parent, most)
+        return _read(table, table_folder.parent.parent, most, known)
     except DescriptionError:
         return None
 
 
-def _read(table: Any, work: Path, most: int) -> TrainingTexts:
+def _read(table: Any, work: Path, most: int, known: Collection[str] | None) -> TrainingTexts | None:
     digests, first = np.unique(np.array(table.rows["digest"].to_pylist()), return_index=True)
-    chosen = np.linspace(0, len(digests) - 1, min(most, len(digests))).round().astype(int)
+    first = first if known is None else first[[digest in known for digest in digests.tolist()]]
+    if len(first) == 0:
+        return None
+    chosen = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
     rows = np.sort(first[chosen])
     texts = _read_texts(table.rows.take(rows).to_pylist(), work)
     kept = [place for place, text in enumerate(texts) if text]
