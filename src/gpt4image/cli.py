@@ -37,6 +37,22 @@ COMMANDS = {
         "describe_command",
         "DescribeSettings",
     ),
+    "describe-import": Command(
+        "take descriptions from a file",
+        "gpt4image.describe.exchange.import_stage",
+        "import_descriptions",
+        "ImportSettings",
+    ),
+    "describe-export": Command(
+        "write descriptions to a file",
+        "gpt4image.describe.exchange.export_stage",
+        "export_descriptions",
+        "ExportDescriptionsSettings",
+    ),
+    "lint": Command("say what is wrong with descriptions", "gpt4image.describe.lint.stage", "lint", "LintSettings"),
+    "doctor": Command(
+        "say whether an endpoint sees images", "gpt4image.describe.doctor.stage", "examine", "DoctorSettings"
+    ),
     "embed": Command("turn descriptions into text embeddings", "gpt4image.embed.stage", "embed", "EmbedSettings"),
     "train": Command("train one image model", "gpt4image.train.stage", "train", "TrainSettings"),
     "evaluate": Command(
@@ -50,6 +66,7 @@ COMMANDS = {
     ),
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
+    "search": Command("find images by text", "gpt4image.report.search", "search", "SearchSettings"),
     "gallery": Command(
         "look through images and descriptions", "gpt4image.report.gallery", "gallery", "GallerySettings"
     ),

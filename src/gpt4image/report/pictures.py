@@ -50,7 +50,7 @@ def open_pictures(source: str, folder: Path) -> Pictures | None:
 
     name, question, condition = source.partition("?")
     if ":" not in name:
-        place = locate(name, folder) if name else None
+        place = locate(name, folder)
         if place is None:
             return None
         source = f"{place}{question}{condition}"

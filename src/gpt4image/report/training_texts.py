@@ -27,7 +27,10 @@ class TrainingTexts:
 
 
 def locate(path: str, folder: Path) -> Path | None:
-    """A path that a run remembers: absolute, or relative to the working folder or to a folder around the comparison."""
+    """A path that a run remembers: absolute, or relative to the working folder or to a folder around the comparison;
+    None if it is empty or nothing is there."""
+    if not path:
+        return None
     places = [Path(path), *(parent / path for parent in (folder.resolve(), *folder.resolve().parents[:3]))]
     return next((place for place in places if place.exists()), None)
 
@@ -45,7 +48,7 @@ def load_training_texts(
     """
     from gpt4image.embed.table import EmbeddingTable
 
-    table_folder = locate(str(manifest.text.get("embeddings") or ""), folder) if manifest.text else None
+    table_folder = locate(str(manifest.text.get("embeddings") or ""), folder)
     if table_folder is None:
         return None
     try:

@@ -1,0 +1,209 @@
+"""Search: images of the user's own by text, through the projector of a run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import RunError, SettingsError
+from gpt4image.results import ExitStatus, StageResult
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gpt4image.images import ImageSet
+    from gpt4image.runs import RunManifest
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Find images by text, with a model that was trained with descriptions.
+
+    Attributes:
+        run: folder of a finished run that has a projector.
+        images: the images to search: any image set, labelled or not.
+        text: what to look for.
+        labels: names of new classes; each image found gets the nearest one (zero-shot).
+        top: how many images are shown.
+        page: write the images found to this HTML file.
+        csv: write key, score and label of all images to this file, best first.
+        encoder: text encoder; the run's own if not given.
+        batch_size: images at a time.
+        workers: processes that decode images; 0 decodes in the main process.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+
+    run: Path
+    images: str
+    text: str
+    labels: tuple[str, ...] = ()
+    top: int = 12
+    page: Path | None = None
+    csv: Path | None = None
+    encoder: str | None = None
+    batch_size: int = 128
+    workers: int = 2
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise SettingsError("the text to look for is empty; describe what the images shall show")
+        if self.top < 1:
+            raise SettingsError(f"--top is {self.top}; it must be at least 1")
+        if len(self.labels) == 1:
+            raise SettingsError(f"--labels has only {self.labels[0]!r}; give at least 2 to choose from")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image: its key, cosine similarity to the text, and nearest label (empty without labels)."""
+
+    key: str
+    score: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class SearchResult(StageResult):
+    """The best images, best first.
+
+    Attributes:
+        text: what was looked for.
+        found: the images.
+        num_images: images searched.
+        label_counts: how many images each label got.
+        unreadable: key of each image left out and why.
+        page: the HTML page, if one was written.
+    """
+
+    text: str
+    found: tuple[Found, ...]
+    num_images: int
+    label_counts: dict[str, int]
+    unreadable: dict[str, str]
+    page: Path | None
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.PARTLY if self.unreadable else ExitStatus.DONE
+
+    def lines(self) -> Iterator[Any]:
+        from rich.table import Table
+
+        table = Table("", "score", "image", *(["label"] if self.label_counts else []))
+        for rank, one in enumerate(self.found, 1):
+            table.add_row(str(rank), f"{one.score:.3f}", one.key, *([one.label] if self.label_counts else []))
+        yield table
+        if self.label_counts:
+            yield "labels of all images: " + ", ".join(f"{name} {count:,}" for name, count in self.label_counts.items())
+        yield from (f"left out: {key} ({reason})" for key, reason in self.unreadable.items())
+        yield f"{self.num_images:,} images searched for {self.text!r}"
+        if self.page is not None:
+            yield f"page: {self.page}"
+
+
+def search(settings: SearchSettings) -> SearchResult:
+    """Ranks images by how near what the projector makes of them lies to a text.
+
+    Both sides are taken relative to their mean, images to that of the set, texts to that of the training texts if
+    these are still there. Projected images are kept in RUN/search, so that the next search is quick.
+
+    Raises:
+        RunError: the run has no projector.
+        ImageSetError: the images cannot be opened.
+        EncoderError: the text encoder cannot be loaded.
+    """
+    import numpy as np
+
+    from gpt4image.images import open_images, scan_images
+    from gpt4image.runs import load_manifest
+
+    manifest = load_manifest(settings.run)
+    images = open_images(settings.images)
+    scan = scan_images(images)
+    readable = np.flatnonzero(scan.readable)
+    images, digests = images.subset(readable), [scan.digests[index] for index in readable]
+    projected = _unit(_center(_project_images(settings, manifest, images, digests)))
+    texts = _unit(_encode(settings, manifest))
+    scores = projected @ texts.T
+    order = np.argsort(-scores[:, 0], kind="stable")
+    names = [settings.labels[i] for i in scores[:, 1:].argmax(1)] if settings.labels else [""] * len(images)
+    ranked = [Found(images.keys[i], round(float(scores[i, 0]), 4), names[i]) for i in order]
+    _write(settings, images, order, ranked)
+    counts = {label: names.count(label) for label in settings.labels}
+    return SearchResult(settings.text, tuple(ranked[: settings.top]), len(images), counts, scan.errors, settings.page)
+
+
+def _project_images(
+    settings: SearchSettings, manifest: "RunManifest", images: "ImageSet", digests: list[str]
+) -> "np.ndarray":
+    """Projected features float32 [N, D], from the cache if the same weights have seen the same images."""
+    import numpy as np
+
+    from gpt4image.files import atomic_path
+    from gpt4image.predict import predict
+    from gpt4image.report.words import load_projector, project
+    from gpt4image.runs import hash_digests, hash_weights, load_model
+
+    state = load_projector(settings.run)
+    if state is None:
+        raise RunError(f"{settings.run} has no projector; search needs a run trained with descriptions (train --work)")
+    cache = settings.run / "search" / f"{hash_digests([hash_weights(settings.run), *digests])[:24]}.npy"
+    if cache.exists():
+        return np.load(cache)
+    model = load_model(settings.run, manifest)
+    outputs = predict(
+        model, images, manifest.data_config, settings.batch_size, settings.workers, settings.device, "looking"
+    )
+    projected = project(state, outputs.features)
+    with atomic_path(cache) as temporary, temporary.open("wb") as file:
+        np.save(file, projected)
+    return projected
+
+
+def _encode(settings: SearchSettings, manifest: "RunManifest") -> "np.ndarray":
+    """Embeddings of the text and the labels, relative to the mean of the training texts or of the labels."""
+    from gpt4image.embed.encoders import load_encoder
+    from gpt4image.report.training_texts import load_training_texts
+
+    encoder = settings.encoder or (manifest.text.get("table") or {}).get("encoder")
+    if encoder is None:
+        raise RunError(f"{settings.run} does not say which text encoder it was trained with; give --encoder")
+    vectors = load_encoder(encoder, settings.device).encode([settings.text, *settings.labels])
+    texts = load_training_texts(manifest, settings.run, most=5000)
+    if texts is not None and texts.vectors.shape[1] == vectors.shape[1]:
+        return vectors - texts.vectors.mean(0)
+    return vectors - vectors[1:].mean(0) if len(settings.labels) > 2 else vectors
+
+
+def _center(vectors: "np.ndarray") -> "np.ndarray":
+    return vectors - vectors.mean(0) if len(vectors) > 2 else vectors
+
+
+def _unit(vectors: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _write(settings: SearchSettings, images: "ImageSet", order: "np.ndarray", ranked: list[Found]) -> None:
+    from gpt4image.files import write_text
+
+    if settings.csv is not None:
+        import csv
+        import io
+
+        buffer = io.StringIO()
+        csv.writer(buffer).writerows([("key", "score", "label"), *((f.key, f.score, f.label) for f in ranked)])
+        write_text(settings.csv, buffer.getvalue())
+    if settings.page is not None:
+        from gpt4image.report.page import make_environment
+        from gpt4image.report.thumbnails import as_data_url
+
+        best = order[: settings.top].tolist()
+        shown = [(as_data_url(images.decode(i), 220), images.class_name(i) or "") for i in best]
+        template = make_environment().get_template("search.html.j2")
+        write_text(
+            settings.page,
+            template.render(text=settings.text, total=len(images), found=list(zip(ranked, shown, strict=False))),
+        )
