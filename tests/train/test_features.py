@@ -1,0 +1,228 @@
+"""What a run can be asked for beyond the usual: each option through the whole stage."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gpt4image.errors import ModelError, SettingsError
+from gpt4image.images import UNLABELLED
+from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
+from gpt4image.train import TrainSettings, train
+from gpt4image.train.inputs import load_inputs
+from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.optimizer import Schedule, create_optimizer
+from gpt4image.train.situation import choose_validation
+
+Tiny = Callable[..., TrainSettings]
+Make = Callable[..., Path]
+
+OWN_MODEL = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self, num_classes, width=6):
+        super().__init__()
+        self.body, self.out = nn.Linear(3 * 8 * 8, width), nn.Linear(width, num_classes)
+
+    def forward(self, pixels):
+        pooled = nn.functional.adaptive_avg_pool2d(pixels, 8).flatten(1)
+        return self.out(self.body(pooled).tanh())
+
+def make(num_classes, width=6):
+    return Small(num_classes, width)
+"""
+
+
+@pytest.fixture
+def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    (tmp_path / "my_models.py").write_text(OWN_MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)
+    return {"model": "import:my_models:make", "model_kwargs": {"width": 6}}
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+
+
+def test_a_users_own_module_is_trained_and_loaded(
+    make_photos: Make, make_table: Make, tiny: Tiny, own_model: dict[str, Any]
+) -> None:
+    photos = make_photos(8)
+    run = train(tiny(photos, work=make_table(photos), epochs=1, **own_model)).run
+    assert load_file(run / WEIGHTS).keys() == {"body.weight", "body.bias", "out.weight", "out.bias"}
+    assert load_file(run / PROJECTOR)["0.weight"].shape == (8, 6)
+    assert load_model(run, load_manifest(run))(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(
+    make_photos: Make, tiny: Tiny, own_model: dict[str, Any]
+) -> None:
+    """Without batch norm and text the loss is a mean over images, so steps of 4 must add up to steps of 8."""
+    photos = make_photos(8)
+    usual = {**own_model, "objective": "none", "epochs": 3, "optimizer": "sgd", "lr": 0.1}
+    whole = load_file(train(tiny(photos, "whole", batch_size=8, **usual)).run / WEIGHTS)
+    parts = load_file(train(tiny(photos, "parts", batch_size=4, grad_accum_steps=2, **usual)).run / WEIGHTS)
+    assert all(parts[name] == pytest.approx(whole[name], abs=1e-6) for name in whole)
+
+
+def test_the_average_of_the_weights_is_saved(make_photos: Make, tiny: Tiny, own_model: dict[str, Any]) -> None:
+    """Against the recursion a <- d a + (1 - d) w over the weights after each update, one epoch being one update."""
+    photos = make_photos(4)
+    usual = {**own_model, "objective": "none", "schedule": "step", "warmup_epochs": 0, "optimizer": "sgd", "lr": 0.1}
+    start = load_file(train(tiny(photos, "start", **{**usual, "epochs": 1, "lr": 1e-30})).run / WEIGHTS)
+    after = [load_file(train(tiny(photos, f"e{n}", epochs=n, **usual)).run / WEIGHTS) for n in (1, 2, 3)]
+    found = load_file(train(tiny(photos, "average", epochs=3, ema_decay=0.7, **usual)).run / WEIGHTS)
+    for name, average in start.items():
+        for weights in after:
+            average = 0.7 * average + 0.3 * weights[name]
+        assert found[name] == pytest.approx(average, abs=1e-5)
+
+
+def test_layer_decay_slows_early_layers_and_not_the_projector(tiny: Tiny, tmp_path: Path) -> None:
+    import timm
+
+    backbone = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, embed_dim=24, num_heads=3)
+    network = AlignedNetwork(backbone, torch.nn.Linear(24, 8))
+    settings = tiny(tmp_path, layer_decay=0.5, schedule="step", warmup_epochs=0)
+    optimizer = create_optimizer(settings, network)
+    Schedule(settings, optimizer, 4).set_lr(0)
+    lr = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert lr[id(network.projector.weight)] == lr[id(backbone.head.weight)] == 1e-2
+    assert lr[id(backbone.blocks[0].mlp.fc1.weight)] == pytest.approx(0.5 * lr[id(backbone.blocks[1].mlp.fc1.weight)])
+    assert len(lr) == len(list(network.parameters()))
+    # Biases, norms and what the model names (position embeddings) do not decay.
+    assert decay[id(backbone.pos_embed)] == decay[id(backbone.head.bias)] == 0
+    assert decay[id(backbone.blocks[0].mlp.fc1.weight)] == settings.weight_decay
+
+
+def test_the_learning_rate_is_scaled_to_the_images_an_update(tiny: Tiny, tmp_path: Path) -> None:
+    settings = tiny(tmp_path, lr=0.1, lr_base_size=256, batch_size=512, grad_accum_steps=2)
+    optimizer = create_optimizer(settings, AlignedNetwork(torch.nn.Linear(3, 2), None))
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("unit", ["update", "epoch"])
+def test_the_cosine_schedule(tiny: Tiny, tmp_path: Path, unit: str) -> None:
+    settings = tiny(tmp_path, lr=0.4, epochs=120, warmup_epochs=0, min_lr=1e-5, schedule_unit=unit)
+    optimizer = create_optimizer(settings, AlignedNetwork(torch.nn.Linear(3, 2), None))
+    schedule = Schedule(settings, optimizer, updates_per_epoch=10)
+    for update in (0, 5, 10, 599, 1199):
+        schedule.set_lr(update)
+        progress = update / 1200 if unit == "update" else update // 10 / 120
+        wanted = 1e-5 + (0.4 - 1e-5) * (1 + np.cos(np.pi * progress)) / 2
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(wanted)
+
+
+def test_the_best_epoch_on_images_set_aside_is_saved(make_photos: Make, make_table: Make, tiny: Tiny) -> None:
+    photos = make_photos(10)
+    settings = tiny(photos, work=make_table(photos), validation_share=0.2, epochs=6, lr=0.3)
+    result = train(settings)
+    assert (result.num_images, result.num_described) == (16, 16)
+    accuracy = [line["validation_top1"] for line in read_metrics(result.run)]
+    model, inputs = load_model(result.run, load_manifest(result.run)), load_inputs(settings)
+    assert not set(inputs.images.keys) & set(inputs.validation.keys)
+    from gpt4image.predict import predict
+
+    logits = predict(model, inputs.validation, load_manifest(result.run).data_config).logits
+    found = 100 * (logits.argmax(1) == inputs.validation.labels).mean()
+    assert found == pytest.approx(max(accuracy))
+
+
+def test_images_are_set_aside_class_by_class() -> None:
+    labels = np.array([0] * 40 + [1] * 20 + [UNLABELLED] * 10 + [2] * 3 + [3])
+    aside = choose_validation(labels, 0.1, seed=0)
+    assert [int(aside[labels == label].sum()) for label in (0, 1, UNLABELLED, 2, 3)] == [4, 2, 0, 1, 0]
+    assert (aside == choose_validation(labels, 0.1, seed=0)).all()
+
+
+def test_weights_to_start_from(
+    make_photos: Make, make_table: Make, tiny: Tiny, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    two, three = make_photos(8), make_photos(8, classes=("cat", "dog", "owl"), name="three")
+    first = train(tiny(two, "first", objective="none", epochs=2)).run
+    frozen = {"lr": 1e-30, "min_lr": 0.0, "epochs": 1, "weight_decay": 0.0, "warmup_epochs": 0}
+    settings = tiny(three, "second", work=make_table(three), init_weights=first / WEIGHTS, **frozen)
+    second = load_file(train(settings).run / WEIGHTS)
+    before = load_file(first / WEIGHTS)
+    assert torch.equal(second["conv1.0.weight"], before["conv1.0.weight"])
+    assert second["fc.weight"].shape[0] == 3
+    # `say` breaks no lines, but a test's console may be narrow.
+    assert "lowered the accuracy of a strong pre-trained model" in " ".join(capsys.readouterr().err.split())
+
+    save_file({"layer.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match=r"lacks \d+ of the model's \d+ weights"):
+        train(tiny(two, "third", init_weights=tmp_path / "other.safetensors"))
+
+
+def test_a_pickle_that_is_more_than_weights_is_not_loaded(make_photos: Make, tiny: Tiny, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "config": tiny(tmp_path)}, tmp_path / "model.pth")
+    with pytest.raises(ModelError, match="holds more than weights and is not loaded"):
+        train(tiny(make_photos(4), init_weights=tmp_path / "model.pth"))
+
+
+@pytest.mark.parametrize("objective", ["clip", "ctr", "byol", "textteacher", "sigmoid"])
+def test_every_objective_with_its_options(make_photos: Make, make_table: Make, tiny: Tiny, objective: str) -> None:
+    photos = make_photos(8)
+    settings = tiny(
+        photos,
+        work=make_table(photos),
+        epochs=1,
+        objective=objective,
+        centring="whiten",
+        related="soft",
+        aug_repeats=2,
+        extra_texts=4,
+        mixup=0.8,
+        text_weight=0.1,
+        text_weight_end=0.5,
+    )
+    (line,) = read_metrics(train(settings).run)
+    assert line["described_share"] == 1
+    assert np.isfinite(line["loss_text"])
+    assert line["gradient_text"] > 0
+    assert ("text_retrieval" in line) == (objective != "byol")
+
+
+def test_a_batch_too_small_to_compare_is_an_error_and_extra_texts_the_remedy(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--batch-size is 4; clip compares .*--extra-texts"):
+        tiny(tmp_path, work=tmp_path, batch_size=4)
+    tiny(tmp_path, work=tmp_path, batch_size=4, extra_texts=4)
+    tiny(tmp_path, work=tmp_path, batch_size=4, objective="byol")
+
+
+def test_odd_batches_cannot_be_mixed(make_photos: Make, tiny: Tiny) -> None:
+    with pytest.raises(SettingsError, match="--batch-size is 7, 7 a process; mixup and cutmix need an even number"):
+        train(tiny(make_photos(4), batch_size=7, mixup=0.5))
+
+
+def test_tensorboard_shows_what_the_log_holds(make_photos: Make, tiny: Tiny) -> None:
+    run = train(tiny(make_photos(8), objective="none", epochs=2, tracker="tensorboard")).run
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (folder,) = {path.parent for path in run.rglob("events.out.tfevents*") if path.parent.name == "gpt4image"}
+    events = EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2]
+    wanted = [line["loss"] for line in read_metrics(run)]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_tracker_that_is_not_installed_is_one_clear_error(make_photos: Make, tiny: Tiny) -> None:
+    with pytest.raises(SettingsError, match="--tracker wandb is not installed; pip install wandb"):
+        train(tiny(make_photos(4), tracker="wandb"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(make_photos: Make, tiny: Tiny) -> None:
+    from gpt4image.errors import RunError
+
+    with pytest.raises(RunError, match=r"the loss is (nan|inf) after epoch \d; choose another run folder and a lower"):
+        train(tiny(make_photos(8), objective="none", optimizer="sgd", lr=1e20, warmup_epochs=0, clip_grad=None))
