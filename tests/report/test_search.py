@@ -1,5 +1,6 @@
 """Search with the real text encoder: a projector fitted to the texts finds what they describe."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ WORDS = {"disc": "a round disc", "frame": "an empty square frame", "stripes": "v
 
 
 @pytest.fixture(scope="module")
-def run(made_comparison: Path) -> Path:
+def run(made_comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The aligned run, its projector replaced by the linear map that sends the test images to their class's text."""
     torch.set_num_threads(1)
-    run = made_comparison / "runs" / "aligned-seed0"
+    run = tmp_path_factory.mktemp("search") / "run"
+    shutil.copytree(made_comparison / "runs" / "aligned-seed0", run)
     manifest = load_manifest(run)
     images = open_images(str(made_comparison.parent / "test"))
     features = predict(load_model(run, manifest), images, manifest.data_config).features
