@@ -95,9 +95,10 @@ def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str
     table = _prepare_texts(recipe, work, situations, device)
     planned = _plan(recipe, out, situations, {"work": work, "embeddings": table}, device)
     missing = [job for job in planned if not _is_done(job)]
-    with track("training and evaluating runs", len(missing)) as tracker:
-        for job in run_jobs(missing, min(_num_processes(jobs), max(1, len(missing)))):
-            tracker.advance(note=job.label)
+    if missing:
+        with track("training and evaluating runs", len(missing)) as tracker:
+            for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
+                tracker.advance(note=job.label)
     comparison = summarise(out, recipe, situations)
     write_json(out / COMPARISON, comparison)
     return CompareResult(comparison, write_report(out), len(missing))
@@ -163,11 +164,15 @@ def _plan(
 
 
 def _is_done(job: "Job") -> bool:
+    """Whether a run is trained, with these settings, and evaluated."""
     from gpt4image.evaluate.record import evaluation_path
-    from gpt4image.runs import MANIFEST
+    from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
-    return (run / MANIFEST).exists() and evaluation_path(run).exists()
+    if not (is_finished(run) and evaluation_path(run).exists()):
+        return False
+    check_settings(job.settings)
+    return True
 
 
 def _num_processes(jobs: int | None) -> int:

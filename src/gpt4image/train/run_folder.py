@@ -36,12 +36,22 @@ def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
     path = settings.run / SETTINGS
     wanted = {"settings": settings_to_dict(settings), "content": content}
     if path.exists():
+        check_settings(settings)
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        _compare(found["settings"], wanted["settings"], settings.run, "--{} {}")
         _compare(found["content"], content, settings.run, "{} {}")
     elif settings.run.exists() and any(settings.run.iterdir()):
         raise RunError(f"{settings.run} is not empty and is no run; choose another folder")
     write_text(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+
+
+def check_settings(settings: TrainSettings) -> None:
+    """Checks that the run in the folder was begun with these settings.
+
+    Raises:
+        RunError: it was begun with others.
+    """
+    found = yaml.safe_load((settings.run / SETTINGS).read_text(encoding="utf-8"))["settings"]
+    _compare(found, settings_to_dict(settings), settings.run, "--{} {}")
 
 
 def is_finished(run: Path) -> bool:
