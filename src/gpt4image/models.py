@@ -82,8 +82,7 @@ class FeatureTap:
 
     def __init__(self, backbone: nn.Module) -> None:
         self._features: torch.Tensor | None = None
-        classifier = find_classifier(backbone)
-        classifier.register_forward_pre_hook(self._keep)
+        self._hook = find_classifier(backbone).register_forward_pre_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         features = inputs[0]
@@ -95,6 +94,10 @@ class FeatureTap:
         if features is None or features.ndim != 2:
             raise ModelError("the model's classifier was given no pooled features [B, F]; choose another model")
         return features
+
+    def close(self) -> None:
+        """Leaves the backbone as it was."""
+        self._hook.remove()
 
 
 def find_classifier(backbone: nn.Module) -> nn.Module:
@@ -123,4 +126,5 @@ def count_features(backbone: nn.Module, input_size: int, in_chans: int = 3) -> i
     was_training = backbone.training
     backbone.eval()(torch.zeros(1, in_chans, input_size, input_size))
     backbone.train(was_training)
+    tap.close()
     return tap.take().shape[1]
