@@ -47,7 +47,7 @@ async def _ask(
     settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
 ) -> str:
     async with AsyncExitStack() as stack:
-        pool = Pool([await _open_lane(url, settings, stack) for url in settings.endpoint])
+        pool = Pool([await open_lane(url, settings, stack) for url in settings.endpoint])
         guess = settings.max_tokens / 2
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, guess)
         asker = Asker(pool, limits, settings.retries)
@@ -55,7 +55,8 @@ async def _ask(
         return await run.ask_all(asks, settings.deadline_s)
 
 
-async def _open_lane(url: str, settings: DescribeSettings, stack: AsyncExitStack) -> Lane:
+async def open_lane(url: str, settings: DescribeSettings, stack: AsyncExitStack) -> Lane:
+    """A client for one endpoint, at its own pace; closed with `stack`."""
     # No redirects and no proxies: images go to the endpoint that was named and nowhere else.
     http_client = DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(url))
     key = os.environ.get(settings.api_key_env) or NO_KEY

@@ -19,7 +19,6 @@ from gpt4image.errors import EndpointError
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 PATIENCE = 6
 """Being told to slow down, or a server that restarts, says nothing about the request; it may happen so much oftener."""
-UNREACHED_ATTEMPTS = 3
 PROBE_SIZE = 224
 GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 
@@ -48,7 +47,7 @@ class Asker:
             except PassingError as error:
                 failures += 1 / PATIENCE if error.is_throttle or error.is_connection else 1
                 if failures <= self._retries:
-                    self._give_up_if_unreached(error, attempts)
+                    self._give_up_if_unreached(error)
                     # After a failed connection the whole lane pauses; another one may be free at once.
                     if not error.is_connection:
                         await asyncio.sleep(_pause_s(attempts, error.retry_after_s))
@@ -89,8 +88,8 @@ class Asker:
             except PassingError:
                 return
 
-    def _give_up_if_unreached(self, error: PassingError, attempts: int) -> None:
-        if error.is_connection and attempts >= UNREACHED_ATTEMPTS and not self.pool.has_answered:
+    def _give_up_if_unreached(self, error: PassingError) -> None:
+        if error.is_connection and self.pool.is_unreachable:
             raise EndpointError(f"no endpoint can be reached ({error}); is the server running, is --endpoint its URL?")
 
 

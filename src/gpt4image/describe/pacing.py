@@ -40,16 +40,18 @@ class Pace:
         limit: how many requests may be in flight now.
         in_flight: how many are.
         paused_until: no request is sent before that time of `clock`.
+        unreached: how often in a row nobody was listening.
     """
 
     def __init__(self, fixed: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = fixed or START
         self.in_flight = 0
         self.paused_until = 0.0
+        self.unreached = 0
         self._ceiling, self._climbs, self._clock = fixed or CEILING, fixed is None, clock
         self._growth = FIRST_GROWTH
         self._best_rate, self._best_limit = 0.0, self.limit
-        self._hold = self._unreached = 0
+        self._hold = 0
         self._is_settling = False
         self._window = _Window(clock())
 
@@ -57,15 +59,10 @@ class Pace:
     def has_room(self) -> bool:
         return self.in_flight < self.limit and self._clock() >= self.paused_until
 
-    @property
-    def is_unreached(self) -> bool:
-        """Whether the last attempt found nobody listening."""
-        return self._unreached > 0
-
     def note_answer(self) -> None:
         """A request was answered."""
         self._window.answered += 1
-        self._unreached = 0
+        self.unreached = 0
         self._close_full_window()
 
     def note_failure(self, retry_after_s: float | None = None) -> None:
@@ -77,8 +74,8 @@ class Pace:
     def note_unreached(self) -> None:
         """No connection came about: waits, twice as long each time, until the endpoint answers again."""
         if self._clock() >= self.paused_until:
-            self.pause(min(FIRST_PAUSE_S * 2**self._unreached, LONGEST_PAUSE_S))
-            self._unreached += 1
+            self.pause(min(FIRST_PAUSE_S * 2**self.unreached, LONGEST_PAUSE_S))
+            self.unreached += 1
 
     def pause(self, seconds: float) -> None:
         """Sends nothing for a while."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from gpt4image.describe.endpoint import Endpoint
 from gpt4image.describe.pacing import Pace
 
+UNREACHED_ATTEMPTS = 3
+
 
 @dataclass(eq=False)
 class Lane:
@@ -39,6 +41,12 @@ class Pool:
     def has_answered(self) -> bool:
         """Whether any endpoint has answered yet."""
         return any(lane.endpoint.has_answered for lane in self._lanes)
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether nobody has ever answered, and nobody listens anywhere."""
+        unreached = min(lane.pace.unreached for lane in self._lanes)
+        return unreached >= UNREACHED_ATTEMPTS and not self.has_answered
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Lane]:
@@ -76,7 +84,9 @@ class Pool:
     def _freest_lane(self) -> Lane | None:
         """The lane with most room; one that could not be reached last time only when the others are full."""
         free = [lane for lane in self._lanes if lane.pace.has_room]
-        return min(free, key=lambda lane: (lane.pace.is_unreached, lane.pace.in_flight / lane.pace.limit), default=None)
+        return min(
+            free, key=lambda lane: (lane.pace.unreached > 0, lane.pace.in_flight / lane.pace.limit), default=None
+        )
 
     def _wake_after_pause(self) -> None:
         """Looks again when the first pause ends; otherwise nobody might."""

@@ -57,7 +57,7 @@ def replay(
 
 
 def _match(images: ImageSet, scan: Scan, path: Path, counts: ReplayCounts) -> Iterator[tuple[int, Row]]:
-    matcher = ImageMatcher(images, scan.digests, path.parent)
+    matcher = ImageMatcher(images.keys, scan.digests, path.parent, images.location)
     for row in read_rows(path):
         counts.example_row = counts.example_row or row
         index = matcher.find(row)

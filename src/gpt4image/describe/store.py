@@ -145,6 +145,15 @@ class DescriptionStore:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(REPLACE, map(astuple, descriptions))
 
+    def remove(self, descriptions: Iterable[Description]) -> None:
+        """Removes descriptions; the describe stage asks for them again."""
+        keys = [astuple(description)[:4] for description in descriptions]
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "DELETE FROM descriptions WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?", keys
+            )
+
     def write_images(self, images: Iterable[DescribedImage]) -> None:
         """Remembers under which key and class each image is known now."""
         with self._connection:
@@ -211,6 +220,15 @@ class DescriptionStore:
             rows = self._connection.execute(query, (*batch, prompt, describer, sample))
             found.update((row[0], _to_description(row)) for row in rows)
         return found
+
+    def holds(self, description: Description) -> bool:
+        """Whether the store has this very text already, or one that a person has written in its place."""
+        query = (
+            "SELECT text, state, author FROM descriptions"
+            " WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?"
+        )
+        row = self._connection.execute(query, astuple(description)[:4]).fetchone()
+        return row is not None and (row[2] == "person" or row[:2] == (description.text, description.state))
 
     def prompts(self) -> dict[str, int]:
         """How many `ok` descriptions each prompt has."""

@@ -1,0 +1,125 @@
+"""`gpt4image doctor`: does an endpoint really see images, how fast, and what does a picture cost?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gpt4image.results import ExitStatus, StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.describe.doctor.verdict import Examined
+
+SMALL_SIDE = 112
+"""A second size of one card, to tell what a picture costs."""
+
+
+@dataclass(frozen=True)
+class DoctorSettings:
+    """Shows test cards to an endpoint and says whether it sees them.
+
+    Attributes:
+        endpoint: base URL, such as http://localhost:11434/v1.
+        model: the model's name there.
+        max_tokens: limit of an answer's length.
+        thinking: whether a model that can think first shall do so; auto leaves it to the endpoint.
+        timeout_s: seconds until an unanswered request counts as failed.
+        extra_body: JSON object with further fields of every request.
+        api_key_env: name of the environment variable that holds the API key.
+        allow_remote: allow an endpoint outside this machine and private networks.
+        seed: other cards of the same kinds.
+    """
+
+    endpoint: str = ""
+    model: str = ""
+    max_tokens: int = 256
+    thinking: Literal["auto", "on", "off"] = "auto"
+    timeout_s: float = 180.0
+    extra_body: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    allow_remote: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DoctorResult(StageResult):
+    """What the cards told.
+
+    Attributes:
+        verdict: one line.
+        change: what to change, or empty.
+        is_fit: whether the endpoint is fit for describing.
+        answers: for each card its kind, the right answer, what was given, and the state of the reply.
+        seconds: mean time of an answer.
+        tokens_in: tokens of a request with a large card.
+        tokens_in_small: tokens of the same request with a small one.
+        tokens_out: mean tokens of an answer, thinking included.
+        thinks: whether thinking came with the answers.
+        refused_fields: request fields the endpoint does not know.
+    """
+
+    verdict: str
+    change: str
+    is_fit: bool
+    answers: tuple[dict[str, str], ...]
+    seconds: float
+    tokens_in: int
+    tokens_in_small: int
+    tokens_out: float
+    thinks: bool
+    refused_fields: tuple[str, ...]
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.DONE if self.is_fit else ExitStatus.PARTLY
+
+    def lines(self) -> Iterator[Any]:
+        from rich.table import Table
+
+        table = Table("card", "right answer", "given", "", box=None, header_style="bold")
+        for answer in self.answers:
+            table.add_row(answer["kind"], answer["right"], answer["given"], answer["state"])
+        yield table
+        yield f"{self.seconds:.2f} s and {self.tokens_out:.0f} tokens an answer{', thinking included' * self.thinks}"
+        yield f"a picture of 448 px: {self.tokens_in} tokens with the question, of 112 px: {self.tokens_in_small}"
+        if self.refused_fields:
+            yield f"fields it does not know: {', '.join(self.refused_fields)}"
+        yield f"verdict: {self.verdict}"
+        if self.change:
+            yield f"change: {self.change}"
+
+
+def examine(settings: DoctorSettings) -> DoctorResult:
+    """Shows eleven cards, and one of them again in small.
+
+    Raises:
+        SettingsError: the endpoint is no URL.
+        EndpointError: the endpoint is not allowed, cannot be reached, or takes no request.
+    """
+    from gpt4image.describe.doctor.show import show_cards
+    from gpt4image.describe.doctor.verdict import judge
+
+    examined, small, refused_fields = show_cards(settings)
+    verdict = judge(examined)
+    answered = [one for one in examined if one.reply.tokens_in] or list(examined)
+    return DoctorResult(
+        verdict=verdict.words,
+        change=verdict.change,
+        is_fit=verdict.is_fit,
+        answers=tuple(map(_row, examined)),
+        seconds=sum(one.seconds for one in answered) / len(answered),
+        tokens_in=examined[0].reply.tokens_in,
+        tokens_in_small=small.reply.tokens_in,
+        tokens_out=sum(one.reply.tokens_out for one in answered) / len(answered),
+        thinks=_thinks(examined),
+        refused_fields=tuple(sorted(refused_fields)),
+    )
+
+
+def _row(one: "Examined") -> dict[str, str]:
+    given = one.given or one.reply.text[:40] or one.reply.error[:60] or "(nothing)"
+    mark = "✓" if one.is_right else str(one.reply.state) if one.reply.state != "ok" else "✗"
+    return {"kind": one.card.kind, "right": one.card.answer, "given": given, "state": mark}
+
+
+def _thinks(examined: "Sequence[Examined]") -> bool:
+    return any(one.reply.reasoning for one in examined)

@@ -1,0 +1,127 @@
+"""`gpt4image describe-import`: takes descriptions from files of other programs into the store."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import DescriptionError
+from gpt4image.results import ExitStatus, StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.describe.matching import ImageMatcher
+    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.images import ImageSet, Scan
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """Takes descriptions from a file into WORK/descriptions.sqlite.
+
+    Attributes:
+        work: the work folder.
+        file: JSON lines, CSV, Parquet, a Hugging Face metadata.jsonl, answers to a batch file (OpenAI or vllm
+            run-batch), a folder of .txt side-cars, or the paper's .pth list.
+        images: the images they are about; not needed if the store knows them.
+        field: columns that hold descriptions, each becomes the prompt of its name; description, text or caption
+            if not given.
+        prompt: name of the prompt in the store, instead of the column's.
+        describer: name of the describer in the store.
+    """
+
+    work: Path
+    file: Path
+    images: str | None = None
+    field: tuple[str, ...] = ()
+    prompt: str | None = None
+    describer: str = "import"
+
+
+@dataclass(frozen=True)
+class ImportResult(StageResult):
+    """What was taken in.
+
+    Attributes:
+        store: the SQLite file.
+        written: descriptions written.
+        kept: descriptions that were there already, or edited by a person.
+        states: number of those written in each state.
+        unknown: rows about images that are not known.
+        example: one of them.
+    """
+
+    store: Path
+    written: int
+    kept: int
+    states: dict[str, int]
+    unknown: int
+    example: str
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.PARTLY if self.unknown or set(self.states) - {"ok"} else ExitStatus.DONE
+
+    def lines(self) -> Iterator[Any]:
+        yield f"{self.written:,} descriptions written, {self.kept:,} kept"
+        yield from (f"  {state}: {number:,}" for state, number in self.states.items())
+        if self.unknown:
+            yield f"{self.unknown:,} rows are about images that are not known, such as {self.example}"
+        yield f"store: {self.store}"
+
+
+def import_descriptions(settings: ImportSettings) -> ImportResult:
+    """Reads `settings.file` into the store.
+
+    Raises:
+        DescriptionError: the file cannot be read, or is about other images only.
+        ImageSetError: the images cannot be opened.
+    """
+    from gpt4image.describe.exchange.read import read_any
+    from gpt4image.describe.exchange.rows_to_descriptions import RowReader
+    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.images import open_images, scan_images
+
+    images = None if settings.images is None else open_images(settings.images)
+    with DescriptionStore.open(settings.work, create=images is not None) as store:
+        scan = None if images is None else scan_images(images)
+        matcher = _make_matcher(settings.file, store, images, scan)
+        reader = RowReader(store, matcher, settings.field, settings.prompt, settings.describer)
+        tally = _write(store, reader.read(read_any(settings.file, images)))
+        if not tally.total() and not reader.num_matched:
+            raise DescriptionError(
+                f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
+                f"{reader.example or '(none)'}; give the images with --images, and texts with --field"
+            )
+        states = {name: number for name, number in tally.items() if name != "kept"}
+        written = sum(states.values())
+        return ImportResult(store.path, written, tally["kept"], states, reader.num_unknown, reader.example)
+
+
+def _make_matcher(
+    file: Path, store: "DescriptionStore", images: "ImageSet | None", scan: "Scan | None"
+) -> "ImageMatcher":
+    from gpt4image.describe.matching import ImageMatcher
+    from gpt4image.describe.registration import register_images
+
+    folder = file if file.is_dir() else file.parent
+    if images is not None and scan is not None:
+        register_images(images, scan, store, (), "")
+        return ImageMatcher(images.keys, scan.digests, folder, images.location)
+    seen = list(store.images())
+    return ImageMatcher([image.key for image in seen], [image.digest for image in seen], folder)
+
+
+def _write(store: "DescriptionStore", descriptions: Iterator) -> Counter[str]:
+    """Writes descriptions in batches; what a person has edited, or is the same already, is kept."""
+    from itertools import islice
+
+    tally: Counter[str] = Counter()
+    while batch := list(islice(descriptions, BATCH_SIZE)):
+        new = [description for description in batch if not store.holds(description)]
+        store.write(new)
+        tally["kept"] += len(batch) - len(new)
+        tally.update(str(description.state) for description in new)
+    return tally

@@ -1,0 +1,115 @@
+"""Makes descriptions of rows: answers to batch requests, rows of our own export, or texts beside a path."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+from gpt4image.describe.exchange.batch_id import parse_custom_id
+from gpt4image.describe.exchange.read import TEXT_FIELDS
+from gpt4image.describe.matching import ImageMatcher
+from gpt4image.describe.reply import Reply, UnusableReplyError, parse_reply
+from gpt4image.describe.rows import Row
+from gpt4image.describe.states import State
+from gpt4image.describe.store import Description, DescriptionStore
+from gpt4image.describe.texts import judge_text
+from gpt4image.errors import DescriptionError
+
+OWN_COLUMNS = tuple(field.name for field in fields(Description))
+NUMBERS = {"sample": int, "tokens_in": int, "tokens_out": int, "attempts": int, "max_tokens": int, "seconds": float}
+
+
+class RowReader:
+    """Turns rows into descriptions.
+
+    Attributes:
+        num_matched: rows about images that are known.
+        num_unknown: rows about others.
+        example: such a row, in short.
+    """
+
+    def __init__(
+        self,
+        store: DescriptionStore,
+        matcher: ImageMatcher,
+        fields: Sequence[str],
+        prompt: str | None,
+        describer: str,
+    ) -> None:
+        self._store, self._matcher = store, matcher
+        self._fields, self._prompt, self._describer = fields, prompt, describer
+        self.num_matched = self.num_unknown = 0
+        self.example = ""
+
+    def read(self, rows: Iterator[Row]) -> Iterator[Description]:
+        """Yields the descriptions of all rows about images that are known."""
+        for row in rows:
+            found = list(self._read_answer(row) if "custom_id" in row else self._read_row(row))
+            self.num_matched += bool(found)
+            yield from found
+
+    def _read_answer(self, row: Row) -> Iterator[Description]:
+        """An answer of OpenAI's Batch API or `vllm run-batch`."""
+        parts = parse_custom_id(str(row["custom_id"]))
+        digest = parts and self._store.find_digest(parts[0])
+        batch = parts and self._store.find_batch(parts[1])
+        if not parts or not digest or not batch:
+            self._note_unknown(row)
+            return
+        prompt, describer, max_tokens = batch
+        reply = _reply_of(row, as_json="+" in prompt)
+        yield Description(
+            digest=digest,
+            prompt=prompt,
+            describer=describer,
+            sample=parts[2],
+            state=reply.state,
+            text=reply.text,
+            reasoning=reply.reasoning,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+            error=reply.error,
+            max_tokens=max_tokens,
+        )
+
+    def _read_row(self, row: Row) -> Iterator[Description]:
+        position = self._matcher.find(row)
+        if position is None:
+            self._note_unknown(row)
+            return
+        digest = self._matcher.digest(position)
+        if {"prompt", "describer", "state", "text"} <= row.keys():
+            yield _own_row(row, digest)
+            return
+        names = self._fields or [name for name in TEXT_FIELDS if row.get(name)][:1]
+        for name in names:
+            text = str(row.get(name) or "").strip()
+            if text:
+                yield Description(
+                    digest, self._prompt or name, self._describer, state=judge_text(text), text=text, attempts=0
+                )
+
+    def _note_unknown(self, row: Row) -> None:
+        self.num_unknown += 1
+        self.example = self.example or json.dumps(row, ensure_ascii=False, default=str)[:120]
+
+
+def _own_row(row: Row, digest: str) -> Description:
+    """A row of our own export, every column as it was."""
+    values = {name: row[name] for name in OWN_COLUMNS if row.get(name) is not None}
+    values |= {name: kind(values[name]) for name, kind in NUMBERS.items() if name in values}
+    try:
+        state = State(values["state"])
+    except ValueError as error:
+        raise DescriptionError(f"state {values['state']!r} is unknown; choose from {', '.join(State)}") from error
+    return Description(**(values | {"digest": digest, "state": state}))
+
+
+def _reply_of(row: Row, as_json: bool) -> Reply:
+    response = row.get("response") or {}
+    body, error = response.get("body"), row.get("error")
+    if error or response.get("status_code", 200) != 200 or body is None:
+        return Reply(State.ENDPOINT_ERROR, error=json.dumps(error or body, ensure_ascii=False)[:300])
+    try:
+        return parse_reply(json.dumps(body).encode(), as_json)
+    except UnusableReplyError as unusable:
+        return Reply(State.ENDPOINT_ERROR, error=str(unusable))

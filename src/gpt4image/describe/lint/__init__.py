@@ -1,0 +1,1 @@
+"""What is wrong with descriptions: one check a file, one report."""

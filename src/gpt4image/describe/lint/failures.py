@@ -1,0 +1,44 @@
+"""Failed descriptions, and texts that evade describing although they count as described."""
+
+import re
+
+from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.states import FAILED, REPAIRS
+
+EVASIVE = re.compile(
+    r"\bas an ai\b|\blanguage model\b|\bno image (?:was|is|has been)\b|\bplease (?:provide|upload|share)\b|"
+    r"\b(?:i|we) (?:can(?:no|')t|cannot|am unable to|do not|don't) (?:see|determine|identify|view|tell|provide)\b|"
+    r"\bunable to (?:view|see|process)\b",
+    re.IGNORECASE,
+)
+
+
+def check_failures(texts: Texts) -> Finding:
+    """Counts the descriptions in failed states, each with its repair."""
+    failed = {state: texts.all_states[state] for state in FAILED if texts.all_states.get(state)}
+    total = sum(texts.all_states.values())
+    return Finding(
+        check="failed",
+        count=sum(failed.values()),
+        total=total,
+        words=", ".join(f"{number} {state}" for state, number in failed.items()) or "no description has failed",
+        is_bad=bool(failed),
+        remedy="gpt4image describe ... --retry-failed" if failed else "",
+        examples=[f"{state}: {REPAIRS[state]}" for state in failed],
+    )
+
+
+def check_evasions(texts: Texts) -> Finding:
+    """Counts texts that say somewhere that the model cannot see or is an AI."""
+    rows = [row for row in texts.rows if EVASIVE.search(row.text)]
+    return Finding(
+        check="evasions",
+        count=len(rows),
+        total=len(texts.rows),
+        words=f"{share(len(rows), len(texts.rows))} speak of not seeing, or of being an AI",
+        is_bad=bool(rows),
+        remedy="gpt4image lint WORK --requeue evasions, then describe again; gpt4image doctor tests the endpoint"
+        * bool(rows),
+        examples=[f"{texts.key_of(row)}: {shorten(row.text)}" for row in rows[:3]],
+        rows=rows,
+    )
