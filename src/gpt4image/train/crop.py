@@ -4,13 +4,10 @@ import io
 from typing import Any, Protocol
 
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
-
-ORIENTATION = 0x0112
-"""EXIF tag; values from 5 on turn the image by a quarter."""
 
 
 class Reader(Protocol):
@@ -88,7 +85,8 @@ def _read_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:
     """Width and height of the upright image, from the head of the file."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
+            # The orientations from 5 on turn the image by a quarter.
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
             return (image.height, image.width) if turned else image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"{images.keys[index]}: {error}") from error
