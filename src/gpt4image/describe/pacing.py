@@ -10,7 +10,7 @@ SUFFERING = 0.2
 """Share of failed requests from which on the endpoint counts as overloaded; below, failures are its own affair."""
 BACK_OFF = 0.7
 FIRST_GROWTH, LATER_GROWTH = 2.0, 1.25
-WORTHWHILE = 0.2
+WORTHWHILE = 0.3
 """A step up must bring this share of the throughput it could bring at best."""
 HOLD_WINDOWS = 8
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0

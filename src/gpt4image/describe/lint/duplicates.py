@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.lint.openings import strip_boilerplate
 from gpt4image.describe.store import Description
 
 NUM_HASHES, BAND = 64, 4
@@ -21,7 +22,7 @@ LARGEST_BUCKET = 50
 
 def check_duplicates(texts: Texts) -> Finding:
     """Groups texts by MinHash (Broder 1997), 16 bands of 4 hashes, and compares the candidates exactly."""
-    groups = find_groups([_shingles(row.text) for row in texts.rows])
+    groups = find_groups([_shingles(strip_boilerplate(row.text)) for row in texts.rows])
     concerned = [[texts.rows[i] for i in group] for group in groups]
     concerned = [rows for rows in concerned if len({row.digest for row in rows}) > 1]
     rows = [row for group in concerned for row in group]
