@@ -42,7 +42,7 @@ def _write_store(work: Path, count: int) -> None:
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
     work = tmp_path_factory.mktemp("work")
     _write_store(work, request.param)
-    page = gallery(GallerySettings(work)).page
+    page = gallery(GallerySettings(work, lint=False)).page
     assert page is not None
     return request.param, page.as_uri()
 
@@ -96,10 +96,20 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _wait_for_pictures(page: Page) -> None:
+    """The page's policy forbids the evaluation that `wait_for_function` needs."""
+    loaded = "[...document.images].every((i) => i.complete && i.naturalWidth)"
+    for _ in range(100):
+        if page.evaluate(loaded):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("a picture does not load")
+
+
 def test_from_disk_with_pictures(open_page: OpenPage, photos: Path) -> None:
     page = open_page(gallery(GallerySettings(photos / "work", str(photos / "photos"))).page.as_uri())
     expect(page.locator(".photo img")).to_have_count(6)
-    page.wait_for_function("[...document.images].every((i) => i.complete && i.naturalWidth)")
+    _wait_for_pictures(page)
     expect(page.locator(".entry").first).to_contain_text("<img src=x onerror=alert(1)>")
     assert page.locator(".actions").count() == 0
     page.locator("#class").select_option(label="dog")
@@ -136,13 +146,13 @@ def test_edit_reject_requeue_undo_survive_a_restart(
     url = serve()
     page = open_page(url)
     expect(page.locator(".photo img")).to_have_count(6)
-    page.wait_for_function("[...document.images].every((i) => i.complete && i.naturalWidth)")
+    _wait_for_pictures(page)
     assert "token" not in page.url
     entries = page.locator(".entry")
     entries.nth(1).get_by_role("button", name="Edit").click()
     page.locator("textarea").fill("A blue rectangle.")
     page.get_by_role("button", name="Save").click()
-    expect(entries.nth(1)).to_contain_text("edited by ada")
+    expect(entries.nth(1)).to_contain_text("written by a person")
     entries.nth(2).get_by_role("button", name="Reject").click()
     expect(entries.nth(2).locator(".chip")).to_contain_text(["rejected"])
     entries.nth(3).get_by_role("button", name="Re-queue").click()
@@ -150,7 +160,7 @@ def test_edit_reject_requeue_undo_survive_a_restart(
     expect(entries.nth(4).get_by_role("button", name="Undo")).to_have_count(0)
 
     stored = [entry.descriptions for entry in read_entries(photos / "work")]
-    assert (stored[1][0].text, stored[1][0].author) == ("A blue rectangle.", "ada")
+    assert (stored[1][0].text, stored[1][0].author) == ("A blue rectangle.", "person")
     assert stored[2][0].state == State.REJECTED
     assert stored[3] == ()
 

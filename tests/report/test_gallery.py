@@ -34,7 +34,11 @@ def work(tmp_path: Path) -> Path:
 def test_entries_are_ordered_and_marked(work: Path) -> None:
     entries = read_entries(work)
     assert [entry.key for entry in entries] == ["a/2.jpg", "b/1.jpg", "c.jpg"]
-    assert [entry.marks for entry in entries] == [(("duplicate",),), (("duplicate",), ()), ((),)]
+    assert [len(entry.descriptions) for entry in entries] == [1, 2, 1]
+    assert all("duplicates" in marks for marks in (entries[0].marks[0], entries[1].marks[0]))
+    assert "label leakage" in entries[1].marks[0]
+    assert not any("duplicates" in marks for marks in (entries[1].marks[1], entries[2].marks[0]))
+    assert [entry.marks for entry in read_entries(work, lint=False)] == [((),), ((), ()), ((),)]
     assert entries[2].descriptions[0].state == State.REFUSED
 
 
@@ -44,7 +48,8 @@ def test_scripts_hold_the_data_and_nothing_that_runs(work: Path) -> None:
     facts = json.loads(index.removeprefix("gallery.index(").rstrip().removesuffix(");"))
     assert [facts["classes"][number] for number in facts["classOf"]] == ["arm", "bag", ""]
     assert [facts["states"][bits.bit_length() - 1] for bits in facts["statesOf"]] == ["ok", "ok", "refused"]
-    assert facts["marksOf"] == [1, 1, 0]
+    duplicates = facts["marks"].index("duplicates")
+    assert [bits >> duplicates & 1 for bits in facts["marksOf"]] == [1, 1, 0]
     part = data.part_script(0)
     number, entries = json.loads("[" + part.removeprefix("gallery.part(").rstrip().removesuffix(");") + "]")
     assert number == 0
@@ -72,7 +77,7 @@ def test_edit_reject_requeue_undo(work: Path) -> None:
     editor.edit(name, " A red bag. ")
     edited = current()
     assert edited is not None
-    assert (edited.text, edited.author, edited.state) == ("A red bag.", "ada", State.OK)
+    assert (edited.text, edited.author, edited.state) == ("A red bag.", "person", State.OK)
     editor.reject(name)
     assert getattr(current(), "state", None) == State.REJECTED
     editor.requeue(name)

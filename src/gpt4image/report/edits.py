@@ -22,6 +22,10 @@ CREATE TABLE IF NOT EXISTS edits (
 """
 
 
+PERSON = "person"
+"""The author of a changed row; who it was stands in the table of edits."""
+
+
 class Name(NamedTuple):
     """Which description: the key of a row of the store."""
 
@@ -39,7 +43,7 @@ class Editor:
         author: who is written down as the author of changes.
     """
 
-    def __init__(self, work: Path, author: str = "person") -> None:
+    def __init__(self, work: Path, author: str = PERSON) -> None:
         self.work, self.author = work, author
         with closing(self._connect()) as connection:
             connection.execute(SCHEMA)
@@ -52,13 +56,11 @@ class Editor:
         """
         if not text.strip():
             raise DescriptionError("an empty text is no description; reject it instead")
-        self._change(
-            name, "edit", lambda row: replace(row, text=text.strip(), state=State.OK, error="", author=self.author)
-        )
+        self._change(name, "edit", lambda row: replace(row, text=text.strip(), state=State.OK, error="", author=PERSON))
 
     def reject(self, name: Name) -> None:
         """Marks a description as rejected: it is never embedded and never asked for again."""
-        self._change(name, "reject", lambda row: replace(row, state=State.REJECTED, author=self.author))
+        self._change(name, "reject", lambda row: replace(row, state=State.REJECTED, author=PERSON))
 
     def requeue(self, name: Name) -> None:
         """Takes a description out of the store, so that the next describe asks for it again."""

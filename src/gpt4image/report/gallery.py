@@ -24,6 +24,7 @@ class GallerySettings:
         host: address to serve on; another than loopback lets other machines in who know the token.
         port: to serve on; 0 takes a free one.
         author: who is written down as the author of changes.
+        lint: mark the descriptions that fail a check of gpt4image lint.
     """
 
     work: Path
@@ -33,6 +34,7 @@ class GallerySettings:
     host: str = "127.0.0.1"
     port: int = 0
     author: str = "person"
+    lint: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def gallery(settings: GallerySettings) -> GalleryResult:
     from gpt4image.report.gallery_data import GalleryData
     from gpt4image.report.gallery_files import write_gallery, write_thumbnails
 
-    entries = read_entries(settings.work)
+    entries = read_entries(settings.work, settings.lint)
     pictures = _open(settings.images)
     if settings.serve:
         shown = frozenset(pictures.index) if pictures else frozenset()

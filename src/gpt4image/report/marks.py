@@ -1,0 +1,48 @@
+"""What the checks of `gpt4image lint` say about single descriptions, to filter by."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from gpt4image.describe.lint.finding import Finding, Texts
+from gpt4image.describe.states import State
+from gpt4image.describe.store import DescribedImage, Description
+from gpt4image.report.edits import Name
+
+EDITED = "edited"
+
+
+def name_of(description: Description) -> Name:
+    """The key of a description's row."""
+    return Name(description.digest, description.prompt, description.describer, description.sample)
+
+
+def find_marks(
+    descriptions: Sequence[Description], images: Mapping[str, DescribedImage]
+) -> dict[Name, tuple[str, ...]]:
+    """Names of the checks that each `ok` description fails; those that fail none are left out."""
+    marks: dict[Name, list[str]] = defaultdict(list)
+    by_prompt: dict[tuple[str, str], list[Description]] = defaultdict(list)
+    for description in descriptions:
+        if description.state == State.OK:
+            by_prompt[description.prompt, description.describer].append(description)
+    for rows in by_prompt.values():
+        for check in _checks():
+            finding = check(Texts(rows, images, {}))
+            for row in finding.rows:
+                marks[name_of(row)].append(finding.check)
+    return {name: tuple(found) for name, found in marks.items()}
+
+
+def _checks() -> list[Callable[[Texts], Finding]]:
+    """The checks that are about single texts."""
+    from gpt4image.describe.lint import duplicates, failures, language, leakage, length, openings
+
+    return [
+        failures.check_evasions,
+        openings.check_openings,
+        duplicates.check_duplicates,
+        leakage.check_leakage,
+        leakage.check_other_classes,
+        language.check_language,
+        lambda texts: length.check_length(texts, length.LIMITS["minilm"]),
+    ]
