@@ -118,6 +118,7 @@ def _prepare_texts(
     """Describes and embeds all that any situation needs; returns the name of the embeddings."""
     from gpt4image.describe import DescribeSettings, describe
     from gpt4image.embed import EmbedSettings, embed
+    from gpt4image.images import open_images
 
     if not any(arm.uses_text for _, arms in situations for arm in arms.values()):
         return ""
@@ -126,7 +127,13 @@ def _prepare_texts(
         describe(DescribeSettings(images=recipe.images, work=work, **_with_paths(values, ("file",))))
     prompts = tuple(dict.fromkeys(prompt for situation, _ in situations for prompt in situation.prompts))
     everything = any(not situation.prompts for situation, _ in situations)
-    settings = EmbedSettings(work=work, prompt=() if everything else prompts, device=device, **dict(recipe.embed))
+    settings = EmbedSettings(
+        work=work,
+        prompt=() if everything else prompts,
+        class_names=open_images(recipe.images).classes,
+        device=device,
+        **dict(recipe.embed),
+    )
     embed(settings)
     return settings.folder.name
 

@@ -58,7 +58,7 @@ def demo(settings: DemoSettings) -> DemoResult:
 
     with as_file(files("gpt4image.demo")) as folder:
         recipe = _recipe(folder, settings.seeds)
-        say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; everything goes to {settings.out}")
+        say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; all goes to {settings.out}")
         comparison = run_recipe(recipe, settings.out, settings.jobs)
     run = settings.out / run_folder(recipe.situations[0], "aligned", 0)
     target = settings.out / "export"

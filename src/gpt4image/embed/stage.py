@@ -16,6 +16,7 @@ class EmbedSettings:
         encoder: text encoder: minilm, st:NAME_OR_PATH or open_clip:ARCH/TAG
         prompt: only descriptions of these prompts; all if none is given
         describer: only descriptions by this describer
+        class_names: class names to embed; those of the described images if none is given
         name: name of the table in WORK/embeddings; made from encoder and prompts if not given
         batch_size: texts embedded between two writes
         device: PyTorch device, or auto
@@ -25,6 +26,7 @@ class EmbedSettings:
     encoder: str = "minilm"
     prompt: tuple[str, ...] = ()
     describer: str | None = None
+    class_names: tuple[str, ...] = ()
     name: str | None = None
     batch_size: int = 4096
     device: str = "auto"
@@ -79,7 +81,8 @@ def embed(settings: EmbedSettings) -> EmbedResult:
     from gpt4image.embed.sources import read_class_names, read_texts
     from gpt4image.embed.table import finish_replacement
 
-    texts, names = read_texts(settings.work, settings.prompt, settings.describer), read_class_names(settings.work)
+    texts = read_texts(settings.work, settings.prompt, settings.describer)
+    names = list(settings.class_names) or read_class_names(settings.work)
     folder = settings.folder
     finish_replacement(folder)
     pending = PendingTable(folder, settings.encoder, texts)

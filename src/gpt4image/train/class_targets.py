@@ -6,14 +6,17 @@ from typing import Any
 import numpy as np
 
 from gpt4image.embed.class_names import load_class_vectors
+from gpt4image.errors import DescriptionError
 from gpt4image.images import UNLABELLED
 from gpt4image.train.inputs import Inputs
 from gpt4image.train.label_model import compute_posterior, estimate_accuracy
+from gpt4image.train.mixture import refine_with_mixture
 from gpt4image.train.reader import read_texts, scale_features
 from gpt4image.train.self_training import add_predictions
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets import one_hot
 from gpt4image.train.text_embeddings import TextEmbeddings
+from gpt4image.train.zero_shot import read_by_class_names
 
 
 def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[np.ndarray, dict[str, Any]]:
@@ -32,18 +35,30 @@ def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[np.n
 
 
 def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Replaces the rows of described images by the posterior of label and text."""
+    """Replaces the rows of described images by what label and text say together."""
     assert inputs.table is not None
     assert inputs.index is not None
     embeddings = TextEmbeddings(inputs.table, inputs.index)
     described = np.flatnonzero(embeddings.has_text())
-    labels = inputs.images.labels[described]
-    if not (labels != UNLABELLED).any():
-        return classes, {}
+    labels, texts = inputs.images.labels[described], embeddings.gather(described)
     names = load_class_vectors(inputs.table.folder, inputs.images.classes)
-    features, class_features = scale_features(embeddings.gather(described), names)
-    reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed)
-    noise = reading.calibration.noise
-    classes[described] = compute_posterior(reading.probabilities, labels, noise)
-    accuracy = estimate_accuracy(reading.probabilities, labels, noise)
-    return classes, {"accuracy": accuracy, "penalty": reading.penalty, **asdict(reading.calibration)}
+    features, class_features = scale_features(texts, names)
+    labelled = labels != UNLABELLED
+    if labelled.any():
+        reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed)
+        noise = reading.calibration.noise
+        posterior = compute_posterior(reading.probabilities, labels, noise)
+        accuracy = estimate_accuracy(reading.probabilities, labels, noise)
+        facts = {"accuracy": accuracy, "penalty": reading.penalty, **asdict(reading.calibration)}
+    elif names is not None:
+        posterior, facts = read_by_class_names(texts, names), {"zero_shot": True}
+    else:
+        raise DescriptionError(
+            f"{settings.images} has no labels and {inputs.table.folder} no embeddings of its class names; "
+            f"embed them: gpt4image embed {settings.work} --class-names {' '.join(inputs.images.classes)}"
+        )
+    if not labelled.all():
+        mixture = refine_with_mixture(features, posterior, labelled)
+        posterior = np.where(labelled[:, None], posterior, (posterior + mixture) / 2)
+    classes[described] = posterior
+    return classes, facts
