@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpt4image.embed.table import EmbeddingTable, finish_replacement, join_digests, replace_table, save_table
+from gpt4image.embed.join import join_digests
+from gpt4image.embed.table import EmbeddingTable, finish_replacement, replace_table, save_table
 from gpt4image.errors import DescriptionError
 
 

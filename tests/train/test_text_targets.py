@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpt4image.embed.table import EmbeddingTable, join_digests, save_table
+from gpt4image.embed.join import join_digests
+from gpt4image.embed.table import EmbeddingTable, save_table
 from gpt4image.errors import DescriptionError
 from gpt4image.train.text_embeddings import TextEmbeddings
 from gpt4image.train.token_targets import TokenTargets

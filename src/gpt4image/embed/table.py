@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpt4image.embed.join import TextIndex, join_digests
 from gpt4image.errors import DescriptionError
 from gpt4image.files import read_json, write_json
 
@@ -59,7 +60,7 @@ class EmbeddingTable:
 
         return parquet.read_table(self.folder / ROWS)
 
-    def join(self, digests: Sequence[str], prompts: Sequence[str] = ()) -> "TextIndex":
+    def join(self, digests: Sequence[str], prompts: Sequence[str] = ()) -> TextIndex:
         """Finds the rows of each image by digest; an image may have none or several.
 
         Args:
@@ -69,9 +70,12 @@ class EmbeddingTable:
         Raises:
             DescriptionError: the table has no row of a prompt.
         """
-        return join_digests(self.rows["digest"], digests, self._of_prompts(prompts))
+        from pyarrow import parquet
 
-    def _of_prompts(self, prompts: Sequence[str]) -> np.ndarray:
+        column = parquet.read_table(self.folder / ROWS, columns=["digest"])["digest"]
+        return join_digests(column, digests, self._of_prompts(prompts))
+
+    def _of_prompts(self, prompts: Sequence[str]) -> np.ndarray | None:
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -80,52 +84,9 @@ class EmbeddingTable:
                 known = ", ".join(self.manifest["prompts"])
                 raise DescriptionError(f"{self.folder} has no texts of prompt {prompt!r}; it has {known}")
         if not prompts:
-            return np.ones(len(self.vectors), dtype=bool)
+            return None
         column = self.rows["prompt"].cast(pa.string())
         return np.asarray(pc.is_in(column, value_set=pa.array(list(prompts))))
-
-
-@dataclass(frozen=True)
-class TextIndex:
-    """Which rows of a table belong to which image: image i has `rows[start[i] : start[i] + count[i]]`.
-
-    Attributes:
-        rows: int64 [M], row numbers of the table, grouped by image.
-        start: int64 [N].
-        count: int64 [N], zero where an image has no description.
-    """
-
-    rows: np.ndarray
-    start: np.ndarray
-    count: np.ndarray
-
-    def of(self, image: int) -> np.ndarray:
-        """Rows of one image."""
-        return self.rows[self.start[image] : self.start[image] + self.count[image]]
-
-
-def join_digests(row_digests: Any, digests: Sequence[str], usable: np.ndarray | None = None) -> TextIndex:
-    """Finds the rows of each image by digest.
-
-    Args:
-        row_digests: pyarrow strings, one a row.
-        digests: of the images, in their order; two images may share one.
-        usable: bool, which rows may be taken; all if None.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    images = pa.array(digests, pa.string())
-    wanted = images.unique()
-    image_of = np.asarray(pc.index_in(images, value_set=wanted), dtype=np.int64)
-    found = pc.index_in(row_digests, value_set=wanted)
-    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    of_row = np.asarray(found.fill_null(-1), dtype=np.int64)
-    rows = np.flatnonzero(of_row >= 0 if usable is None else (of_row >= 0) & usable)
-    rows = rows[np.argsort(of_row[rows], kind="stable")]
-    counts = np.bincount(of_row[rows], minlength=len(wanted))
-    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    return TextIndex(rows, starts[image_of], counts[image_of])
 
 
 def replace_table(folder: Path, new: Path) -> None:
@@ -158,5 +119,6 @@ def save_table(folder: Path, vectors: np.ndarray, rows: Any, manifest: dict[str,
 
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / VECTORS, vectors.astype(np.float16, copy=False))
-    parquet.write_table(rows, folder / ROWS)
+    repeating = [name for name in rows.column_names if name not in ("digest", "key", "text_hash")]
+    parquet.write_table(rows, folder / ROWS, use_dictionary=repeating)
     write_json(folder / MANIFEST, {**manifest, "num_rows": len(vectors), "dimension": int(vectors.shape[1])})

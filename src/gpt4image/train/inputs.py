@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gpt4image.embed.join import TextIndex, join_digests
 from gpt4image.embed.sources import read_texts
-from gpt4image.embed.table import EmbeddingTable, TextIndex, join_digests
+from gpt4image.embed.table import EmbeddingTable
 from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.runs import hash_digests
@@ -53,7 +54,7 @@ class Inputs:
         """What must not change while a run is interrupted."""
         parts: list[str] = []
         if self.table is not None and self.index is not None:
-            hashes = self.table.rows["text_hash"].take(self.index.rows).to_pylist()
+            hashes = self.table.rows["text_hash"].take(np.sort(self.index.rows)).to_pylist()
             parts += [self.table.manifest["encoder"], *hashes]
         parts += [text for own in self.texts or () for text in own]
         return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None}

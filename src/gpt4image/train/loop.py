@@ -132,7 +132,7 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
         with _communication(setup, is_last):
             means.add(**train_step(settings, setup, pixels, images, step))
         if is_last:
-            _update(settings, setup)
+            update_weights(settings, setup)
         tracker.advance(note=f"loss {means.compute()['loss']:.3f}" if step % 10 == 0 else None)
         ready_s = time.monotonic()
     seconds = time.monotonic() - start_s
@@ -151,7 +151,8 @@ def _communication(setup: Setup, needed: bool) -> AbstractContextManager[Any]:
     return nullcontext() if needed else setup.accelerator.no_sync(setup.network)
 
 
-def _update(settings: TrainSettings, setup: Setup) -> None:
+def update_weights(settings: TrainSettings, setup: Setup) -> None:
+    """Moves the weights along the gradient that the steps added up."""
     if settings.clip_grad is not None:
         setup.accelerator.clip_grad_norm_(setup.network.parameters(), settings.clip_grad)
     setup.optimizer.step()

@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from gpt4image.embed.table import EmbeddingTable, TextIndex
+from gpt4image.embed.join import TextIndex
+from gpt4image.embed.table import EmbeddingTable
 
 SAMPLE = 65_536
 """Rows from which mean and covariance of a large table are estimated."""
