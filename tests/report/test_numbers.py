@@ -9,7 +9,7 @@ from gpt4image.evaluate.metrics import compute_metrics
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.calibration import compute_reliability, softmax
 from gpt4image.report.examples import find_changes, mean_probabilities
-from gpt4image.report.feature_map import choose_classes, compute_neighbour_agreement, compute_pca
+from gpt4image.report.feature_map import align, choose_classes, compute_neighbour_agreement, compute_pca
 from gpt4image.report.per_class import compute_class_gains
 from gpt4image.report.svg import Axes, choose_ticks, format_tick
 from gpt4image.report.words import find_nearest, project
@@ -60,6 +60,12 @@ def test_pca_against_scikit_learn() -> None:
     reference = PCA(2).fit(features)
     assert explained == pytest.approx(reference.explained_variance_ratio_.sum())
     assert np.abs(places) == pytest.approx(np.abs(reference.transform(features)))
+
+
+def test_alignment_undoes_a_turn_and_a_mirror() -> None:
+    places = np.random.default_rng(2).normal(size=(30, 2))
+    turned = places @ np.array([[0.6, -0.8], [0.8, 0.6]]) @ np.diag([1, -1])
+    assert align(turned, places) == pytest.approx(places)
 
 
 def test_neighbour_agreement_by_hand() -> None:

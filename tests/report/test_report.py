@@ -22,7 +22,14 @@ def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
     assert heading is not None
     assert heading[1] == "Descriptions help: +2.0 points."
     assert body.index("</h1>") < body.index("95 % interval +0.5 to +3.5") < body.index("<table")
-    for words in ("control: each image gets another", "62 min", "2 January 2026, 03:04", "Clean labels", "tiny-vlm"):
+    for words in (
+        "control: texts of other images",
+        "estimated 88 % of the training images",
+        "62 min",
+        "2 January 2026, 03:04",
+        "Clean labels",
+        "tiny-vlm",
+    ):
         assert words in page
 
 

@@ -1,6 +1,6 @@
 """`comparison.json` as typed values: arms by seeds in one or more situations, with differences to the baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ FILE_NAME = "comparison.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One trained and evaluated model; `top1`, `top5` and `ece` in percent, None if not measured."""
+    """One trained and evaluated model; `top1`, `top5` and `ece` in percent, None if not measured.
+
+    `reader` tells about the classifier of the texts: accuracy and noise of the labels as shares, both estimated.
+    """
 
     seed: int
     path: Path
@@ -21,22 +24,28 @@ class Run:
     top5: float | None = None
     ece: float | None = None
     seconds: float | None = None
+    reader: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One training variant; `role` is baseline, method, control or relative."""
+    """One training variant; `role` is baseline, method, control or relative, `explanation` a phrase."""
 
     name: str
     role: str
     runs: list[Run]
     top1_mean: float | None
     top1_std: float | None
+    explanation: str = ""
 
     def mean_of(self, measure: str) -> float | None:
         """Mean of a measure over the runs that have it."""
-        values = [value for run in self.runs if (value := getattr(run, measure)) is not None]
-        return sum(values) / len(values) if values else None
+        return _mean([getattr(run, measure) for run in self.runs])
+
+    def mean_of_reader(self, fact: str) -> float | None:
+        """Mean of what the runs' readers say of themselves, in percent."""
+        mean = _mean([run.reader.get(fact) for run in self.runs])
+        return None if mean is None else 100 * mean
 
 
 @dataclass(frozen=True)
@@ -119,12 +128,23 @@ def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
 def _read_arm(folder: Path, name: str, record: Mapping[str, Any]) -> Arm:
     measures = ("top1", "top5", "ece", "seconds")
     runs = [
-        Run(run["seed"], folder / run["path"], **{measure: run.get(measure) for measure in measures})
+        Run(
+            run["seed"],
+            folder / run["path"],
+            **{measure: run.get(measure) for measure in measures},
+            reader=run.get("reader") or {},
+        )
         for run in record["runs"]
     ]
     role = record.get("role", "baseline" if name == "baseline" else "method")
-    return Arm(name, role, runs, record.get("top1_mean"), record.get("top1_std"))
+    explanation = record.get("explanation") or role
+    return Arm(name, role, runs, record.get("top1_mean"), record.get("top1_std"), explanation)
 
 
 def _read_difference(record: Mapping[str, Any]) -> Difference:
     return Difference(record["mean"], record["low"], record["high"], record.get("level", 0.95))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

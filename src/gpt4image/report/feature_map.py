@@ -1,6 +1,6 @@
 """A map of image features: the two directions in which they vary most."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,20 +50,40 @@ def choose_classes(labels: Int[np.ndarray, " n"]) -> list[int]:
     return sorted(np.argsort(-counts, kind="stable")[:NUM_COLOURS][: int((counts > 0).sum())].tolist())
 
 
-def draw_map(
-    arm: str, features: Float[np.ndarray, "n f"], labels: Int[np.ndarray, " n"], classes: Sequence[str]
-) -> FeatureMap:
-    """Draws one map; classes beyond the most frequent ten are grey."""
-    places, explained = compute_pca(features)
-    low, high = places.min(0), places.max(0)
+def align(places: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Turns and mirrors places so that they lie nearest to the reference (orthogonal Procrustes problem): the axes of
+    a principal component analysis have no sign, and two maps shall be comparable."""
+    left, _, right = np.linalg.svd(places.T @ reference)
+    return places @ (left @ right)
+
+
+def draw_maps(
+    features: Mapping[str, Float[np.ndarray, "n f"]], labels: Int[np.ndarray, " n"], classes: Sequence[str]
+) -> list[FeatureMap]:
+    """Draws the features of several arms on the same images, all turned like the first."""
+    maps: list[FeatureMap] = []
+    reference: np.ndarray | None = None
+    for arm, found in features.items():
+        places, explained = compute_pca(found)
+        reference = places if reference is None else reference
+        agreement = compute_neighbour_agreement(found, labels)
+        description = (
+            f"{len(labels)} test images on the two main axes of their features, {100 * explained:.0f} % of the "
+            f"variance; the nearest neighbour of {100 * agreement:.0f} % has the same class."
+        )
+        picture = _draw(f"Features of {arm}", description, align(places, reference), labels)
+        maps.append(FeatureMap(arm, picture, explained, agreement))
+    return maps
+
+
+def _draw(title: str, description: str, places: np.ndarray, labels: np.ndarray) -> Markup:
+    """One map; classes beyond the most frequent ten are grey, and the few outermost dots are drawn at the edge."""
+    low, high = np.percentile(places, [1, 99], axis=0)
+    margin = 0.08 * (high - low)
+    low, high = low - margin, high + margin
     axes = svg.Axes((low[0], high[0]), (low[1], high[1]), height=320)
-    coloured = choose_classes(labels)
+    places, coloured = places.clip(low, high), choose_classes(labels)
     body = svg.points(axes, places[~np.isin(labels, coloured)], "c-other")
     for colour, label in enumerate(coloured):
         body += svg.points(axes, places[labels == label], f"c{colour}")
-    agreement = compute_neighbour_agreement(features, labels)
-    description = (
-        f"{len(labels)} test images on the two main axes of their features, {100 * explained:.0f} % of the variance; "
-        f"the nearest neighbour of {100 * agreement:.0f} % has the same class."
-    )
-    return FeatureMap(arm, svg.draw(axes, f"Features of {arm}", description, body), explained, agreement)
+    return svg.draw(axes, title, description, body)

@@ -8,7 +8,7 @@ import numpy as np
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.comparison import Arm, Comparison
 from gpt4image.report.examples import Changes, find_changes, mean_probabilities
-from gpt4image.report.feature_map import FeatureMap, choose_classes, draw_map
+from gpt4image.report.feature_map import FeatureMap, choose_classes, draw_maps
 from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.report.training_texts import TrainingTexts, load_training_texts
 from gpt4image.report.words import find_nearest, load_projector, project
@@ -109,7 +109,7 @@ class Inspector:
             worsened=[examples[i] for i in self.changes.worsened],
             changes=self.changes,
             words=[examples[i] for i in self.worded if examples[i].words],
-            maps=[draw_map(arm.name, found, labels, classes) for arm, found in zip(self.arms, features, strict=True)],
+            maps=draw_maps(dict(zip((arm.name for arm in self.arms), features, strict=True)), labels, classes),
             map_classes=[classes[label] for label in choose_classes(labels)],
             notes=self.notes,
         )

@@ -10,17 +10,6 @@ from gpt4image import __version__
 from gpt4image.report.comparison import Comparison, Difference
 from gpt4image.report.view import View
 
-ARMS = {
-    "baseline": "the plain model: labels only",
-    "aligned": "labels and descriptions, with this package's defaults",
-    "official": "GPT4Image as published",
-    "textteacher": "TextTeacher as published",
-    "reader": "a classifier of the descriptions corrects and completes the labels",
-    "label_text": "the class name in place of a description",
-    "self_training": "labels completed by a model's own guesses, without text",
-    "llm_label": "labels picked by the multimodal LLM",
-    "shuffled": "control: each image gets another image's description",
-}
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
 MOST_CLASSES = 24
 
@@ -51,9 +40,7 @@ def render_report(comparison: Comparison, views: Sequence[View]) -> str:
     return (
         make_environment()
         .get_template("report.html.j2")
-        .render(
-            comparison=comparison, views=views, arms=ARMS, findings=FINDINGS, most=MOST_CLASSES, version=__version__
-        )
+        .render(comparison=comparison, views=views, findings=FINDINGS, most=MOST_CLASSES, version=__version__)
     )
 
 
