@@ -90,4 +90,5 @@ def predict(
             logits.append(model(pixels.to(chosen)).float().cpu())
             features.append(tap.take().float().cpu())
             tracker.advance(len(pixels))
+    tap.close()
     return Outputs(torch.cat(logits).numpy(), torch.cat(features).numpy())
