@@ -10,13 +10,14 @@ import pytest
 from gpt4image.cli import COMMANDS, parse_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-LINES = [
-    line
+BLOCKS = [
+    block
     for name in ("report.md", "export.md")
-    for block in re.findall(r"```\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("gpt4image ")
+    for block in re.findall(
+        r"^```(\w*)\n(.*?)^```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
 ]
+LINES = [line for kind, text in BLOCKS if not kind for line in text.splitlines() if line.startswith("gpt4image ")]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -27,15 +28,15 @@ def test_command_is_understood(line: str) -> None:
     parse_settings(name, settings, arguments)
 
 
+def test_all_kinds_of_blocks_are_found() -> None:
+    assert {shlex.split(line)[1] for line in LINES} == {"report", "gallery", "search", "export"}
+    assert sum(kind == "python" for kind, _ in BLOCKS) == 2
+
+
 def test_python_in_the_docs_compiles() -> None:
-    blocks = [
-        block
-        for path in ("report.md", "export.md")
-        for block in re.findall(r"```python\n(.*?)```", (DOCS / path).read_text(), re.DOTALL)
-    ]
-    assert len(blocks) == 2
-    for block in blocks:
-        compile(block, "docs", "exec")
+    for kind, text in BLOCKS:
+        if kind == "python":
+            compile(text, "docs", "exec")
 
 
 def test_examples_named_in_the_docs_exist() -> None:
