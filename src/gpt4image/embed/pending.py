@@ -10,7 +10,10 @@ import numpy as np
 from gpt4image.embed.encoders import TextEncoder
 from gpt4image.embed.table import MANIFEST, EmbeddingTable, replace_table, save_table
 from gpt4image.files import atomic_path, read_json, write_json
-from gpt4image.progress import track
+from gpt4image.progress import Tracker, track
+
+PROGRESS_BATCH = 128
+"""Texts between two steps of the progress bar."""
 
 
 class PendingTable:
@@ -68,16 +71,24 @@ class PendingTable:
         self._encoder_facts = {"max_tokens": encoder.max_tokens, "dimension": encoder.dimension}
         write_json(self.parts / "encoder.json", {"encoder": self.encoder_name, **self._encoder_facts})
         first = len(list(self.parts.glob("*.npz")))
-        with track("embedding", len(self.missing)) as tracker:
-            for number, hashes in enumerate(_batches(self.missing, batch_size), start=first):
+        # Texts of similar length share a batch, so that little is padded.
+        missing = sorted(self.missing, key=lambda hash_: len(text_of[hash_]))
+        with track("embedding", len(missing)) as tracker:
+            for number, hashes in enumerate(_batches(missing, batch_size), start=first):
                 texts = [text_of[hash_] for hash_ in hashes]
-                vectors = encoder.encode(texts).astype(np.float16)
+                vectors = self._encode_part(encoder, texts, tracker)
                 truncated = np.array(encoder.count_tokens(texts)) > encoder.max_tokens
                 with atomic_path(self.parts / f"{number:06d}.npz") as temporary, temporary.open("wb") as file:
                     np.savez(file, hashes=np.array(hashes), vectors=vectors, truncated=truncated)
                 self._add(hashes, vectors, truncated)
                 self.num_new += len(hashes)
-                tracker.advance(len(hashes))
+
+    def _encode_part(self, encoder: TextEncoder, texts: list[str], tracker: Tracker) -> np.ndarray:
+        vectors = []
+        for batch in _batches(texts, PROGRESS_BATCH):
+            vectors.append(encoder.encode(batch).astype(np.float16))
+            tracker.advance(len(batch))
+        return np.concatenate(vectors)
 
     def finish(self) -> EmbeddingTable:
         """Writes the table and returns it; an unchanged table is left alone."""
