@@ -136,3 +136,15 @@ def test_objective_and_projector(name: str, temperature: float, std: float, kind
 def test_flags_win_over_the_recipe() -> None:
     settings = load_recipe("deit_base_imagenet", "--batch-size", "64", "--epochs", "2", "--no-reader")
     assert (settings.batch_size, settings.epochs, settings.mixup) == (64, 2, 0.8)
+
+
+def test_the_strongest_posterize_does_not_fail(images) -> None:
+    """timm's keeps 4 - 4 bits at magnitude 10, which Pillow refuses."""
+    from PIL import Image
+
+    settings = load_recipe("deit_base_imagenet")
+    _, transform = create_augmentation(settings, images, _create_data_config(settings, nn.Identity()))
+    (posterize,) = [op for op in find(transform, RandAugment).ops if op.name == "PosterizeIncreasing"]
+    posterize.prob, posterize.magnitude, posterize.magnitude_std = 1.0, 10, 0
+    levels = set(posterize(Image.linear_gradient("L").convert("RGB")).getdata())
+    assert levels == {(0, 0, 0), (128, 128, 128)}

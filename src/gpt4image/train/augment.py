@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -48,12 +49,25 @@ def create_augmentation(
         raise SettingsError(
             f"--rand-augment is {settings.rand_augment!r}; write it like rand-m9-mstd0.5-inc1"
         ) from error
+    _keep_one_bit(second)
     crop, *others = first.transforms
     after = [*others, *second.transforms, *last.transforms]
     if (draft := _draft_side(settings, images)) is None:
         return CropReader(crop), Compose(after)
     room_bytes = KEPT_BYTES // max(1, settings.workers)
     return WholeReader((draft, draft), room_bytes), Compose([crop, *after])
+
+
+def _keep_one_bit(transform: Any) -> None:
+    """Lets RandAugment's posterize leave at least one bit: timm's strongest leaves none, which Pillow 12 refuses."""
+    for policy in transform.transforms:
+        for operation in getattr(policy, "ops", ()):
+            if getattr(operation.aug_fn, "__name__", "") == "posterize":
+                operation.level_fn = partial(_at_least_one, operation.level_fn)
+
+
+def _at_least_one(level_fn: Callable[..., tuple[int]], *arguments: Any) -> tuple[int]:
+    return (max(1, level_fn(*arguments)[0]),)
 
 
 def _draft_side(settings: TrainSettings, images: ImageSet) -> int | None:
