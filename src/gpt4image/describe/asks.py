@@ -1,13 +1,15 @@
 """What is still to be asked: compares the wanted descriptions with those in the store."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import compress
 
 import numpy as np
 
 from gpt4image.describe.prompts import Prompt
+from gpt4image.describe.settled import DigestSet
 from gpt4image.describe.states import SETTLED, State
 from gpt4image.describe.store import Description, DescriptionStore
 from gpt4image.images import ImageSet, Scan
@@ -51,6 +53,15 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class _Line:
+    """One prompt and sample number, and the digests that need nothing more of it."""
+
+    prompt: Prompt
+    sample: int
+    settled: DigestSet
+
+
+@dataclass(frozen=True)
 class Wanted:
     """All descriptions a run wants.
 
@@ -78,27 +89,33 @@ class Wanted:
         return len(self.indices) * len(self.prompts) * self.samples
 
     def asks(self, store: DescriptionStore) -> Iterator[Ask]:
-        """Yields what is missing or to be redone, image by image, in constant memory."""
+        """Yields what is missing or to be redone, image by image, in nearly constant memory."""
+        lines = [
+            _Line(prompt, sample, DigestSet(store.settled_digests(prompt.name, self.describer, sample)))
+            for prompt in self.prompts
+            for sample in range(self.samples)
+        ]
         for start in range(0, len(self.indices), BATCH_SIZE):
-            batch = self.indices[start : start + BATCH_SIZE].tolist()
-            digests = [self.scan.digests[index] for index in batch]
-            known = {
-                (prompt.name, sample): store.find(digests, prompt.name, self.describer, sample)
-                for prompt in self.prompts
-                for sample in range(self.samples)
-            }
-            for index, digest in zip(batch, digests, strict=True):
-                yield from self._asks_of_image(index, digest, known)
+            yield from self._asks_of(self.indices[start : start + BATCH_SIZE].tolist(), lines, store)
 
-    def _asks_of_image(
-        self, index: int, digest: str, known: Mapping[tuple[str, int], Mapping[str, Description]]
-    ) -> Iterator[Ask]:
-        for prompt in self.prompts:
-            for sample in range(self.samples):
-                old = known[prompt.name, sample].get(digest)
-                request = next_request(old, self.request, self.retry_failed)
-                if request is not None:
-                    yield Ask(index, digest, prompt, sample, request, old)
+    def _asks_of(self, batch: Sequence[int], lines: Sequence[_Line], store: DescriptionStore) -> Iterator[Ask]:
+        """The asks of some images; most images are usually settled and are not looked up."""
+        digests = [self.scan.digests[index] for index in batch]
+        settled = [line.settled.contains(digests) for line in lines]
+        known = [
+            store.find(list(compress(digests, ~mask)), line.prompt.name, self.describer, line.sample)
+            for line, mask in zip(lines, settled, strict=True)
+        ]
+        for position in np.flatnonzero(~np.all(settled, axis=0)).tolist():
+            for line, mask, found in zip(lines, settled, known, strict=True):
+                if not mask[position]:
+                    digest = digests[position]
+                    yield from self._ask(batch[position], digest, line.prompt, line.sample, found.get(digest))
+
+    def _ask(self, index: int, digest: str, prompt: Prompt, sample: int, old: Description | None) -> Iterator[Ask]:
+        request = next_request(old, self.request, self.retry_failed)
+        if request is not None:
+            yield Ask(index, digest, prompt, sample, request, old)
 
     def count(self, store: DescriptionStore) -> Counter[str]:
         """How many descriptions are `kept`, `redo` and `new`."""

@@ -1,6 +1,9 @@
 """Enters the images of a set into the store: their names, and those that cannot be read."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from gpt4image.describe.prompts import Prompt
 from gpt4image.describe.states import State
@@ -8,12 +11,17 @@ from gpt4image.describe.store import DescribedImage, Description, DescriptionSto
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet, Scan
 
+BATCH_SIZE = 10_000
+
 
 def register_images(
     images: ImageSet, scan: Scan, store: DescriptionStore, prompts: Sequence[str], describer: str
 ) -> None:
     """Writes key and class of every image, and the state `unreadable_image` for each that cannot be decoded."""
-    store.write_images(_named(images, scan))
+    fingerprint = _fingerprint(images, scan)
+    if not store.has_registered(fingerprint):
+        store.write_images(_named(images, scan))
+        store.note_registered(fingerprint)
     store.write(_unreadable(images, scan, prompts, describer))
 
 
@@ -30,6 +38,16 @@ def remember_prompts(store: DescriptionStore, prompts: Sequence[Prompt]) -> None
                 f"--prompt {prompt.name} stands for another wording in {store.path}: {known!r}; "
                 "give the new one another name"
             )
+
+
+def _fingerprint(images: ImageSet, scan: Scan) -> str:
+    """Hash of all digests, keys and classes, in their order."""
+    running = hashlib.sha256("\n".join(images.classes).encode())
+    running.update(np.ascontiguousarray(images.labels).tobytes())
+    for start in range(0, len(images), BATCH_SIZE):
+        running.update("\n".join(scan.digests[start : start + BATCH_SIZE]).encode())
+        running.update("\n".join(images.keys[start : start + BATCH_SIZE]).encode())
+    return running.hexdigest()
 
 
 def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:

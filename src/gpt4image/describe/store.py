@@ -15,6 +15,7 @@ FILE_NAME = "descriptions.sqlite"
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE images (digest TEXT PRIMARY KEY, key TEXT NOT NULL, class_name TEXT) WITHOUT ROWID;
+CREATE TABLE last_registered (fingerprint TEXT NOT NULL);
 CREATE TABLE prompts (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE batches (key TEXT PRIMARY KEY, prompt TEXT, describer TEXT, max_tokens INTEGER) WITHOUT ROWID;
 CREATE TABLE descriptions (
@@ -25,7 +26,7 @@ CREATE TABLE descriptions (
     author TEXT NOT NULL, created TEXT NOT NULL
 );
 CREATE UNIQUE INDEX descriptions_key ON descriptions (digest, prompt, describer, sample);
-CREATE INDEX descriptions_by_state ON descriptions (prompt, describer, state);
+CREATE INDEX descriptions_by_state ON descriptions (prompt, describer, sample, state, digest);
 """
 BATCH_SIZE = 500
 
@@ -164,6 +165,17 @@ class DescriptionStore:
                 images,
             )
 
+    def has_registered(self, fingerprint: str) -> bool:
+        """Whether the images of this fingerprint were the last that were written."""
+        return self._connection.execute("SELECT fingerprint FROM last_registered").fetchall() == [(fingerprint,)]
+
+    def note_registered(self, fingerprint: str) -> None:
+        """Remembers which images were written last."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM last_registered")
+            self._connection.execute("INSERT INTO last_registered VALUES (?)", (fingerprint,))
+
     def prompt_identity(self, name: str, identity: str) -> str:
         """What a prompt's name stands for: `identity` from the first call on."""
         self._connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (name, identity))
@@ -214,7 +226,7 @@ class DescriptionStore:
         for start in range(0, len(digests), BATCH_SIZE):
             batch = digests[start : start + BATCH_SIZE]
             query = (
-                f"SELECT {COLUMNS} FROM descriptions WHERE digest IN ({', '.join('?' * len(batch))})"
+                f"SELECT {COLUMNS} FROM descriptions INDEXED BY descriptions_key WHERE digest IN ({_marks(batch)})"
                 " AND prompt = ? AND describer = ? AND sample = ?"
             )
             rows = self._connection.execute(query, (*batch, prompt, describer, sample))
@@ -229,6 +241,14 @@ class DescriptionStore:
         )
         row = self._connection.execute(query, astuple(description)[:4]).fetchone()
         return row is not None and (row[2] == "person" or row[:2] == (description.text, description.state))
+
+    def settled_digests(self, prompt: str, describer: str, sample: int) -> Iterator[str]:
+        """Digests whose description needs nothing more; one pass over an index, without the texts."""
+        query = (
+            "SELECT digest FROM descriptions INDEXED BY descriptions_by_state"
+            " WHERE prompt = ? AND describer = ? AND sample = ? AND state IN ('ok', 'rejected')"
+        )
+        return (digest for (digest,) in self._connection.execute(query, (prompt, describer, sample)))
 
     def prompts(self) -> dict[str, int]:
         """How many `ok` descriptions each prompt has."""
@@ -252,6 +272,10 @@ class DescriptionStore:
         )
         counted = dict(self._connection.execute(query, {"prompt": prompt, "describer": describer}))
         return {state: counted[state] for state in State if state in counted}
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _to_description(row: tuple) -> Description:
