@@ -46,7 +46,7 @@ def measure_overlap(model: nn.Module, size: int) -> float:
     return float((found & mask.bool()).sum() / (found | mask.bool()).sum())
 
 
-def train(export: str, steps: int = 60, size: int = 64) -> float:
+def train(export: str, steps: int = 40, size: int = 48) -> float:
     """Trains head and backbone together; returns the overlap reached."""
     torch.manual_seed(0)
     model = SegmentationModel(export)

@@ -64,6 +64,9 @@ COMMANDS = {
         "compare",
         "CompareSettings",
     ),
+    "transfer": Command(
+        "measure a model's features on other classes", "gpt4image.evaluate.transfer", "transfer", "TransferSettings"
+    ),
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
     "search": Command("find images by text", "gpt4image.report.search", "search", "SearchSettings"),

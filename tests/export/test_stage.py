@@ -67,6 +67,8 @@ def test_timm_folder_brings_preprocessing_and_labels(make_run: MakeRun, tmp_path
     assert list(config["mean"]) == [0.4, 0.5, 0.6]
     assert (config["interpolation"], config["crop_pct"], config["input_size"]) == ("bilinear", 0.9, (3, 32, 32))
     assert model.pretrained_cfg["label_names"] == ["cat", "dog", "owl"]
+    modes = {path.stat().st_mode for path in (tmp_path / "export").iterdir()}
+    assert len(modes) == 1
 
 
 def test_card_tells_data_text_result_and_difference(make_run: MakeRun, tmp_path: Path) -> None:

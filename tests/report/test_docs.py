@@ -29,7 +29,7 @@ def test_command_is_understood(line: str) -> None:
 
 
 def test_all_kinds_of_blocks_are_found() -> None:
-    assert {shlex.split(line)[1] for line in LINES} == {"report", "gallery", "search", "export"}
+    assert {shlex.split(line)[1] for line in LINES} == {"report", "transfer", "gallery", "search", "export"}
     assert sum(kind == "python" for kind, _ in BLOCKS) == 2
 
 

@@ -1,5 +1,6 @@
 """The folder that `timm.create_model("local-dir:FOLDER", pretrained=True)` loads."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def write_timm_folder(model: nn.Module, manifest: RunManifest, folder: Path) -> 
         safe_serialization=True,
         data_config=_as_timm(manifest.data_config),
     )
+    # safetensors writes files that only their owner may read; the weights shall be as readable as their config.
+    shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
 def load_timm_folder(folder: Path) -> nn.Module:

@@ -1,0 +1,59 @@
+"""k-NN and linear probe against slow versions and on images that features tell apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpt4image.cli import main
+from gpt4image.evaluate.transfer import TransferSettings, predict_knn, predict_linear, transfer
+from gpt4image.files import read_json
+
+
+def test_knn_against_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    training, labels, test = rng.normal(size=(60, 5)), rng.integers(0, 4, 60), rng.normal(size=(15, 5))
+    expected = []
+    for row in test:
+        cosines = [float(row @ other / np.linalg.norm(row) / np.linalg.norm(other)) for other in training]
+        votes = dict.fromkeys(range(4), 0.0)
+        for index in sorted(range(60), key=lambda i: -cosines[i])[:20]:
+            votes[labels[index]] += np.exp(cosines[index] / 0.07)
+        expected.append(max(votes, key=votes.__getitem__))
+    assert predict_knn(training, labels, test).tolist() == expected
+
+
+def test_linear_probe_finds_a_direction_that_neighbours_do_not() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(400, 20)) * np.r_[0.05, np.ones(19) * 5]
+    labels = (features[:, 0] > 0).astype(np.int64)
+    assert (predict_linear(features[:300], labels[:300], features[300:]) == labels[300:]).mean() > 0.9
+    assert (predict_knn(features[:300], labels[:300], features[300:]) == labels[300:]).mean() < 0.7
+
+
+def _photos(root: Path, count: int, colours: dict[str, tuple[int, int, int]]) -> str:
+    rng = np.random.default_rng(count)
+    for name, colour in colours.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.clip(np.array(colour) + rng.normal(0, 8, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return str(root)
+
+
+def test_other_classes_than_the_model_knows(
+    make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    colours = {"red": (220, 40, 40), "blue": (40, 40, 220)}
+    training, test = _photos(tmp_path / "a", 8, colours), _photos(tmp_path / "b", 5, colours)
+    run = make_run()
+    result = transfer(TransferSettings(run, training, test, workers=0))
+    assert (result.knn, result.linear, result.num_training, result.n) == (100, 100, 16, 10)
+    assert read_json(run / "transfer.json")["linear"] == 100
+    other = _photos(tmp_path / "c", 1, {"green": (0, 200, 0)})
+    assert main(["transfer", str(run), training, other]) == 2
+    assert "'green', but the classes are 'blue', 'red'" in capsys.readouterr().err
+    assert main(["transfer", str(run), training, test, "--name", "../x"]) == 2
+    assert "'../x' cannot stand in a file name" in capsys.readouterr().err
