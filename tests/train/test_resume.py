@@ -85,7 +85,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]", timeout_s: float = 12
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_at_a_random_moment(data: tuple[Path, Path], tiny: Tiny, start_train: Start, processes: int) -> None:
     photos, work = data
-    whole = tiny(photos, "whole", work=work, epochs=12, mixup=0.8)
+    whole = tiny(photos, "whole", work=work, epochs=12, mixup=0.8, ema_decay=0.9, aug_repeats=2, extra_texts=4)
     if processes == 1:
         train(whole)
     else:

@@ -1,7 +1,7 @@
 """Two ways to read an image for a random crop: whole and kept in memory, or only as large as the crop needs it."""
 
 import io
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from PIL import ExifTags, Image
@@ -10,6 +10,7 @@ from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Reads one image; what is random about it is drawn from Python's global generator."""
 

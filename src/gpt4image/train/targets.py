@@ -1,7 +1,7 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -56,6 +56,7 @@ class Targets:
         return Targets(*map(gather_rows, parts))
 
 
+@runtime_checkable
 class TextTargets(Protocol):
     """What images are taught about their texts: embeddings, or the words themselves."""
 
