@@ -71,7 +71,7 @@ COMMANDS = {
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
     "search": Command("find images by text", "gpt4image.report.search", "search", "SearchSettings"),
     "gallery": Command(
-        "look through images and descriptions", "gpt4image.report.gallery", "gallery", "GallerySettings"
+        "look through images and descriptions", "gpt4image.report.gallery.stage", "gallery", "GallerySettings"
     ),
 }
 

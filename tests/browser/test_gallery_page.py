@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
 from gpt4image.images import open_images, scan_images
-from gpt4image.report.entries import read_entries
 from gpt4image.report.gallery import GallerySettings, gallery
+from gpt4image.report.gallery.entries import read_entries
 
 OpenPage = Callable[..., Page]
 

@@ -14,10 +14,10 @@ from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
-from gpt4image.report.entries import read_entries
-from gpt4image.report.gallery_data import GalleryData
+from gpt4image.report.gallery.data import GalleryData
+from gpt4image.report.gallery.entries import read_entries
+from gpt4image.report.gallery.server import MAX_BODY_BYTES, GalleryServer, open_server
 from gpt4image.report.pictures import index_pictures
-from gpt4image.report.server import MAX_BODY_BYTES, GalleryServer, open_server
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gpt4image.errors import DescriptionError, SettingsError
-from gpt4image.report.edits import Editor, Name
-from gpt4image.report.entries import read_entry
-from gpt4image.report.gallery_data import GalleryData
-from gpt4image.report.gallery_files import encode_thumbnail
+from gpt4image.report.gallery.data import GalleryData
+from gpt4image.report.gallery.edits import Editor, Name
+from gpt4image.report.gallery.entries import read_entry
+from gpt4image.report.gallery.pages import encode_thumbnail
 from gpt4image.report.pictures import Pictures
 
 MAX_BODY_BYTES = 64 * 1024

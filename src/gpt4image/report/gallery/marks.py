@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gpt4image.describe.lint.finding import Finding, Texts
 from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description
-from gpt4image.report.edits import Name
+from gpt4image.report.gallery.edits import Name
 
 EDITED = "edited"
 

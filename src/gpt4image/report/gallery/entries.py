@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
-from gpt4image.report.edits import Name, read_queued, read_undoable
-from gpt4image.report.marks import EDITED, find_marks, name_of
+from gpt4image.report.gallery.edits import Name, read_queued, read_undoable
+from gpt4image.report.gallery.marks import EDITED, find_marks, name_of
 
 
 @dataclass(frozen=True)

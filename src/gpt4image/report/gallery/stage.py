@@ -67,9 +67,9 @@ def gallery(settings: GallerySettings) -> GalleryResult:
         ImageSetError: the images cannot be opened.
         SettingsError: the address cannot be used.
     """
-    from gpt4image.report.entries import read_entries
-    from gpt4image.report.gallery_data import GalleryData
-    from gpt4image.report.gallery_files import write_gallery, write_thumbnails
+    from gpt4image.report.gallery.data import GalleryData
+    from gpt4image.report.gallery.entries import read_entries
+    from gpt4image.report.gallery.pages import write_gallery, write_thumbnails
 
     entries = read_entries(settings.work, settings.lint)
     pictures = _open(settings.images)
@@ -95,7 +95,7 @@ def _open(images: str | None) -> "Pictures | None":
 
 def _serve(settings: GallerySettings, data: Any, pictures: "Pictures | None") -> None:
     from gpt4image.progress import say
-    from gpt4image.report.server import open_server
+    from gpt4image.report.gallery.server import open_server
 
     with open_server(data, pictures, settings.work, settings.author, settings.host, settings.port) as server:
         print(server.url, flush=True)
