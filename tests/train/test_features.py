@@ -226,3 +226,21 @@ def test_a_loss_that_is_no_number_stops_the_run(make_photos: Make, tiny: Tiny) -
 
     with pytest.raises(RunError, match=r"the loss is (nan|inf) after epoch \d; choose another run folder and a lower"):
         train(tiny(make_photos(8), objective="none", optimizer="sgd", lr=1e20, warmup_epochs=0, clip_grad=None))
+
+
+@pytest.mark.parametrize("objective", ["none", "textteacher"])
+def test_a_compiled_network_learns_the_same(
+    make_photos: Make, make_table: Make, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    """With Dynamo's eager backend: the capture of the network is what may fail, and it takes seconds, not minutes."""
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_module(module, backend="eager"))
+    photos = make_photos(8)
+    work = make_table(photos)
+    runs = [
+        train(tiny(photos, f"run{number}", work=work, epochs=2, objective=objective, compile=chosen)).run
+        for number, chosen in enumerate((False, True))
+    ]
+    plain, compiled = (load_file(run / WEIGHTS) for run in runs)
+    assert plain.keys() == compiled.keys()
+    assert all(torch.allclose(compiled[name], plain[name], atol=1e-5) for name in plain)
