@@ -105,6 +105,10 @@ def test_ticks_are_round_and_inside(low: float, high: float, ticks: list[float])
     assert format_tick(-0.2) == "−0.2"
 
 
+def test_epochs_have_no_fractions() -> None:
+    assert choose_ticks(1, 3, least_step=1) == [1, 2, 3]
+
+
 def test_axes_put_the_origin_at_the_lower_left() -> None:
     axes = Axes((0, 10), (0, 1))
     assert axes.x(0) < axes.x(10)

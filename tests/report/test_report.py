@@ -91,6 +91,16 @@ def test_numbers_alone_make_a_report(comparison: Path) -> None:
     assert "Descriptions help" in result.report.read_text()
 
 
+def test_one_seed_is_said_to_be_too_few(comparison: Path, page: str) -> None:
+    assert "One seed" not in page
+    record = read_json(comparison / "comparison.json")
+    for situation in record["situations"]:
+        for arm in situation["arms"].values():
+            del arm["runs"][1:]
+    write_json(comparison / "comparison.json", record)
+    assert "the intervals are over test images only" in report(ReportSettings(comparison)).report.read_text()
+
+
 def test_look_inside_can_be_left_out(comparison: Path) -> None:
     page = report(ReportSettings(comparison, look_inside=False)).report.read_text()
     assert "Right with aligned" not in page

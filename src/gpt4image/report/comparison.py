@@ -73,6 +73,11 @@ class Situation:
     differences: dict[str, Difference]
     verdict: str
 
+    @property
+    def has_one_seed(self) -> bool:
+        """Whether the intervals are over test images only."""
+        return max((len(arm.runs) for arm in self.arms.values()), default=0) == 1
+
     def main_arm(self, baseline: str) -> Arm | None:
         """The arm that the situation is about: the first method, else the first that is no baseline."""
         others = [arm for arm in self.arms.values() if arm.name != baseline]

@@ -73,7 +73,7 @@ def _draw(title: str, curves: list[Curve], colours: Mapping[str, str], last: Map
     first = min(int(curve.epochs[0]) for curve in curves)
     end = max(int(curve.epochs[-1]) for curve in curves)
     axes = svg.Axes((first, end), (low, high + 0.02 * (high - low)))
-    body = axes.grid("epoch")
+    body = axes.grid("epoch", x_least_step=1)
     for curve in curves:
         css = colours[curve.arm]
         body += svg.band(axes, curve.epochs.tolist(), curve.values.min(0).tolist(), curve.values.max(0).tolist(), css)

@@ -36,8 +36,8 @@ class Axes:
         """The `points` of a line."""
         return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in zip(xs, ys, strict=True))
 
-    def grid(self, x_label: str) -> Markup:
-        """Grid lines, tick labels and the title of the horizontal axis."""
+    def grid(self, x_label: str, x_least_step: float = 0.0) -> Markup:
+        """Grid lines, tick labels at least `x_least_step` apart, and the title of the horizontal axis."""
         left, right, bottom = LEFT, self.width - RIGHT, self.height - BOTTOM
         parts = [
             Markup(
@@ -49,7 +49,7 @@ class Axes:
             Markup('<text x="{}" y="{}" class="tick middle">{}</text>').format(
                 self.x(value), bottom + 16, format_tick(value)
             )
-            for value in choose_ticks(*self.x_range)
+            for value in choose_ticks(*self.x_range, least_step=x_least_step)
         ]
         middle = (left + right) / 2
         parts.append(
@@ -58,13 +58,14 @@ class Axes:
         return Markup().join(parts)
 
 
-def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
+def choose_ticks(low: float, high: float, most: int = 6, least_step: float = 0.0) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) between `low` and `high`, at most `most`."""
     if not high > low:
         return [low]
     rough = (high - low) / (most - 1)
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = max(step, least_step)
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
