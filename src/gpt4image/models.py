@@ -58,6 +58,14 @@ def _create_timm_model(name: str, input_size: int, pretrained: bool, arguments: 
     return timm.create_model(name, pretrained=pretrained, **arguments)
 
 
+def find_input_size(name: str) -> int:
+    """Side in pixels of the input that a timm model was published for; 224 where timm does not say."""
+    import timm
+
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True) if ":" not in name else None
+    return int(known.input_size[-1]) if known is not None else 224
+
+
 def _import_factory(name: str) -> Any:
     module_name, _, attribute = name.removeprefix("import:").partition(":")
     try:

@@ -52,7 +52,7 @@ def create_augmentation(
     _keep_one_bit(second)
     crop, *others = first.transforms
     after = [*others, *second.transforms, *last.transforms]
-    if (draft := _draft_side(settings, images)) is None:
+    if (draft := _draft_side(settings, images, data_config["input_size"][-1])) is None:
         return CropReader(crop), Compose(after)
     room_bytes = KEPT_BYTES // max(1, settings.workers)
     return WholeReader((draft, draft), room_bytes), Compose([crop, *after])
@@ -70,13 +70,13 @@ def _at_least_one(level_fn: Callable[..., tuple[int]], *arguments: Any) -> tuple
     return (max(1, level_fn(*arguments)[0]),)
 
 
-def _draft_side(settings: TrainSettings, images: ImageSet) -> int | None:
+def _draft_side(settings: TrainSettings, images: ImageSet, input_size: int) -> int | None:
     """Side at which whole images can be kept; None if there are too many of them to keep.
 
     It must not depend on the number of workers: a run may go on with another.
     """
     # The smallest crop, at its most oblong, must still be as large as the model's input.
-    side = math.ceil(settings.input_size / math.sqrt(0.75 * settings.min_scale))
+    side = math.ceil(input_size / math.sqrt(0.75 * settings.min_scale))
     # Draft decoding ends between this side and twice of it.
     expected_bytes = len(images) * 3 * (1.5 * side) ** 2
     return side if images.location(0) is None or expected_bytes <= KEPT_BYTES else None

@@ -36,7 +36,7 @@ class TrainSettings:
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
         init_weights: safetensors or PyTorch file with weights to start from; the head may have other classes
-        input_size: side of the model's input in pixels
+        input_size: side of the model's input in pixels; the model's own if not given
         epochs: passes over the images
         batch_size: images a step, over all processes
         grad_accum_steps: steps an update
@@ -104,7 +104,7 @@ class TrainSettings:
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
     init_weights: Path | None = None
-    input_size: int = 224
+    input_size: int | None = None
     epochs: int = 30
     batch_size: int = 64
     grad_accum_steps: int = 1
@@ -164,7 +164,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
-            self._check(name, getattr(self, name) >= least, f"at least {least}")
+            value = getattr(self, name)
+            self._check(name, value is None or value >= least, f"at least {least}")
         for name in ("lr", "temperature", "lr_base_size", "layer_decay", "crop_pct"):
             self._check(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0")
         for name in ("weight_decay", "text_weight", "mixup", "cutmix", "warmup_epochs", "keep_labels"):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gpt4image.errors import ModelError, SettingsError
-from gpt4image.models import count_features, create_model
+from gpt4image.models import count_features, create_model, find_input_size
 from gpt4image.train.augment import create_augmentation, create_mixup
 from gpt4image.train.class_targets import compute_class_targets
 from gpt4image.train.initial_weights import load_initial_weights, warn_of_fine_tuning
@@ -127,7 +127,7 @@ def _create_text_targets(settings: TrainSettings, inputs: Inputs) -> TextTargets
 def _create_network(
     settings: TrainSettings, inputs: Inputs, text: TextTargets | None
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
-    size = settings.input_size
+    size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
     backbone = create_model(
         settings.model, len(inputs.images.classes), size, settings.pretrained, settings.model_kwargs
@@ -148,16 +148,15 @@ def _create_network(
         projector = create_projector(
             settings.projector, num_features, text.dimension, settings.projector_norm, settings.projector_std
         )
-    return AlignedNetwork(backbone, projector), _create_data_config(settings, backbone), num_features
+    return AlignedNetwork(backbone, projector), _create_data_config(settings, backbone, size), num_features
 
 
-def _create_data_config(settings: TrainSettings, backbone: nn.Module) -> dict[str, Any]:
+def _create_data_config(settings: TrainSettings, backbone: nn.Module, size: int) -> dict[str, Any]:
     from timm.data import resolve_data_config
 
     wanted = {"interpolation": settings.interpolation, "crop_pct": settings.crop_pct}
     given = {name: value for name, value in wanted.items() if value is not None}
-    size = (3, settings.input_size, settings.input_size)
-    return resolve_data_config({"input_size": size, **given}, model=backbone)
+    return resolve_data_config({"input_size": (3, size, size), **given}, model=backbone)
 
 
 def _create_average(settings: TrainSettings, network: AlignedNetwork) -> Any:
