@@ -82,7 +82,7 @@ def images(tmp_path: Path):
 
 def test_resnet50_augmentation(images) -> None:
     settings = load_recipe("resnet50_imagenet")
-    config = _create_data_config(settings, nn.Identity())
+    config = _create_data_config(settings, nn.Identity(), 224)
     _, transform = create_augmentation(settings, images, config)
     crop = find(transform, RandomResizedCropAndInterpolation)
     assert (crop.size, crop.scale, crop.ratio) == ((224, 224), (0.08, 1.0), (0.75, 4 / 3))
@@ -98,7 +98,7 @@ def test_resnet50_augmentation(images) -> None:
 
 def test_deit_base_augmentation(images) -> None:
     settings = load_recipe("deit_base_imagenet")
-    config = _create_data_config(settings, nn.Identity())
+    config = _create_data_config(settings, nn.Identity(), 224)
     _, transform = create_augmentation(settings, images, config)
     crop = find(transform, RandomResizedCropAndInterpolation)
     assert (crop.scale, crop.interpolation) == ((0.08, 1.0), transforms.InterpolationMode.BICUBIC)
@@ -143,7 +143,7 @@ def test_the_strongest_posterize_does_not_fail(images) -> None:
     from PIL import Image
 
     settings = load_recipe("deit_base_imagenet")
-    _, transform = create_augmentation(settings, images, _create_data_config(settings, nn.Identity()))
+    _, transform = create_augmentation(settings, images, _create_data_config(settings, nn.Identity(), 224))
     (posterize,) = [op for op in find(transform, RandAugment).ops if op.name == "PosterizeIncreasing"]
     posterize.prob, posterize.magnitude, posterize.magnitude_std = 1.0, 10, 0
     levels = set(posterize(Image.linear_gradient("L").convert("RGB")).getdata())

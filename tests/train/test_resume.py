@@ -1,9 +1,7 @@
 """A run that was interrupted ends like one that was not, bit for bit."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from gpt4image.errors import RunError
 from gpt4image.results import ExitStatus
 from gpt4image.runs import CHECKPOINT, MANIFEST, METRICS, PROJECTOR, WEIGHTS
 from gpt4image.train import TrainSettings, train
@@ -82,6 +82,14 @@ def wait_for(path: Path, process: "subprocess.Popen[str]", timeout_s: float = 12
         time.sleep(0.01)
 
 
+def kill_all(pid: int) -> None:
+    """torchrun's workers have process groups of their own and would live on."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for member in family:
+        member.kill()
+    psutil.wait_procs(family, timeout=20)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_at_a_random_moment(data: tuple[Path, Path], tiny: Tiny, start_train: Start, processes: int) -> None:
     photos, work = data
@@ -97,7 +105,7 @@ def test_killed_at_a_random_moment(data: tuple[Path, Path], tiny: Tiny, start_tr
     process = start_train(killed, processes)
     wait_for(killed.run / METRICS, process)
     time.sleep(random.random())
-    os.killpg(process.pid, signal.SIGKILL)
+    kill_all(process.pid)
     process.communicate()
     again = start_train(killed, processes)
     output, _ = again.communicate(timeout=240)
@@ -120,4 +128,16 @@ def test_checkpoints_are_replaced_in_one_step(data: tuple[Path, Path], tiny: Tin
     photos, work = data
     settings = tiny(photos, work=work, epochs=2)
     train(settings)
-    assert [path.name for path in (settings.run / CHECKPOINT).parent.iterdir()] == ["last.pt"]
+    assert sorted(path.name for path in (settings.run / CHECKPOINT).parent.iterdir()) == [".lock", "last.pt"]
+
+
+def test_two_processes_do_not_train_the_same_run(data: tuple[Path, Path], tiny: Tiny, start_train: Start) -> None:
+    photos, work = data
+    settings = tiny(photos, work=work, epochs=10_000)
+    process = start_train(settings)
+    wait_for(settings.run / METRICS, process)
+    with pytest.raises(RunError, match="is being trained by another process; wait for it, or stop it first"):
+        train(settings)
+    kill_all(process.pid)
+    process.communicate()
+    assert train(replace(settings, stop_after=1)).exit_status == ExitStatus.STOPPED

@@ -21,6 +21,16 @@ def test_the_same_settings_claim_a_run_again_elsewhere_and_with_other_workers(se
     claim_run(replace(settings, workers=4, stop_after=3, work=Path("moved")), CONTENT)
 
 
+def test_a_run_begun_before_a_setting_existed_has_its_default(settings: TrainSettings) -> None:
+    claim_run(settings, CONTENT)
+    path = settings.run / "settings.yaml"
+    path.write_text("".join(line for line in path.open() if "grad_accum_steps" not in line))
+    claim_run(settings, CONTENT)
+    path.write_text("".join(line for line in path.open() if "grad_accum_steps" not in line))
+    with pytest.raises(RunError, match="begun with --grad-accum-steps 1, not 2"):
+        claim_run(replace(settings, grad_accum_steps=2), CONTENT)
+
+
 @pytest.mark.parametrize(("name", "value"), [("lr", 0.5), ("seed", 1), ("model", "vit"), ("objective", "ctr")])
 def test_other_settings_are_refused(settings: TrainSettings, name: str, value: object) -> None:
     claim_run(settings, CONTENT)

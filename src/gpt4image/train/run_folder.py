@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import yaml
 
 from gpt4image.errors import RunError
 from gpt4image.files import write_text
-from gpt4image.runs import MANIFEST, METRICS, SETTINGS
+from gpt4image.runs import CHECKPOINT, MANIFEST, METRICS, SETTINGS
 from gpt4image.train.settings import TrainSettings
 
 FREE = ("run", "workers", "device", "stop_after", "work", "embeddings", "tracker", "compile")
@@ -51,7 +53,33 @@ def check_settings(settings: TrainSettings) -> None:
         RunError: it was begun with others.
     """
     found = yaml.safe_load((settings.run / SETTINGS).read_text(encoding="utf-8"))["settings"]
+    # A run begun before a setting existed has its default.
+    found = {**settings_to_dict(TrainSettings(settings.images, settings.run)), **found}
     _compare(found, settings_to_dict(settings), settings.run, "--{} {}")
+
+
+@contextmanager
+def only_trainer(run: Path) -> Iterator[None]:
+    """Keeps a second process from training the same run, such as a worker that outlived its killed launcher.
+
+    The lock goes with the process, however that ends; where the system has no such locks, nothing is checked.
+
+    Raises:
+        RunError: another process trains this run.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = (run / CHECKPOINT).with_name(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{run} is being trained by another process; wait for it, or stop it first") from error
+        yield
 
 
 def is_finished(run: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def train(settings: TrainSettings) -> TrainResult:
     from gpt4image.train.inputs import load_inputs
     from gpt4image.train.loop import Outcome, fit
     from gpt4image.train.processes import create_accelerator, first_process_first
-    from gpt4image.train.run_folder import is_finished
+    from gpt4image.train.run_folder import is_finished, only_trainer
     from gpt4image.train.setup import create_setup
 
     start_s = time.monotonic()
@@ -80,7 +81,8 @@ def train(settings: TrainSettings) -> TrainResult:
     redone = not is_finished(settings.run)
     outcome = Outcome(settings.epochs, 0.0)
     if redone:
-        outcome = fit(settings, inputs, create_setup(settings, inputs, accelerator))
+        with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():
+            outcome = fit(settings, inputs, create_setup(settings, inputs, accelerator))
     return TrainResult(
         run=settings.run,
         num_images=len(inputs.images),
