@@ -10,6 +10,7 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from gpt4image.images import open_images
 from gpt4image.train.crop import CropReader, WholeReader
+from gpt4image.train.resized import ResizedReader
 
 SIZE = 32
 
@@ -79,3 +80,25 @@ def test_large_jpegs_are_decoded_at_a_reduced_scale(photos: Path, monkeypatch: p
         random.seed(0)
         CropReader(crop_of(scale)).read(images, 0)
         assert sizes[-1] == wanted
+
+
+def test_smaller_copies_are_made_once_and_anew_for_a_changed_image(photos: Path, tmp_path: Path) -> None:
+    images, crop = open_images(str(photos)), crop_of((0.5, 1.0))
+    reader, cache = ResizedReader(CropReader(crop), tmp_path / "cache"), tmp_path / "cache"
+    for index in range(3):
+        random.seed(index)
+        first = np.asarray(reader.read(images, index), dtype=float)
+        random.seed(index)
+        assert (np.asarray(reader.read(images, index)) == first).all()
+        random.seed(index)
+        whole = np.asarray(CropReader(crop).read(images, index), dtype=float)
+        # The crop is drawn from whole pixels of the copy, one of which is up to 10 of the original's.
+        assert abs(first - whole).mean() < 6
+    copies = sorted(cache.rglob("*.jpg"))
+    assert sorted(Image.open(copy).size for copy in copies) == [(72, 48), (72, 48), (72, 48)]
+    times = [copy.stat().st_mtime_ns for copy in copies]
+    reader.read(images, 0)
+    assert [copy.stat().st_mtime_ns for copy in copies] == times
+    Image.new("RGB", (100, 60)).save(photos / "c.png")
+    assert np.asarray(reader.read(images, 2)).max() == 0
+    assert len(list(cache.rglob("*.jpg"))) == 4

@@ -11,6 +11,7 @@ from torch import Tensor
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet
 from gpt4image.train.crop import CropReader, Reader, WholeReader
+from gpt4image.train.resized import ResizedReader
 from gpt4image.train.settings import TrainSettings
 
 KEPT_BYTES = 1 << 30
@@ -52,6 +53,8 @@ def create_augmentation(
     _keep_one_bit(second)
     crop, *others = first.transforms
     after = [*others, *second.transforms, *last.transforms]
+    if settings.resized_cache is not None and images.location(0) is not None:
+        return ResizedReader(CropReader(crop), settings.resized_cache), Compose(after)
     if (draft := _draft_side(settings, images, data_config["input_size"][-1])) is None:
         return CropReader(crop), Compose(after)
     room_bytes = KEPT_BYTES // max(1, settings.workers)

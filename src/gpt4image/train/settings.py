@@ -90,6 +90,7 @@ class TrainSettings:
         precision: arithmetic of forward and backward passes
         compile: compile the network with torch.compile
         workers: loader processes; 0 loads in the main process
+        resized_cache: folder for smaller copies of the images, made at first reading and read instead from then on
         tracker: also log to this; tensorboard writes into the run's folder
         device: auto or cpu
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
@@ -158,6 +159,7 @@ class TrainSettings:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     workers: int = 0
+    resized_cache: Path | None = None
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: Literal["auto", "cpu"] = "auto"
     stop_after: int | None = None
@@ -178,7 +180,6 @@ class TrainSettings:
         self._check("text_weight", not self.is_adaptive or self.text_weight <= 1, "at most 1 with an adaptive weight")
         if self.embeddings and not self.work:
             raise SettingsError("--embeddings needs --work, the folder that holds them")
-
         if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size + self.extra_texts < MIN_TEXTS:
             raise SettingsError(
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
