@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import os
 import sys
 import types
 import typing
@@ -85,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         print(__version__)
         return ExitStatus.DONE
+    # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _run(arguments[0], arguments[1:])
     except Gpt4ImageError as error:
