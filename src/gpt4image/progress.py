@@ -33,7 +33,11 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="cyan")
+        return Text("" if speed is None else _format_rate(speed), style="cyan")
+
+
+def _format_rate(per_s: float) -> str:
+    return f"{per_s:.1f}/s" if per_s >= 0.5 or per_s <= 0 else f"{1 / per_s:.0f} s each"
 
 
 class Tracker:
@@ -63,7 +67,7 @@ class Tracker:
         rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
         left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
         print(
-            f"{self.label}: {self.done}/{self.total}, {rate:.1f}/s, {left_s:.0f} s left {self.note}".rstrip(),
+            f"{self.label}: {self.done}/{self.total}, {_format_rate(rate)}, {left_s:.0f} s left {self.note}".rstrip(),
             file=sys.stderr,
             flush=True,
         )
