@@ -148,3 +148,11 @@ def test_the_strongest_posterize_does_not_fail(images) -> None:
     posterize.prob, posterize.magnitude, posterize.magnitude_std = 1.0, 10, 0
     levels = set(posterize(Image.linear_gradient("L").convert("RGB")).getdata())
     assert levels == {(0, 0, 0), (128, 128, 128)}
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "small_vit"])
+def test_recipes_for_small_data_can_be_used(name: str) -> None:
+    settings = load_recipe(name)
+    assert settings.validation_share == 0.1
+    assert settings.reader
+    create_optimizer(settings, create_network())

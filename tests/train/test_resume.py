@@ -93,7 +93,7 @@ def kill_all(pid: int) -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_at_a_random_moment(data: tuple[Path, Path], tiny: Tiny, start_train: Start, processes: int) -> None:
     photos, work = data
-    whole = tiny(photos, "whole", work=work, epochs=12, mixup=0.8, ema_decay=0.9, aug_repeats=2, extra_texts=4)
+    whole = tiny(photos, "whole", work=work, epochs=60, mixup=0.8, ema_decay=0.9, aug_repeats=2, extra_texts=4)
     if processes == 1:
         train(whole)
     else:
@@ -103,7 +103,7 @@ def test_killed_at_a_random_moment(data: tuple[Path, Path], tiny: Tiny, start_tr
 
     killed = replace(whole, run=whole.run.with_name("killed"))
     process = start_train(killed, processes)
-    wait_for(killed.run / METRICS, process)
+    wait_for(killed.run / CHECKPOINT, process)
     time.sleep(random.random())
     kill_all(process.pid)
     process.communicate()

@@ -1,14 +1,13 @@
 """Opens what training needs: readable images, their labels, and the text embeddings joined by digest."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gpt4image.embed.join import TextIndex, join_digests
 from gpt4image.embed.sources import read_texts
-from gpt4image.embed.table import EmbeddingTable
+from gpt4image.embed.table import EmbeddingTable, find_table
 from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.runs import hash_digests
@@ -98,7 +97,8 @@ def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarra
 def _load_embeddings(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingTable | None, TextIndex | None]:
     if not settings.uses_embeddings:
         return None, None
-    table = EmbeddingTable.open(_table_folder(settings))
+    assert settings.work is not None
+    table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     index = table.join(digests, settings.prompts)
     if not index.count.any():
         raise DescriptionError(
@@ -127,18 +127,6 @@ def _texts_of_situation(index: TextIndex, settings: TrainSettings) -> TextIndex:
     if settings.described < 1:
         index = replace(index, count=index.count * choose_described(index.count, settings.described, settings.seed))
     return shuffle_texts(index, settings.seed) if settings.shuffle_texts else index
-
-
-def _table_folder(settings: TrainSettings) -> Path:
-    assert settings.work is not None
-    parent = settings.work / "embeddings"
-    if settings.embeddings:
-        return parent / settings.embeddings
-    names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
-    if len(names) != 1:
-        hint = f"choose one with --embeddings: {', '.join(names)}" if names else "run gpt4image embed first"
-        raise DescriptionError(f"{parent} holds {len(names)} tables of text embeddings; {hint}")
-    return parent / names[0]
 
 
 def shuffle_texts(index: TextIndex, seed: int) -> TextIndex:

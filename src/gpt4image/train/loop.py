@@ -22,8 +22,8 @@ from gpt4image.train.setup import Setup
 from gpt4image.train.step import train_step
 from gpt4image.train.validation import BestEpoch, Validator, load_best, save_best
 
-CHECKPOINT_INTERVAL_S = 20.0
-"""Epochs shorter than this share a checkpoint."""
+CHECKPOINT_SHARE = 0.01
+"""Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
 
 
 @dataclass
@@ -46,7 +46,8 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
     done = load_checkpoint(settings.run / CHECKPOINT, parts)
     log = MetricsLog(settings.run, done) if is_main else None
     setup.accelerator.init_trackers("gpt4image", config=_tracker_config(settings))
-    start_s = saved_s = time.monotonic()
+    start_s = time.monotonic()
+    next_save_s = start_s
     last = max(done, min(settings.epochs, settings.stop_after or settings.epochs))
     loss = 0.0
     with track(f"training {settings.run.name}", (last - done) * len(setup.sampler)) as tracker:
@@ -61,9 +62,10 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
             setup.accelerator.log(metrics, step=epoch + 1)
             if log is not None:
                 log.write(metrics)
-            if is_main and (epoch + 1 == last or time.monotonic() - saved_s > CHECKPOINT_INTERVAL_S):
+            before_s = time.monotonic()
+            if is_main and (epoch + 1 == last or before_s >= next_save_s):
                 save_checkpoint(settings.run / CHECKPOINT, epoch + 1, parts)
-                saved_s = time.monotonic()
+                next_save_s = before_s + (time.monotonic() - before_s) / CHECKPOINT_SHARE
     setup.accelerator.end_training()
     if last == settings.epochs and is_main:
         if best.epoch:

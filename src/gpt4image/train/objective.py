@@ -68,7 +68,7 @@ class Objective:
         zero = label.new_zeros(())
         if projected is None or targets.has_text is None:
             return Loss(label, label, zero, zero)
-        text, measures = self._text_loss(projected, targets, extra, measure)
+        text, measures = self.compute_text_loss(projected, targets, extra, measure)
         if text is None:
             return Loss(label + 0 * projected.sum(), label, zero, zero)
         weight = label.new_tensor(self.weight.at(progress))
@@ -83,10 +83,13 @@ class Objective:
         alpha = label_norm / text_norm.clamp_min(1e-12)
         return Loss(weight * alpha * text + (1 - weight) * label, label, text, weight * alpha, measures)
 
-    def _text_loss(
-        self, projected: Tensor, targets: Targets, extra: Targets | None, measure: bool
+    def compute_text_loss(
+        self, projected: Tensor, targets: Targets, extra: Targets | None = None, measure: bool = False
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """The alignment of the described rows of all processes; None if there are too few of them."""
+        """The alignment of the described rows of all processes, unweighted, and what is only logged of it.
+
+        The loss is None if fewer than two rows are described. For the arguments see `__call__`.
+        """
         assert targets.has_text is not None
         v, described = projected[targets.has_text].float(), targets.described()
         assert described.text is not None
