@@ -89,6 +89,26 @@ class EmbeddingTable:
         return np.asarray(pc.is_in(column, value_set=pa.array(list(prompts))))
 
 
+def find_table(work: Path, name: str | None = None) -> Path:
+    """The folder of a table in a work folder.
+
+    Args:
+        work: the work folder.
+        name: of the table; not needed if there is only one.
+
+    Raises:
+        DescriptionError: no name is given, and there is no table or more than one.
+    """
+    parent = work / "embeddings"
+    if name:
+        return parent / name
+    names = sorted(path.parent.name for path in parent.glob(f"*/{MANIFEST}"))
+    if len(names) != 1:
+        hint = f"choose one with --embeddings: {', '.join(names)}" if names else "run gpt4image embed first"
+        raise DescriptionError(f"{parent} holds {len(names)} tables of text embeddings; {hint}")
+    return parent / names[0]
+
+
 def replace_table(folder: Path, new: Path) -> None:
     """Puts the finished table in `new` in the place of `folder`; survives being killed between the steps."""
     old = folder.with_name(folder.name + ".old")
