@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from gpt4image.compare import CompareSettings, compare
-from gpt4image.compare.verdict import judge
+from gpt4image.compare.verdict import judge, judge_all
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.files import read_json
 
@@ -110,4 +110,9 @@ ROLES = {"aligned": "method", "shuffled": "control"}
     ],
 )
 def test_verdicts(differences: dict, words: str) -> None:
-    assert words in judge(differences, ROLES)
+    assert words in str(judge(differences, ROLES))
+
+
+def test_several_situations_are_one_phrase_each() -> None:
+    verdicts = {"clean labels": judge({"aligned": arm(0.2)}, ROLES), "10 labels": judge({"aligned": arm(9)}, ROLES)}
+    assert judge_all(verdicts) == "Clean labels: no measurable gain (+0.2). 10 labels: text helps (+9.0)."

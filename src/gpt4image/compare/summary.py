@@ -25,6 +25,7 @@ def summarise(out: Path, recipe: Recipe, situations: Sequence[tuple[Situation, M
         situations: each with its arms.
     """
     entries = [_summarise_situation(out, situation, arms, recipe.seeds) for situation, arms in situations]
+    verdicts = {entry["name"]: entry["verdict"] for entry in entries}
     first = load_manifest(out / entries[0]["arms"][BASELINE]["runs"][0]["path"])
     return {
         "title": recipe.title,
@@ -35,8 +36,8 @@ def summarise(out: Path, recipe: Recipe, situations: Sequence[tuple[Situation, M
         "recipe": recipe.to_dict(),
         "baseline": BASELINE,
         "seconds": sum(run["seconds"] for entry in entries for arm in entry["arms"].values() for run in arm["runs"]),
-        "situations": entries,
-        "verdict": judge_all([entry["name"] for entry in entries], [entry["verdict"] for entry in entries]),
+        "situations": [{**entry, "verdict": str(entry["verdict"])} for entry in entries],
+        "verdict": judge_all(verdicts),
     }
 
 

@@ -1,10 +1,29 @@
-"""What a comparison shows, in one sentence."""
+"""What a comparison shows, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
-def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class Verdict:
+    """A finding and the numbers behind it.
+
+    Attributes:
+        finding: such as "Text helps".
+        numbers: the evidence.
+        gain: points over the baseline, None if no method was compared.
+    """
+
+    finding: str
+    numbers: str
+    gain: float | None
+
+    def __str__(self) -> str:
+        return f"{self.finding}: {self.numbers}." if self.numbers else f"{self.finding}."
+
+
+def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> Verdict:
     """The verdict of one situation.
 
     Args:
@@ -15,26 +34,36 @@ def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> str:
     controls = {arm: difference for arm, difference in differences.items() if roles[arm] == "control"}
     main = methods.get("aligned") or next(iter(methods.values()), None)
     if main is None:
-        gained = [arm for arm, difference in controls.items() if difference["low"] > 0]
-        return f"The control {gained[0]} gains: be suspicious." if gained else "No measurable gain."
-    interval = f"{main['mean']:+.1f} points (95 % interval {main['low']:+.1f} to {main['high']:+.1f})"
+        return _judge_controls(controls)
+    gain, interval = main["mean"], _interval(main)
     if main["high"] < 0:
-        return f"Text hurts here: {interval}."
+        return Verdict("Text hurts here", interval, gain)
     if main["low"] <= 0:
-        return f"No measurable gain: {interval}."
+        return Verdict("No measurable gain", interval, gain)
     for arm, control in controls.items():
-        if control["low"] > 0 and control["mean"] > main["mean"] / 2:
-            return (
-                f"A gain of {interval}, but the control {arm} gains {control['mean']:+.1f}: "
-                "this is regularisation more than text."
-            )
-    return f"Text helps: {interval}."
+        if control["low"] > 0 and control["mean"] > gain / 2:
+            numbers = f"{interval}, but the control {arm} gains {control['mean']:+.1f}"
+            return Verdict("This is regularisation more than text", numbers, gain)
+    return Verdict("Text helps", interval, gain)
 
 
-def judge_all(names: Sequence[str], verdicts: Sequence[str]) -> str:
-    """The verdict of the whole comparison."""
+def judge_all(verdicts: Mapping[str, Verdict]) -> str:
+    """The verdict of the whole comparison: that of its situation, or one phrase for each."""
     if len(verdicts) == 1:
-        return verdicts[0]
-    return " ".join(
-        f"With {name}: {verdict[0].lower()}{verdict[1:]}" for name, verdict in zip(names, verdicts, strict=True)
-    )
+        return str(next(iter(verdicts.values())))
+    phrases = []
+    for name, verdict in verdicts.items():
+        gain = "" if verdict.gain is None else f" ({verdict.gain:+.1f})"
+        phrases.append(f"{name[0].upper()}{name[1:]}: {verdict.finding[0].lower()}{verdict.finding[1:]}{gain}.")
+    return " ".join(phrases)
+
+
+def _judge_controls(controls: Mapping[str, Any]) -> Verdict:
+    for arm, control in controls.items():
+        if control["low"] > 0:
+            return Verdict(f"The control {arm} gains, be suspicious", _interval(control), None)
+    return Verdict("No measurable gain", ", ".join(map(_interval, controls.values())), None)
+
+
+def _interval(difference: Mapping[str, Any]) -> str:
+    return f"{difference['mean']:+.1f} points (95 % interval {difference['low']:+.1f} to {difference['high']:+.1f})"
