@@ -244,3 +244,27 @@ def test_a_compiled_network_learns_the_same(
     plain, compiled = (load_file(run / WEIGHTS) for run in runs)
     assert plain.keys() == compiled.keys()
     assert all(torch.allclose(compiled[name], plain[name], atol=1e-5) for name in plain)
+
+
+def test_words_as_targets_need_no_embeddings(make_photos: Make, tiny: Tiny, tmp_path: Path) -> None:
+    """Descriptions name the class; one image has none."""
+    from gpt4image.describe.states import State
+    from gpt4image.describe.store import Description, DescriptionStore
+    from gpt4image.images import open_images, scan_images
+
+    photos = make_photos(8)
+    images = open_images(str(photos))
+    digests = scan_images(images).digests
+    texts = [f"a {images.class_name(i)} on a {'sofa' if i % 2 else 'chair'}" for i in range(len(images))]
+    with DescriptionStore.open(tmp_path / "work", create=True) as store:
+        rows = zip(digests[1:], texts[1:], strict=True)
+        store.write([Description(digest, "detailed", "vlm", 0, State.OK, text) for digest, text in rows])
+    result = train(tiny(photos, work=tmp_path / "work", objective="tokens", projector="linear", epochs=8))
+    assert (result.num_images, result.num_described) == (16, 15)
+    # The words a (in every description) and on have no weight; what is left are cat, dog, sofa and chair.
+    words = load_file(result.run / PROJECTOR)["0.weight"].shape[0]
+    metrics = read_metrics(result.run)
+    assert words == 6
+    assert metrics[-1]["loss_text"] < metrics[0]["loss_text"] < 1.1 * np.log(words)
+    with pytest.raises(Exception, match="holds 0 tables of text embeddings; run gpt4image embed first"):
+        train(tiny(photos, "other", work=tmp_path / "work", objective="tokens", reader=True))

@@ -42,7 +42,7 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_recipe_runs_and_its_model_is_timms(
     recipe: str, imagenet: Path, make_table: Callable[..., Path], tmp_path: Path
 ) -> None:
-    flags = [*SCALED_DOWN[recipe], "--input-size", "32", "--epochs", "2", "--batch-size", "24", "--device", "cpu"]
+    flags = [*SCALED_DOWN[recipe], "--input-size", "32", "--epochs", "2", "--batch-size", "24"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "gpt4image.cli", "train"]
     inputs = [str(imagenet), str(tmp_path / "run"), "--work", str(make_table(imagenet))]
     process = subprocess.run(

@@ -1,6 +1,7 @@
 """One call of train: what it needs, what it refuses, what it writes."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,3 +145,13 @@ def test_only_described_images_still_teach(make_photos: Make, make_table: Make, 
     photos = make_photos(8)
     result = train(tiny(photos, work=make_table(photos), keep_labels=0.25, described=0.5, epochs=1))
     assert (result.num_images, result.num_labelled, result.num_described) == (16, 4, 8)
+
+
+def test_a_mistake_is_said_once_under_torchrun(
+    make_photos: Make, tiny: Tiny, start_train: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    process = start_train(tiny(make_photos(4), work=tmp_path / "none"), processes=2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert output.count("holds 0 tables of text embeddings") == 1
+    assert "gpt4image train: the first process failed; see its message" in output

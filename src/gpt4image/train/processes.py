@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
 
 from gpt4image.errors import Gpt4ImageError, RunError, SettingsError
@@ -31,7 +32,8 @@ def create_accelerator(settings: TrainSettings) -> Any:
     AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)
     try:
         accelerator = Accelerator(
-            cpu=settings.device == "cpu",
+            # Without being told so, Accelerate does not connect processes that have no accelerator.
+            cpu=settings.device == "cpu" or not torch.accelerator.is_available(),
             mixed_precision="no" if settings.precision == "fp32" else settings.precision,
             log_with=None if settings.tracker == "none" else settings.tracker,
             project_dir=str(settings.run),
