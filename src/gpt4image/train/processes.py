@@ -39,7 +39,15 @@ def create_accelerator(settings: TrainSettings) -> Any:
             project_dir=str(settings.run),
         )
     except ValueError as error:
-        raise SettingsError(f"--precision {settings.precision} cannot be used here ({error}); choose fp32") from error
+        raise SettingsError(
+            f"--precision {settings.precision} on --device {settings.device} cannot be used here ({error}); choose others"
+        ) from error
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise SettingsError(
+            f"{launched} processes were launched but are not connected ({accelerator.num_processes} found, on "
+            f"{accelerator.device}); launch one process for each accelerator, or add --device cpu"
+        )
     if not accelerator.is_main_process:
         silence()
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 results are printed once, by the first process
