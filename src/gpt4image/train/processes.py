@@ -40,7 +40,7 @@ def create_accelerator(settings: TrainSettings) -> Any:
         )
     except ValueError as error:
         raise SettingsError(
-            f"--precision {settings.precision} on --device {settings.device} cannot be used here ({error}); choose others"
+            f"--precision {settings.precision} on --device {settings.device} cannot be used ({error}); choose others"
         ) from error
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
