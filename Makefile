@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BUILD_DOCS := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 FASHION_MNIST := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
-.PHONY: help setup setup-dev demo test check format clean
+.PHONY: help setup setup-dev demo test check docs format clean
 
 help:
 	@echo "make demo    the whole method on Fashion-MNIST: table and report"
 	@echo "make test    all tests (installs the development extras)"
 	@echo "make check   formatting, lint, types, docs in step with the code"
+	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make setup   only the environment, in $(VENV)"
 
 $(BIN)/python:
@@ -50,10 +52,16 @@ check: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BUILD_DOCS)
+
+docs: setup-dev
+	$(BIN)/python docs/write_cli.py
+	$(BUILD_DOCS)
+	@echo "docs/_build/html/index.html"
 
 format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out docs/_build

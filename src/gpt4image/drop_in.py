@@ -1,4 +1,4 @@
-"""Texts in a training loop of your own: a table of text embeddings, a projector, a loss.
+"""Texts in a training loop of your own: a table of text embeddings, a projector, a loss. The whole of it::
 
     table = DescriptionTable("work")
     network = AlignedNetwork(model, Projector(num_features, table.dimension))

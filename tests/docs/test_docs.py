@@ -1,0 +1,97 @@
+"""What the README and the docs tell readers to type exists: commands, flags, recipes, Python names, files, links."""
+
+import ast
+import importlib
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt4image.cli import COMMANDS, parse_settings
+from gpt4image.compare.recipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    (page.name, kind, text)
+    for page in PAGES
+    for kind, text in re.findall(
+        r"^```([\w-]*|\{[\w-]+\})\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+]
+STARTS = ("gpt4image ", "make ", "python ", "torchrun ")
+
+
+def _lines() -> Iterator[tuple[str, str]]:
+    """Page and command of each line that is to be typed."""
+    for page, kind, text in BLOCKS:
+        if kind in ("", "console", "bash", "sh"):
+            lines = (line.removeprefix("$ ") for line in text.splitlines())
+            yield from ((page, line) for line in lines if line.startswith(STARTS))
+
+
+LINES = list(_lines())
+
+
+def _blocks(kind: str) -> list[tuple[str, str]]:
+    return [(page, text) for page, found, text in BLOCKS if found == kind]
+
+
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_command_is_understood(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    if words[0] == "python":
+        assert (ROOT / words[1]).exists()
+        return
+    if words[0] == "torchrun":
+        words = ["gpt4image", *words[words.index("gpt4image.cli") + 1 :]]
+    if words[1].isupper() or words[1:] == ["--version"]:
+        return
+    command = COMMANDS[words[1]]
+    settings = getattr(importlib.import_module(command.module), command.settings)
+    parse_settings(words[1], settings, words[2:])
+
+
+def test_every_command_is_shown_somewhere() -> None:
+    shown = {shlex.split(line)[1] for _, line in LINES if line.startswith("gpt4image ")}
+    assert shown - {"COMMAND"} >= set(COMMANDS) - {"demo"}
+    assert "make demo" in {line.partition("#")[0].strip() for _, line in LINES}
+
+
+@pytest.mark.parametrize(("page", "text"), _blocks("python"))
+def test_python_compiles_and_imports_what_exists(page: str, text: str) -> None:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gpt4image"):
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize(("page", "text"), _blocks("yaml"))
+def test_recipe_is_accepted(page: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    assert read_recipe(tmp_path / "recipe.yaml").images
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:examples|recipes|tests|benchmarks)/[\w/]+\.\w+", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert [link for link in linked if not (page.parent / link).exists()] == []
+
+
+def test_command_page_is_in_step_with_the_settings() -> None:
+    spec = importlib.util.spec_from_file_location("write_cli", ROOT / "docs" / "write_cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.write_page(), "run: make docs"
