@@ -12,7 +12,7 @@ They are the parts that `gpt4image train` is made of; `AlignedNetwork`, `Feature
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ class DescriptionTable:
     """The text embeddings of a work folder by image.
 
     An image is named by its key (its path below the image folder, such as `cat/1.jpg`) or by its digest (SHA-256 of the
-    file's bytes as 64 hex digits). Vectors stay in a memory map; look them up in the main process, or in the data set
-    if it hands on vectors.
+    file's bytes as 64 hex digits). Names are held in memory, vectors stay in a memory map, which loader processes
+    open anew instead of copying it.
 
     Args:
         work: work folder of `gpt4image embed`.
@@ -57,6 +57,7 @@ class DescriptionTable:
     def __init__(
         self, work: str | Path, embeddings: str | None = None, prompts: Sequence[str] = (), centring: str = "none"
     ) -> None:
+        self._arguments = (work, embeddings, prompts, centring)
         table = EmbeddingTable.open(find_table(Path(work), embeddings))
         digests, keys = (table.rows[column].to_pylist() for column in ("digest", "key"))
         self._number = {digest: number for number, digest in enumerate(dict.fromkeys(digests))}
@@ -69,6 +70,9 @@ class DescriptionTable:
     def dimension(self) -> int:
         """Width D of the text embeddings."""
         return self._embeddings.dimension
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DescriptionTable, self._arguments
 
     def __contains__(self, name: str) -> bool:
         """Whether the image has a description."""

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,14 @@ def test_centring_is_over_the_table(photos: Path, work: Path) -> None:
     plain, centred = DescriptionTable(work).gather(names[1:]), DescriptionTable(work, centring="mean").gather(names[1:])
     vectors = EmbeddingTable.open(work / "embeddings" / "texts").vectors.astype(np.float32)
     np.testing.assert_allclose(centred, plain.numpy() - vectors.mean(0), atol=1e-6)
+
+
+def test_a_loader_process_gets_no_copy_of_the_vectors(work: Path) -> None:
+    table = DescriptionTable(work, prompts=["tags"], centring="mean")
+    pickled = pickle.dumps(table)
+    assert len(pickled) < 1000
+    names = ["cat/01.png", "cat/02.png"]
+    assert torch.equal(pickle.loads(pickled).gather(names), table.gather(names))
 
 
 def test_a_replaced_file_must_be_named_by_its_digest(tmp_path: Path) -> None:
