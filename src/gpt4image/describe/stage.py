@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
 from gpt4image.results import StageResult
@@ -25,6 +26,7 @@ def describe_command(settings: DescribeSettings) -> StageResult:
     return emit_requests(settings) if settings.emit_batch else describe(settings)
 
 
+@outside_event_loops
 def describe(settings: DescribeSettings) -> DescribeResult:
     """Writes descriptions into `settings.work`; those that are there already are kept.
 
@@ -43,6 +45,7 @@ def describe(settings: DescribeSettings) -> DescribeResult:
         return ask_for_missing(settings, wanted, places, store)
 
 
+@outside_event_loops
 def plan_descriptions(settings: DescribeSettings) -> "PlanResult":
     """Says what `describe` would do and cost; measures with a few real requests, whose answers are kept.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class DoctorResult(StageResult):
             yield f"change: {self.change}"
 
 
+@outside_event_loops
 def examine(settings: DoctorSettings) -> DoctorResult:
     """Shows eleven cards, and one of them again in small.
 

@@ -1,0 +1,38 @@
+"""Describing from inside a running event loop, as in a notebook."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpt4image.describe import DescribeSettings, DescriptionStore, describe
+from gpt4image.errors import EndpointError
+
+
+def test_describe_works_where_an_event_loop_runs(
+    served_vlm: str, tiny_vlm: Path, image_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    settings = DescribeSettings(
+        str(image_folder(2)), work, endpoint=(served_vlm,), model=str(tiny_vlm), max_tokens=4, max_failures="100%"
+    )
+
+    async def notebook() -> int:
+        return describe(settings).new
+
+    assert asyncio.run(notebook()) == 2
+    with DescriptionStore.open(work) as store:
+        assert sum(store.counts().values()) == 2
+
+
+def test_its_errors_arrive(image_folder: Callable[..., Path], tmp_path: Path) -> None:
+    settings = DescribeSettings(
+        str(image_folder(1)), tmp_path / "work", endpoint=("http://127.0.0.1:9/v1",), model="m", retries=0
+    )
+
+    async def notebook() -> None:
+        describe(settings)
+
+    with pytest.raises(EndpointError):
+        asyncio.run(notebook())
