@@ -28,11 +28,11 @@ def test_describe_works_where_an_event_loop_runs(
 
 def test_its_errors_arrive(image_folder: Callable[..., Path], tmp_path: Path) -> None:
     settings = DescribeSettings(
-        str(image_folder(1)), tmp_path / "work", endpoint=("http://127.0.0.1:9/v1",), model="m", retries=0
+        str(image_folder(1)), tmp_path / "work", endpoint=("https://api.example.com/v1",), model="m"
     )
 
     async def notebook() -> None:
         describe(settings)
 
-    with pytest.raises(EndpointError):
+    with pytest.raises(EndpointError, match="allow-remote"):
         asyncio.run(notebook())
