@@ -28,7 +28,7 @@ def test_describe_works_where_an_event_loop_runs(
 
 def test_its_errors_arrive(image_folder: Callable[..., Path], tmp_path: Path) -> None:
     settings = DescribeSettings(
-        str(image_folder(1)), tmp_path / "work", endpoint=("https://api.example.com/v1",), model="m"
+        str(image_folder(1)), tmp_path / "work", endpoint=("http://8.8.8.8/v1",), model="m"
     )
 
     async def notebook() -> None:
