@@ -46,7 +46,7 @@ demo: setup $(FASHION_MNIST)
 	$(BIN)/gpt4image demo --out demo-out
 
 test: setup-dev $(FASHION_MNIST)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup-dev
 	$(BIN)/ruff format --check .
