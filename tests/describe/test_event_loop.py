@@ -27,9 +27,7 @@ def test_describe_works_where_an_event_loop_runs(
 
 
 def test_its_errors_arrive(image_folder: Callable[..., Path], tmp_path: Path) -> None:
-    settings = DescribeSettings(
-        str(image_folder(1)), tmp_path / "work", endpoint=("http://8.8.8.8/v1",), model="m"
-    )
+    settings = DescribeSettings(str(image_folder(1)), tmp_path / "work", endpoint=("http://8.8.8.8/v1",), model="m")
 
     async def notebook() -> None:
         describe(settings)
