@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt4image.describe.store import Description, DescriptionStore
+from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 
 
@@ -22,7 +23,10 @@ def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any
     import pyarrow as pa
 
     with DescriptionStore.open(work) as store:
-        _check_prompts(store.prompts(), prompts, work)
+        counts = {name: count for name, count in store.prompts().items() if count}
+        if not counts:
+            raise DescriptionError(f"{work} holds no ok descriptions yet; run gpt4image describe first")
+        prompts = match_prompts(prompts, counts, work)
         keys = {image.digest: image.key for image in store.images()}
         wanted: Sequence[str | None] = prompts or [None]
         found = [row for prompt in wanted for row in store.ok_descriptions(prompt, describer)]
@@ -46,14 +50,6 @@ def read_class_names(work: Path) -> list[str]:
     """Sorted names of the classes that described images had."""
     with DescriptionStore.open(work) as store:
         return sorted({image.class_name for image in store.images() if image.class_name})
-
-
-def _check_prompts(counts: dict[str, int], prompts: Sequence[str], work: Path) -> None:
-    if not counts:
-        raise DescriptionError(f"{work} holds no ok descriptions yet; run gpt4image describe first")
-    for prompt in prompts:
-        if prompt not in counts:
-            raise DescriptionError(f"{work} holds no ok descriptions of prompt {prompt!r}; it has {', '.join(counts)}")
 
 
 def _hash(row: Description) -> str:

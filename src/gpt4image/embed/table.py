@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.embed.join import TextIndex, join_digests
+from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 from gpt4image.files import read_json, write_json
 
@@ -79,14 +80,11 @@ class EmbeddingTable:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        for prompt in prompts:
-            if prompt not in self.manifest["prompts"]:
-                known = ", ".join(self.manifest["prompts"])
-                raise DescriptionError(f"{self.folder} has no texts of prompt {prompt!r}; it has {known}")
         if not prompts:
             return None
+        meant = match_prompts(prompts, self.manifest["prompts"], self.folder)
         column = self.rows["prompt"].cast(pa.string())
-        return np.asarray(pc.is_in(column, value_set=pa.array(list(prompts))))
+        return np.asarray(pc.is_in(column, value_set=pa.array(meant)))
 
 
 def find_table(work: Path, name: str | None = None) -> Path:
