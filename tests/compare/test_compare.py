@@ -21,9 +21,11 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     first = compare(CompareSettings(change(recipe, seeds=1), out, jobs=1, device="cpu"))
     assert first.num_new == 3
     saved = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/model.safetensors")}
+    report_time = (out / "index.html").stat().st_mtime_ns
     again = compare(CompareSettings(recipe, out, jobs=1, device="cpu"))
     assert again.num_new == 0
-    assert "nothing was trained again" in " ".join(line for line in again.lines() if isinstance(line, str))
+    assert (out / "index.html").stat().st_mtime_ns == report_time
+    assert "nothing was done again" in " ".join(line for line in again.lines() if isinstance(line, str))
     more = compare(CompareSettings(recipe, out, seeds=2, jobs=2, device="cpu"))
     assert more.num_new == 3
     assert all(path.stat().st_mtime_ns == time for path, time in saved.items())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpt4image.compare.runner import Job
 
 COMPARISON = "comparison.json"
+REPORT = "index.html"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CompareResult(StageResult):
             yield _table(situation)
             yield situation["verdict"]
         if not self.num_new:
-            yield "all runs were finished already; nothing was trained again"
+            yield "all runs were finished already; nothing was done again"
         yield f"report: {self.report}"
 
 
@@ -99,9 +100,11 @@ def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str
         with track("training and evaluating runs", len(missing)) as tracker:
             for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
                 tracker.advance(note=job.label)
-    comparison = summarise(out, recipe, situations)
-    write_json(out / COMPARISON, comparison)
-    return CompareResult(comparison, write_report(out), len(missing))
+    comparison, report = summarise(out, recipe, situations), out / REPORT
+    if not (report.exists() and _is_known(out / COMPARISON, comparison)):
+        write_json(out / COMPARISON, comparison)
+        report = write_report(out)
+    return CompareResult(comparison, report, len(missing))
 
 
 def _chosen_situations(recipe: "Recipe", names: tuple[str, ...]) -> "tuple[Situation, ...]":
@@ -180,6 +183,18 @@ def _is_done(job: "Job") -> bool:
         return False
     check_settings(job.settings)
     return True
+
+
+def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
+    """Whether the file says the same, but for the time."""
+    import json
+
+    from gpt4image.files import read_json
+
+    if not path.exists():
+        return False
+    known, new = read_json(path), json.loads(json.dumps(comparison, default=str))
+    return {**known, "created": None} == {**new, "created": None}
 
 
 def _num_processes(jobs: int | None) -> int:
