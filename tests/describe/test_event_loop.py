@@ -1,13 +1,21 @@
 """Describing from inside a running event loop, as in a notebook."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpt4image.describe import DescribeSettings, DescriptionStore, describe
 from gpt4image.errors import EndpointError
+
+
+def run_in_new_loop(notebook: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Runs a coroutine in a thread of its own: other tests may have left a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(notebook())).result()
 
 
 def test_describe_works_where_an_event_loop_runs(
@@ -21,7 +29,7 @@ def test_describe_works_where_an_event_loop_runs(
     async def notebook() -> int:
         return describe(settings).new
 
-    assert asyncio.run(notebook()) == 2
+    assert run_in_new_loop(notebook) == 2
     with DescriptionStore.open(work) as store:
         assert sum(store.counts().values()) == 2
 
@@ -33,4 +41,4 @@ def test_its_errors_arrive(image_folder: Callable[..., Path], tmp_path: Path) ->
         describe(settings)
 
     with pytest.raises(EndpointError, match="allow-remote"):
-        asyncio.run(notebook())
+        run_in_new_loop(notebook)
