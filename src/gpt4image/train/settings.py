@@ -48,7 +48,7 @@ class TrainSettings:
         layer_decay: factor of the learning rate from one layer to the one before
         schedule: timm schedule name, such as cosine or step
         schedule_unit: whether the learning rate moves by update or by epoch
-        warmup_epochs: epochs of linear warm-up
+        warmup_epochs: epochs of linear warm-up; a tenth of all if not given
         warmup_lr: learning rate at the start of the warm-up
         min_lr: learning rate at the end of the schedule
         clip_grad: largest norm of the gradient; no limit if not given
@@ -117,7 +117,7 @@ class TrainSettings:
     layer_decay: float | None = None
     schedule: str = "cosine"
     schedule_unit: Literal["update", "epoch"] = "update"
-    warmup_epochs: float = 3.0
+    warmup_epochs: float | None = None
     warmup_lr: float = 1e-6
     min_lr: float = 1e-6
     clip_grad: float | None = 5.0
@@ -171,7 +171,7 @@ class TrainSettings:
         for name in ("lr", "temperature", "lr_base_size", "layer_decay", "crop_pct"):
             self._check(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0")
         for name in ("weight_decay", "text_weight", "mixup", "cutmix", "warmup_epochs", "keep_labels"):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
+            self._check(name, (getattr(self, name) or 0) >= 0, "0 or more")
         for name in ("smoothing", "hflip", "random_erasing", "wrong_labels", "described"):
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._check("min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
