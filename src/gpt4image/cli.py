@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return _run(arguments[0], arguments[1:])
+        return _leave(_run(arguments[0], arguments[1:]))
     except Gpt4ImageError as error:
         print(f"gpt4image {arguments[0]}: {error}", file=sys.stderr)
         return ExitStatus.MISTAKE
@@ -108,6 +108,18 @@ def _run(name: str, arguments: list[str]) -> int:
     result: StageResult = getattr(module, command.function)(settings)
     _show(result, as_json)
     return result.exit_status
+
+
+def _leave(status: int) -> int:
+    """The status; one of several launched processes ends at once with it.
+
+    Threads of torch.distributed that still wait may otherwise abort a process whose work is done.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _show(result: StageResult, as_json: bool) -> None:

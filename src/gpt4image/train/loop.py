@@ -66,6 +66,8 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
             if is_main and (epoch + 1 == last or before_s >= next_save_s):
                 save_checkpoint(settings.run / CHECKPOINT, epoch + 1, parts)
                 next_save_s = before_s + (time.monotonic() - before_s) / CHECKPOINT_SHARE
+    # The first process may still be writing; the others must not take the connection down before it is done.
+    setup.accelerator.wait_for_everyone()
     setup.accelerator.end_training()
     if last == settings.epochs and is_main:
         if best.epoch:
