@@ -7,7 +7,7 @@ from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.settings import TrainSettings
 
 FUSED = ("adagrad", "adam", "adamw", "sgd")
-"""PyTorch's own optimizers update all parameters in one kernel; on a CPU AdamW's step is then about 4 times faster."""
+"""PyTorch's own optimizers update all parameters in one kernel."""
 SCHEDULES = "cosine, tanh, step, multistep or poly"
 
 
