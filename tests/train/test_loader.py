@@ -8,8 +8,10 @@ import torch
 from torchvision.transforms import v2
 
 from gpt4image.images import open_images
+from gpt4image.train.augment import create_augmentation, normalize
 from gpt4image.train.crop import WholeReader
 from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
+from gpt4image.train.settings import TrainSettings
 
 POOL = np.array([2, 3, 5, 7, 11, 13, 17])
 
@@ -79,3 +81,16 @@ def test_pixels_do_not_depend_on_workers_or_on_what_is_kept(make_photos: Callabl
     assert torch.equal(alone, load(photos, workers=2))
     assert torch.equal(alone, load(photos, workers=0, room_bytes=1 << 20))
     assert torch.equal(alone, load(photos, workers=0, room_bytes=5000))
+
+
+def test_bytes_are_normalized_as_timm_does(make_photos: Callable[..., Path]) -> None:
+    """Bytes through `normalize`, and the numbers that timm's own transforms end with."""
+    images = open_images(str(make_photos(2)))
+    config = {"input_size": (3, 16, 16), "interpolation": "bicubic", "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.1)}
+    pixels = []
+    for erasing in (0.0, 1e-9):
+        settings = TrainSettings("unused", Path("unused"), random_erasing=erasing)
+        dataset = AugmentedImages(images, *create_augmentation(settings, images, config), seed=3)
+        pixels.append(torch.stack([dataset[position, position % 2][0] for position in range(8)]))
+    assert [batch.dtype for batch in pixels] == [torch.uint8, torch.float]
+    torch.testing.assert_close(normalize(pixels[0], config), normalize(pixels[1], config), atol=1e-5, rtol=1e-5)

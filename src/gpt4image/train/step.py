@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gpt4image.train.augment import normalize
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 from gpt4image.train.targets import Targets
@@ -18,12 +19,13 @@ def train_step(settings: TrainSettings, setup: Setup, pixels: Tensor, images: Te
     Args:
         settings: of the run.
         setup: of the run.
-        pixels: [B, 3, H, W].
+        pixels: [B, 3, H, W], bytes or normalized.
         images: int64 [B], positions in the image set.
         step: number of the batch since the run began.
     """
     accelerator = setup.accelerator
-    pixels = pixels.to(accelerator.device, non_blocking=True, memory_format=torch.channels_last)
+    pixels = normalize(pixels.to(accelerator.device, non_blocking=True), setup.data_config)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     targets = setup.targets.gather(images)
     if setup.mixup is not None:
         pixels, weights = setup.mixup(pixels, torch.arange(len(pixels), device=pixels.device))
