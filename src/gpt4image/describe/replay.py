@@ -76,7 +76,7 @@ def _text(row: Row, name: str) -> str:
 
 def _write(store: DescriptionStore, texts: dict[str, str], prompt: str, describer: str, counts: ReplayCounts) -> None:
     known = store.find(list(texts), prompt, describer)
-    kept = {d for d, old in known.items() if old.text == texts[d] or old.author == "person"}
+    kept = {d for d, old in known.items() if old.text == texts[d] or old.author != "describer"}
     rows = [
         Description(digest, prompt, describer, state=judge_text(text), text=text)
         for digest, text in texts.items()

@@ -29,6 +29,8 @@ CREATE UNIQUE INDEX descriptions_key ON descriptions (digest, prompt, describer,
 CREATE INDEX descriptions_by_state ON descriptions (prompt, describer, sample, state, digest);
 """
 BATCH_SIZE = 500
+CACHE_KIB = 256 * 1024
+"""Most memory for pages of the file: that much holds the indices of a million descriptions."""
 
 
 def _now() -> str:
@@ -53,7 +55,7 @@ class Description:
         error: what went wrong, empty if nothing did.
         seconds: from the first request to the last reply.
         max_tokens: the limit of the last attempt; 0 if there was none.
-        author: `describer`, or `person` after an edit by hand.
+        author: `describer`; `person` after an edit by hand, `lint` after one by `gpt4image lint`.
         created: time of writing, UTC.
     """
 
@@ -104,6 +106,7 @@ class DescriptionStore:
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             self._create_tables()
         except sqlite3.DatabaseError as error:
             raise DescriptionError(f"{path} is no store of descriptions ({error}); choose another folder") from error
@@ -156,7 +159,7 @@ class DescriptionStore:
             )
 
     def write_images(self, images: Iterable[DescribedImage]) -> None:
-        """Remembers under which key and class each image is known now."""
+        """Remembers under which key and class each image is known now; quick if they come ordered by digest."""
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
@@ -220,6 +223,26 @@ class DescriptionStore:
         )
         return map(_to_description, self._connection.execute(query, given))
 
+    def ok_texts(
+        self, prompts: Sequence[str], describer: str | None = None
+    ) -> Iterator[tuple[str, str, str, int, str, str]]:
+        """Digest, prompt, describer, sample, key and text of descriptions fit for use, in the order of the first four.
+
+        Of a million rows these are read in a fraction of the time and memory that whole descriptions take.
+        """
+        query = (
+            "SELECT d.digest, prompt, describer, sample, IFNULL(key, ''), text"
+            " FROM descriptions AS d INDEXED BY descriptions_key LEFT JOIN images USING (digest)"
+            f" WHERE state = 'ok' AND prompt IN ({_marks(prompts)}) AND (? IS NULL OR describer = ?)"
+            " ORDER BY d.digest, prompt, describer, sample"
+        )
+        return self._connection.execute(query, (*prompts, describer, describer))
+
+    def class_names(self) -> list[str]:
+        """The classes that images seen had, sorted."""
+        query = "SELECT DISTINCT class_name FROM images WHERE class_name != '' ORDER BY class_name"
+        return [name for (name,) in self._connection.execute(query)]
+
     def find(self, digests: Sequence[str], prompt: str, describer: str, sample: int = 0) -> dict[str, Description]:
         """The descriptions of some images, by digest."""
         found: dict[str, Description] = {}
@@ -234,13 +257,13 @@ class DescriptionStore:
         return found
 
     def holds(self, description: Description) -> bool:
-        """Whether the store has this very text already, or one that a person has written in its place."""
+        """Whether the store has this very text already, or one that a person or lint has put in its place."""
         query = (
             "SELECT text, state, author FROM descriptions"
             " WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?"
         )
         row = self._connection.execute(query, astuple(description)[:4]).fetchone()
-        return row is not None and (row[2] == "person" or row[:2] == (description.text, description.state))
+        return row is not None and (row[2] != "describer" or row[:2] == (description.text, description.state))
 
     def settled_digests(self, prompt: str, describer: str, sample: int) -> Iterator[str]:
         """Digests whose description needs nothing more; one pass over an index, without the texts."""

@@ -1,17 +1,24 @@
-"""Label leakage: texts that name their class, and texts that name another one."""
+"""Label leakage: texts that name their class, and texts that say another one."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
+from gpt4image.describe.lint.class_words import ClassWords, class_pattern
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
 from gpt4image.describe.store import Description
 
+NUM_EXAMPLES = 3
 MOSTLY_LABELS, MANY_MISTAKEN = 0.5, 0.1
+WHAT_IT_IS = re.compile(r".+?(?=\bwith\b|[.;!\n]|$)", re.DOTALL)
+"""What a text says the image is, before what that has or stands beside."""
 
 
 def check_leakage(texts: Texts) -> Finding:
     """Counts the texts that name their own class. The name alone teaches less than a description does."""
-    labelled, patterns = _labelled(texts), _patterns(texts)
-    found = [(row, name) for row, name in labelled if patterns[name].search(row.text)]
+    labelled = _labelled(texts)
+    matches = ((row, name, class_pattern(name).search(row.text)) for row, name in labelled)
+    found = [(row, name, match) for row, name, match in matches if match]
     is_bad = len(found) > MOSTLY_LABELS * len(labelled)
     return Finding(
         check="label leakage",
@@ -20,26 +27,32 @@ def check_leakage(texts: Texts) -> Finding:
         words=f"{share(len(found), len(labelled))} name their image's class",
         is_bad=is_bad,
         remedy="--prompt attributes leaves the class out; compare both with gpt4image compare" if is_bad else "",
-        examples=[_example(texts, row, name) for row, name in found[:3]],
-        rows=[row for row, _ in found],
+        examples=[_example(texts, *case) for case in _of_different_classes(found)],
+        rows=[row for row, _, _ in found],
     )
 
 
 def check_other_classes(texts: Texts) -> Finding:
-    """Counts the texts that name another class and not their own: the model may have mistaken the image."""
-    labelled, patterns = _labelled(texts), _patterns(texts)
-    named = ((row, _other_class(row, own, patterns)) for row, own in labelled)
-    found = [(row, name) for row, name in named if name]
+    """Counts the texts that say the image is of another class: its label, or the model, may be mistaken."""
+    labelled = _labelled(texts)
+    classes = ClassWords({name for _, name in labelled})
+    others = ((row, own, _other_class(row.text, own, classes)) for row, own in labelled)
+    found = [(row, own, *other) for row, own, other in others if other]
     is_bad = len(found) > MANY_MISTAKEN * len(labelled)
     return Finding(
         check="other classes",
         count=len(found),
         total=len(labelled),
-        words=f"{share(len(found), len(labelled))} name another class and not their own",
+        words=f"{share(len(found), len(labelled))} say that the image is of another class",
         is_bad=is_bad,
-        remedy="--prompt class_detailed tells the class; or --requeue 'other classes'" if is_bad else "",
-        examples=[_example(texts, row, name) for row, name in found[:3]],
-        rows=[row for row, _ in found],
+        remedy="gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class"
+        if is_bad
+        else "",
+        examples=[
+            f"{_example(texts, row, name, match)} (labelled {own})"
+            for row, own, name, match in _of_different_classes(found)
+        ],
+        rows=[row for row, *_ in found],
     )
 
 
@@ -47,30 +60,18 @@ def _labelled(texts: Texts) -> list[tuple[Description, str]]:
     return [(row, name) for row in texts.rows if (name := texts.class_of(row))]
 
 
-def _other_class(row: Description, own: str, patterns: dict[str, re.Pattern[str]]) -> str:
-    """The first other class the text names, empty if it names its own or none."""
-    if patterns[own].search(row.text):
-        return ""
-    return next((name for name, pattern in patterns.items() if pattern.search(row.text)), "")
+def _other_class(text: str, own: str, classes: ClassWords) -> tuple[str, re.Match[str]] | None:
+    """The other class the text names first as what the image is, and where; None if it names its own or none."""
+    said = WHAT_IT_IS.match(text)
+    return None if said is None or class_pattern(own).search(text) else classes.first_thing(said[0])
 
 
-def _patterns(texts: Texts) -> dict[str, re.Pattern[str]]:
-    names = {image.class_name for image in texts.images.values() if image.class_name}
-    return {name: class_pattern(name) for name in sorted(names)}
+def _of_different_classes(found: Sequence[Any]) -> list[Any]:
+    """The first cases, of three classes if there are as many."""
+    first = {case[1]: case for case in reversed(found)}
+    return list(first.values())[-NUM_EXAMPLES:]
 
 
-def class_pattern(name: str) -> re.Pattern[str]:
-    """Finds a class name as a word, one or many of it; `T-shirt/top` is named by either part."""
-    parts = [re.split(r"[\s_-]+", part) for part in re.split(r"[/,]", name.lower()) if part.strip()]
-    forms = (r"[\s_-]*".join(map(re.escape, words)) for words in parts)
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(_singular, forms))})(?:e?s)?(?![\w-])", re.IGNORECASE)
-
-
-def _singular(form: str) -> str:
-    return form[:-1] if form.endswith("s") and not form.endswith("ss") and len(form) > 3 else form
-
-
-def _example(texts: Texts, row: Description, name: str) -> str:
-    match = class_pattern(name).search(row.text)
-    start = max(match.start() - 30, 0) if match else 0
+def _example(texts: Texts, row: Description, name: str, match: re.Match[str]) -> str:
+    start = max(match.start() - 30, 0)
     return f"{texts.key_of(row)} names {name}: {'…' * (start > 0)}{shorten(row.text[start:], 60)}"

@@ -1,49 +1,40 @@
-"""How well the texts tell the classes apart: a linear reader of words, cross-validated."""
+"""How well the texts tell the classes apart: a linear reader of words, cross-validated; and labels it doubts."""
 
-import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gpt4image.describe.lint.finding import Finding, Texts
-from gpt4image.describe.lint.leakage import class_pattern
+from gpt4image.describe.lint.class_words import ClassWords
+from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.store import Description
 
 FOLDS = 3
 MOST_TEXTS = 10_000
 FEWEST_EACH = 6
 MUCH_BETTER = 2.0
 """Texts that are not so many times better than guessing cannot teach much about the classes."""
+MARGIN, MANY_DOUBTFUL = 0.5, 0.01
+"""By how much another class's score must exceed the label's (a sure reader's are 1 and -1) to doubt the label."""
 
 
-def check_separation(texts: Texts) -> Finding:
-    """Predicts the class from TF-IDF of words, with and without the names of the classes in the text."""
+def check_reader(texts: Texts) -> Iterator[Finding]:
+    """Predicts the class of texts by TF-IDF of their words: yields `separation` and `label disagreement`."""
     labelled = [(row, name) for row in texts.rows if (name := texts.class_of(row))]
     names, labels, counts = np.unique([name for _, name in labelled], return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.min() < FEWEST_EACH:
         words = f"not measured: it takes two classes with at least {FEWEST_EACH} descriptions each"
-        return Finding("separation", 0, 0, words, is_bad=False)
+        yield Finding("separation", 0, 0, words, is_bad=False)
+        yield Finding("label disagreement", 0, 0, words, is_bad=False)
+        return
     chosen = np.random.default_rng(0).permutation(len(labelled))[:MOST_TEXTS]
-    words_of = [labelled[i][0].text for i in chosen]
-    groups = [labelled[i][0].digest for i in chosen]
-    predicted = predict_classes(words_of, labels[chosen], groups)
-    masked = predict_classes(_mask(words_of, list(names)), labels[chosen], groups)
-    accuracy, hidden = np.mean(predicted == labels[chosen]), np.mean(masked == labels[chosen])
-    chance = counts.max() / counts.sum()
-    return Finding(
-        check="separation",
-        count=int((predicted != labels[chosen]).sum()),
-        total=len(chosen),
-        words=f"a linear reader finds the class in {100 * accuracy:.1f} % of the texts, "
-        f"{100 * hidden:.1f} % with the classes' names hidden (guessing: {100 * chance:.1f} %)",
-        is_bad=bool(accuracy < MUCH_BETTER * chance and accuracy < 0.9),
-        remedy="a prompt that asks for what sets the classes apart: --prompt attributes"
-        if accuracy < 2 * chance
-        else "",
-        examples=_confusions(list(names), labels[chosen], masked),
-    )
+    rows = [labelled[i][0] for i in chosen]
+    scores = score_classes([row.text for row in rows], labels[chosen], [row.digest for row in rows])
+    yield _separation(rows, list(names), labels[chosen], scores)
+    yield _disagreement(texts, rows, list(names), labels[chosen], scores)
 
 
-def predict_classes(texts: list[str], labels: np.ndarray, groups: list[str]) -> np.ndarray:
-    """Class of each text, from a reader that has not seen it or another text about its image; int64 [N]."""
+def score_classes(texts: Sequence[str], labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """A score of each class for each text, from a reader that saw no text about its image; float64 [N, C]."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -51,12 +42,50 @@ def predict_classes(texts: list[str], labels: np.ndarray, groups: list[str]) -> 
 
     reader = make_pipeline(TfidfVectorizer(min_df=2, sublinear_tf=True), RidgeClassifier())
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    return cross_val_predict(reader, texts, labels, groups=groups, cv=folds)
+    scores = cross_val_predict(reader, texts, labels, groups=groups, cv=folds, method="decision_function")
+    return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
 
 
-def _mask(texts: list[str], names: list[str]) -> list[str]:
-    pattern = re.compile("|".join(class_pattern(name).pattern for name in names), re.IGNORECASE)
-    return [pattern.sub(" ", text) for text in texts]
+def _separation(rows: Sequence[Description], names: list[str], labels: np.ndarray, scores: np.ndarray) -> Finding:
+    hide = ClassWords(names).hide
+    masked = score_classes([hide(row.text) for row in rows], labels, [row.digest for row in rows]).argmax(axis=1)
+    accuracy, hidden = np.mean(scores.argmax(axis=1) == labels), np.mean(masked == labels)
+    chance = np.bincount(labels).max() / len(labels)
+    is_bad = bool(accuracy < MUCH_BETTER * chance and accuracy < 0.9)
+    return Finding(
+        check="separation",
+        count=int((scores.argmax(axis=1) != labels).sum()),
+        total=len(rows),
+        words=f"a linear reader finds the class in {100 * accuracy:.1f} % of the texts, "
+        f"{100 * hidden:.1f} % with the classes' names hidden (guessing: {100 * chance:.1f} %)",
+        is_bad=is_bad,
+        remedy="a prompt that asks for what sets the classes apart: --prompt attributes" if is_bad else "",
+        examples=_confusions(names, labels, masked),
+    )
+
+
+def _disagreement(
+    texts: Texts, rows: Sequence[Description], names: list[str], labels: np.ndarray, scores: np.ndarray
+) -> Finding:
+    """Finds texts that read clearly as another class than their image's label says."""
+    everyone = np.arange(len(rows))
+    others = scores.copy()
+    others[everyone, labels] = -np.inf
+    read, margins = others.argmax(axis=1), others.max(axis=1) - scores[everyone, labels]
+    doubtful = np.argsort(-margins)[: int((margins > MARGIN).sum())]
+    is_bad = len(doubtful) > MANY_DOUBTFUL * len(rows)
+    return Finding(
+        check="label disagreement",
+        count=len(doubtful),
+        total=len(rows),
+        words=f"{share(len(doubtful), len(rows))} read clearly as another class than their image's label",
+        is_bad=is_bad,
+        remedy="gpt4image gallery WORK shows whether label or text is wrong" if is_bad else "",
+        examples=[
+            f"{texts.key_of(rows[i])} reads as {names[read[i]]}: {shorten(rows[i].text, 60)}" for i in doubtful[:5]
+        ],
+        rows=[rows[i] for i in doubtful],
+    )
 
 
 def _confusions(names: list[str], labels: np.ndarray, predicted: np.ndarray) -> list[str]:

@@ -10,6 +10,7 @@ from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
+    from gpt4image.describe.edits import Editor
     from gpt4image.describe.lint.finding import Finding, Texts
     from gpt4image.describe.store import DescriptionStore
 
@@ -25,17 +26,19 @@ class LintSettings:
         work: the work folder.
         prompt: only this prompt's descriptions.
         describer: only this describer's.
-        encoder: the text encoder whose limit the lengths are held against.
-        strip_boilerplate: cut openings such as "The image shows" off the stored texts.
-        requeue: checks whose descriptions are removed from the store, to be asked for again.
+        encoder: the text encoder whose limit the lengths are held against, as for gpt4image embed.
+        strip_boilerplate: cut openings such as "The image shows" off the stored texts; the store keeps the originals.
+        requeue: checks whose descriptions are taken out of the store, to be asked for again.
+        undo: put back what --strip-boilerplate (strip) or --requeue (requeue) changed.
     """
 
     work: Path
     prompt: str | None = None
     describer: str | None = None
-    encoder: Literal["minilm", "open_clip"] = "minilm"
+    encoder: str = "minilm"
     strip_boilerplate: bool = False
     requeue: tuple[str, ...] = ()
+    undo: Literal["strip", "requeue"] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,17 @@ class LintResult(StageResult):
         descriptions: number examined.
         findings: one a check.
         stripped: texts whose opening was cut.
-        requeued: descriptions removed.
+        requeued: descriptions taken out.
+        undone: descriptions put back.
+        work: the work folder, for the way back.
     """
 
     descriptions: int
     findings: "tuple[Finding, ...]"
     stripped: int = 0
     requeued: int = 0
+    undone: int = 0
+    work: Path | None = None
 
     def lines(self) -> Iterator[Any]:
         from rich.table import Table
@@ -69,9 +76,12 @@ class LintResult(StageResult):
         bad = [finding.check for finding in self.findings if finding.is_bad]
         yield f"to look at: {', '.join(bad)}" if bad else "nothing to complain about"
         if self.stripped:
-            yield f"{self.stripped:,} openings cut"
+            yield f"{self.stripped:,} openings cut; undo: gpt4image lint {self.work} --undo strip"
         if self.requeued:
-            yield f"{self.requeued:,} descriptions removed; describe again to get new ones"
+            yield f"{self.requeued:,} descriptions taken out; describe again to get new ones, or put them back with"
+            yield f"gpt4image lint {self.work} --undo requeue"
+        if self.undone:
+            yield f"{self.undone:,} descriptions are again what they were"
 
     def to_json(self) -> str:
         return replace(self, findings=tuple(replace(finding, rows=()) for finding in self.findings))._json()
@@ -87,22 +97,27 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
+    from gpt4image.describe.edits import LINT, Editor, name_of
     from gpt4image.describe.store import DescriptionStore
 
+    editor = Editor(settings.work, LINT)
+    undone = editor.undo_all(settings.undo) if settings.undo else 0
     with DescriptionStore.open(settings.work) as store:
         texts = _read(store, settings)
         findings = tuple(run_checks(texts, settings.encoder))
         _refuse_unknown(settings.requeue, findings)
-        stripped = _strip(store, texts) if settings.strip_boilerplate else 0
-        chosen = [row for finding in findings if finding.check in settings.requeue for row in finding.rows]
-        store.remove(chosen)
-        return LintResult(len(texts.rows), findings, stripped, len(chosen))
+        stripped = _strip(store, editor, settings) if settings.strip_boilerplate else 0
+    chosen = {name_of(row): row for finding in findings if finding.check in settings.requeue for row in finding.rows}
+    requeued = editor.change_all("requeue", ((row, None) for row in chosen.values()))
+    return LintResult(len(texts.rows), findings, stripped, requeued, undone, settings.work)
 
 
 def run_checks(texts: "Texts", encoder: str) -> "Iterator[Finding]":
     """Yields the finding of each check."""
     from gpt4image.describe.lint import coverage, duplicates, failures, language, leakage, length, openings, separation
+    from gpt4image.describe.lint.token_counts import load_token_counter
 
+    counter = load_token_counter(encoder)
     yield failures.check_failures(texts)
     yield failures.check_evasions(texts)
     yield openings.check_openings(texts)
@@ -110,9 +125,9 @@ def run_checks(texts: "Texts", encoder: str) -> "Iterator[Finding]":
     yield leakage.check_leakage(texts)
     yield leakage.check_other_classes(texts)
     yield language.check_language(texts)
-    yield length.check_length(texts, length.LIMITS[encoder])
+    yield length.check_length(texts, counter)
     yield coverage.check_coverage(texts)
-    yield separation.check_separation(texts)
+    yield from separation.check_reader(texts)
 
 
 def _read(store: "DescriptionStore", settings: LintSettings) -> "Texts":
@@ -137,9 +152,16 @@ def _refuse_unknown(requeue: tuple[str, ...], findings: "tuple[Finding, ...]") -
             raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
 
 
-def _strip(store: "DescriptionStore", texts: "Texts") -> int:
+def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:
+    """Cuts the openings of all texts, not only of those examined, and says how many."""
+    from gpt4image.describe.edits import LINT
     from gpt4image.describe.lint.openings import strip_boilerplate
 
-    changed = [replace(row, text=text) for row in texts.rows if (text := strip_boilerplate(row.text)) != row.text]
-    store.write(changed)
-    return len(changed)
+    rows = store.ok_descriptions(settings.prompt, settings.describer)
+    changes = (
+        (row, replace(row, text=text, author=LINT)) for row in rows if (text := strip_boilerplate(row.text)) != row.text
+    )
+    num_changed = 0
+    while batch := list(islice(changes, MOST_TEXTS)):
+        num_changed += editor.change_all("strip", batch)
+    return num_changed

@@ -3,17 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from gpt4image.describe.edits import Name, name_of
 from gpt4image.describe.lint.finding import Finding, Texts
 from gpt4image.describe.states import State
 from gpt4image.describe.store import DescribedImage, Description
-from gpt4image.report.gallery.edits import Name
 
 EDITED = "edited"
-
-
-def name_of(description: Description) -> Name:
-    """The key of a description's row."""
-    return Name(description.digest, description.prompt, description.describer, description.sample)
 
 
 def find_marks(
@@ -36,6 +31,7 @@ def find_marks(
 def _checks() -> list[Callable[[Texts], Finding]]:
     """The checks that are about single texts."""
     from gpt4image.describe.lint import duplicates, failures, language, leakage, length, openings
+    from gpt4image.describe.lint.token_counts import load_token_counter
 
     return [
         failures.check_evasions,
@@ -44,5 +40,5 @@ def _checks() -> list[Callable[[Texts], Finding]]:
         leakage.check_leakage,
         leakage.check_other_classes,
         language.check_language,
-        lambda texts: length.check_length(texts, length.LIMITS["minilm"]),
+        lambda texts: length.check_length(texts, load_token_counter("minilm")),
     ]

@@ -110,7 +110,7 @@ function card(entry) {
 
 function describe(digest, text) {
   const [prompt, describer, sample, state, words, author, error, marks] = text, name = facts.states[state];
-  const meta = make("div", { className: "meta" }, facts.prompts[prompt], " · ", author === "describer" || !author ? facts.describers[describer] : `written by a ${author}`,
+  const meta = make("div", { className: "meta" }, facts.prompts[prompt], " · ", author === "person" ? "written by a person" : facts.describers[describer] + (author === "lint" ? " · opening cut by lint" : ""),
     name === "ok" ? null : make("span", { className: `chip ${BAD.has(name) ? "bad" : ""}` }, name.replaceAll("_", " ")),
     ...marks.map((mark) => make("span", { className: "chip mark" }, facts.marks[mark])));
   const box = make("div", { className: `text ${name}` }, meta, make("p", {}, words), error ? make("div", { className: "error" }, error) : null);

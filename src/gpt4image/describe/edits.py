@@ -1,8 +1,9 @@
-"""Changes by a person, each remembered with the row before and after it, so that any can be undone later."""
+"""Changes of descriptions, each remembered with the row before and after it, so that any can be undone later."""
 
 import json
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -22,8 +23,11 @@ CREATE TABLE IF NOT EXISTS edits (
 """
 
 
-PERSON = "person"
-"""The author of a changed row; who it was stands in the table of edits."""
+PERSON, LINT = "person", "lint"
+"""The authors of a changed row; which person it was stands in the table of edits."""
+Change = tuple[Description, Description | None]
+"""A row before and after; None if it was taken out."""
+BATCH_SIZE = 10_000
 
 
 class Name(NamedTuple):
@@ -33,6 +37,11 @@ class Name(NamedTuple):
     prompt: str
     describer: str
     sample: int
+
+
+def name_of(description: Description) -> Name:
+    """The key of a description's row."""
+    return Name(description.digest, description.prompt, description.describer, description.sample)
 
 
 class Editor:
@@ -81,6 +90,35 @@ class Editor:
             connection.execute("UPDATE edits SET undone = 1 WHERE number = ?", (number,))
         return True
 
+    def change_all(self, action: str, changes: Iterable[Change]) -> int:
+        """Makes many changes, each of which can be undone, and says how many."""
+        changed = list(changes)
+        # The record comes first: a change that nobody can undo is worse than an undo that changes nothing.
+        self._record(action, changed)
+        with DescriptionStore.open(self.work) as store:
+            store.write(after for _, after in changed if after is not None)
+            store.remove(before for before, after in changed if after is None)
+        return len(changed)
+
+    def undo_all(self, action: str) -> int:
+        """Takes back this author's changes of one kind, but for texts changed again since; says how many."""
+        query = (
+            "SELECT number, before, after FROM edits WHERE action = ? AND author = ? AND NOT undone AND number < ?"
+            f" ORDER BY number DESC LIMIT {BATCH_SIZE}"
+        )
+        num_undone, last = 0, sys.maxsize
+        with closing(self._connect()) as connection, DescriptionStore.open(self.work) as store:
+            while rows := connection.execute(query, (action, self.author, last)).fetchall():
+                last = rows[-1][0]
+                changes = [(number, _from_json(before), after and _from_json(after)) for number, before, after in rows]
+                undone = [(number, before) for number, before, after in changes if _find(store, before) == after]
+                store.write(before for _, before in undone)
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("UPDATE edits SET undone = 1 WHERE number = ?", [(n,) for n, _ in undone])
+                connection.execute("COMMIT")
+                num_undone += len(undone)
+        return num_undone
+
     def history(self, digest: str) -> list[dict[str, Any]]:
         """The changes of an image, oldest first."""
         columns = "action, prompt, describer, sample, author, created, undone"
@@ -91,21 +129,27 @@ class Editor:
 
     def _change(self, name: Name, action: str, change: Callable[[Description], Description | None]) -> None:
         with DescriptionStore.open(self.work) as store:
-            before = store.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
+            before = _find(store, name)
         if before is None:
             raise DescriptionError(
                 f"there is no description of {name.digest[:12]} by {name.describer} for {name.prompt}"
             )
-        after = change(before)
-        row = (*name, action, _to_json(before), None if after is None else _to_json(after), self.author)
+        self.change_all(action, [(before, change(before))])
+
+    def _record(self, action: str, changes: Sequence[Change]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [
+            (*name_of(before), action, _to_json(before), None if after is None else _to_json(after), self.author, now)
+            for before, after in changes
+        ]
         with closing(self._connect()) as connection:
-            # The record comes first: a change that nobody can undo is worse than an undo that changes nothing.
-            connection.execute(
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
                 "INSERT INTO edits (digest, prompt, describer, sample, action, before, after, author, created)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, datetime.now(UTC).isoformat(timespec="seconds")),
+                rows,
             )
-        self._write(name, after)
+            connection.execute("COMMIT")
 
     def _write(self, name: Name, description: Description | None) -> None:
         if description is not None:
@@ -124,6 +168,10 @@ class Editor:
                 f"{path} does not exist; write descriptions first: gpt4image describe IMAGES {self.work}"
             )
         return sqlite3.connect(path, timeout=60, isolation_level=None)
+
+
+def _find(store: DescriptionStore, name: Name | Description) -> Description | None:
+    return store.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
 
 
 def read_undoable(work: Path) -> frozenset[str]:

