@@ -10,6 +10,7 @@ import yaml
 
 from gpt4image.compare.arms import find_arms
 from gpt4image.errors import SettingsError
+from gpt4image.train.class_texts import ANSWERS
 from gpt4image.train.settings import TrainSettings
 
 
@@ -30,6 +31,12 @@ class Situation:
     train: Mapping[str, Any] = field(default_factory=dict)
     arms: tuple[str, ...] = ()
 
+    def labels_of(self, common: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that change the labels, over those that all situations share."""
+        values = {**common, **self.train}
+        defaults = {"keep_labels": 1.0, "wrong_labels": 0.0}
+        return {name: values[name] for name, usual in defaults.items() if values.get(name, usual) != usual}
+
     @property
     def folder(self) -> str:
         """The name as a folder's."""
@@ -49,6 +56,7 @@ class Recipe:
         seeds: runs an arm, with the seeds 0, 1, ...
         describe: settings of the describe stage, or empty if the work folder holds descriptions already.
         embed: settings of the embed stage.
+        answers: prompt whose answers are class names, for the arm `llm_label`.
         work: work folder of an earlier describe; the comparison's own if not given.
         train: training settings of all arms.
     """
@@ -61,6 +69,7 @@ class Recipe:
     seeds: int = 3
     describe: Mapping[str, Any] = field(default_factory=dict)
     embed: Mapping[str, Any] = field(default_factory=dict)
+    answers: str = ANSWERS
     work: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.compare.arms import Arm
+    from gpt4image.compare.lineup import Lineup
     from gpt4image.compare.recipe import Recipe, Situation
     from gpt4image.compare.runner import Job
 
@@ -56,8 +56,11 @@ class CompareResult(StageResult):
     num_new: int
 
     def lines(self) -> Iterator[Any]:
+        from gpt4image.compare.table import make_table
+
         for situation in self.comparison["situations"]:
-            yield _table(situation)
+            yield make_table(situation)
+            yield from situation["left_out"]
             yield situation["verdict"]
         if not self.num_new:
             yield "all runs were finished already; nothing was done again"
@@ -84,23 +87,25 @@ def compare(settings: CompareSettings) -> CompareResult:
 
 def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto") -> CompareResult:
     """Describes, embeds, trains and evaluates all that is not done yet; writes comparison.json and the report."""
-    from gpt4image.compare.arms import find_arms
+    from gpt4image.compare.lineup import draw_up, wants_texts
     from gpt4image.compare.runner import run_jobs
     from gpt4image.compare.summary import summarise
     from gpt4image.files import write_json
     from gpt4image.progress import track
     from gpt4image.report import write_report
 
-    situations = [(entry, find_arms(list(entry.arms or recipe.arms))) for entry in recipe.situations]
     work = recipe.work or out / "work"
-    table = _prepare_texts(recipe, work, situations, device)
-    planned = _plan(recipe, out, situations, {"work": work, "embeddings": table}, device)
+    if wants_texts(recipe):
+        _describe(recipe, work)
+    lineups = draw_up(recipe, work)
+    table = _embed(recipe, work, lineups, device)
+    planned = _plan(recipe, out, lineups, {"work": work, "embeddings": table}, device)
     missing = [job for job in planned if not _is_done(job)]
     if missing:
         with track("training and evaluating runs", len(missing)) as tracker:
             for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
                 tracker.advance(note=job.label)
-    comparison, report = summarise(out, recipe, situations), out / REPORT
+    comparison, report = summarise(out, recipe, lineups), out / REPORT
     if not (report.exists() and _is_known(out / COMPARISON, comparison)):
         write_json(out / COMPARISON, comparison)
         report = write_report(out)
@@ -115,21 +120,24 @@ def _chosen_situations(recipe: "Recipe", names: tuple[str, ...]) -> "tuple[Situa
     return tuple(known[name] for name in names) or recipe.situations
 
 
-def _prepare_texts(
-    recipe: "Recipe", work: Path, situations: "Sequence[tuple[Situation, Mapping[str, Arm]]]", device: str
-) -> str:
-    """Describes and embeds all that any situation needs; returns the name of the embeddings."""
+def _describe(recipe: "Recipe", work: Path) -> None:
     from gpt4image.describe import DescribeSettings, describe
-    from gpt4image.embed import EmbedSettings, embed
-    from gpt4image.images import open_images
 
-    if not any(arm.uses_text for _, arms in situations for arm in arms.values()):
-        return ""
     if recipe.describe:
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in recipe.describe.items()}
         describe(DescribeSettings(images=recipe.images, work=work, **_with_paths(values, ("file",))))
-    prompts = tuple(dict.fromkeys(prompt for situation, _ in situations for prompt in situation.prompts))
-    everything = any(not situation.prompts for situation, _ in situations)
+
+
+def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: str) -> str:
+    """Embeds all that any situation needs; returns the name of the embeddings."""
+    from gpt4image.embed import EmbedSettings, embed
+    from gpt4image.images import open_images
+
+    lineups = [lineup for lineup in lineups if lineup.uses_descriptions]
+    if not lineups:
+        return ""
+    prompts = tuple(dict.fromkeys(prompt for lineup in lineups for prompt in lineup.prompts))
+    everything = any(not lineup.prompts for lineup in lineups)
     settings = EmbedSettings(
         work=work,
         prompt=() if everything else prompts,
@@ -146,11 +154,7 @@ def _with_paths(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any
 
 
 def _plan(
-    recipe: "Recipe",
-    out: Path,
-    situations: "Sequence[tuple[Situation, Mapping[str, Arm]]]",
-    texts: Mapping[str, Any],
-    device: str,
+    recipe: "Recipe", out: Path, lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str
 ) -> "list[Job]":
     """All runs, seed by seed, so that an interrupted comparison has whole seeds."""
     from gpt4image.compare.arms import BASELINE
@@ -160,9 +164,12 @@ def _plan(
 
     planned = []
     for seed in range(recipe.seeds):
-        for number, (situation, arms) in enumerate(situations):
-            for name, arm in arms.items():
-                text = {**texts, "prompts": situation.prompts} if arm.uses_text else {}
+        for number, lineup in enumerate(lineups):
+            situation = lineup.situation
+            for name, arm in lineup.arms.items():
+                text: dict[str, Any] = {**texts, "prompts": lineup.prompts} if arm.uses_text else {}
+                if arm.uses_answers:
+                    text = {"work": texts["work"], "prompts": (recipe.answers,)}
                 teacher = out / run_folder(situation, BASELINE, seed) if arm.needs_baseline else None
                 values = {**recipe.train, **situation.train, **arm.overrides, **text, "seed": seed, "device": device}
                 if teacher:
@@ -205,20 +212,3 @@ def _num_processes(jobs: int | None) -> int:
             raise SettingsError(f"--jobs is {jobs}; it must be at least 1")
         return jobs
     return 1 if torch.cuda.is_available() else os.cpu_count() or 1
-
-
-def _table(situation: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table(
-        "arm", "top-1 %", "difference", "95 % interval", "seeds", title=situation["name"], title_justify="left"
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, arm in situation["arms"].items():
-        spread = "" if arm["top1_std"] is None else f" ± {arm['top1_std']:.2f}"
-        difference = situation["differences"].get(name)
-        gain = f"{difference['mean']:+.2f}" if difference else ""
-        interval = f"{difference['low']:+.2f} to {difference['high']:+.2f}" if difference else ""
-        table.add_row(name, f"{arm['top1_mean']:.2f}{spread}", gain, interval, str(len(arm["runs"])))
-    return table

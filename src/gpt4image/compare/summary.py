@@ -1,6 +1,6 @@
 """From finished runs to `comparison.json`: means, spread, paired differences, verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,34 +8,36 @@ from typing import Any
 import numpy as np
 
 from gpt4image.compare.arms import BASELINE, Arm
+from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.recipe import Recipe, Situation
-from gpt4image.compare.verdict import judge, judge_all
-from gpt4image.evaluate.paired_runs import paired_difference
-from gpt4image.evaluate.record import evaluation_path
+from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
+from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
+from gpt4image.evaluate.record import evaluation_path, load_predictions
 from gpt4image.files import read_json
 from gpt4image.runs import load_manifest
 
 
-def summarise(out: Path, recipe: Recipe, situations: Sequence[tuple[Situation, Mapping[str, Arm]]]) -> dict[str, Any]:
+def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str, Any]:
     """Reads the runs that are finished and evaluated.
 
     Args:
         out: the comparison's folder; runs lie in `out/runs/SITUATION/ARM-seedN`.
         recipe: what was compared.
-        situations: each with its arms.
+        lineups: situations with their arms.
     """
-    entries = [_summarise_situation(out, situation, arms, recipe.seeds) for situation, arms in situations]
+    labelled = next((one.situation for one in lineups if one.has_all_labels), None)
+    entries = [_summarise_situation(out, lineup, recipe.seeds, labelled) for lineup in lineups]
     verdicts = {entry["name"]: entry["verdict"] for entry in entries}
-    first = load_manifest(out / entries[0]["arms"][BASELINE]["runs"][0]["path"])
+    runs = [run for entry in entries for arm in entry["arms"].values() for run in arm["runs"]]
     return {
         "title": recipe.title,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "images": recipe.images,
         "test_images": recipe.test_images,
-        "classes": first.classes,
+        "classes": load_manifest(out / runs[0]["path"]).classes if runs else [],
         "recipe": recipe.to_dict(),
         "baseline": BASELINE,
-        "seconds": sum(run["seconds"] for entry in entries for arm in entry["arms"].values() for run in arm["runs"]),
+        "seconds": sum(run["seconds"] for run in runs),
         "situations": [{**entry, "verdict": str(entry["verdict"])} for entry in entries],
         "verdict": judge_all(verdicts),
     }
@@ -46,22 +48,65 @@ def run_folder(situation: Situation, arm: str, seed: int) -> Path:
     return Path("runs") / situation.folder / f"{arm}-seed{seed}"
 
 
-def _summarise_situation(out: Path, situation: Situation, arms: Mapping[str, Arm], seeds: int) -> dict[str, Any]:
-    done = [
-        seed
-        for seed in range(seeds)
-        if all(evaluation_path(out / run_folder(situation, a, seed)).exists() for a in arms)
-    ]
+def _find_done(out: Path, situation: Situation, arms: Iterable[str], seeds: int) -> list[int]:
+    """Seeds with which all of these arms are trained and evaluated."""
+    names = list(arms)
+    runs = {seed: [out / run_folder(situation, name, seed) for name in names] for seed in range(seeds)}
+    return [seed for seed, own in runs.items() if all(evaluation_path(run).exists() for run in own)]
+
+
+def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situation | None) -> dict[str, Any]:
+    situation, arms = lineup.situation, lineup.arms
+    done = _find_done(out, situation, arms, seeds)
     entries = {name: _summarise_arm(out, situation, name, arm, done) for name, arm in arms.items()}
-    differences = {name: _difference(out, situation, name, done) for name in arms if name != BASELINE}
-    roles = {name: arm.role for name, arm in arms.items()}
+    others = [name for name in arms if name != BASELINE and BASELINE in arms]
+    differences = {name: _difference(out, (situation, name), (situation, BASELINE), done) for name in others}
+    reference = None
+    if not lineup.has_labels and labelled is not None:
+        reference = _compare_with_labels(out, lineup, labelled, seeds)
     return {
         "name": situation.name,
         "settings": dict(situation.train) | {"prompts": list(situation.prompts)},
+        "without_labels": not lineup.has_labels,
         "arms": entries,
+        "left_out": list(lineup.explain_left_out()),
         "differences": differences,
-        "verdict": judge(differences, roles),
+        "reference": reference,
+        "verdict": _judge(out, lineup, entries, differences, reference),
     }
+
+
+def _compare_with_labels(out: Path, lineup: Lineup, labelled: Situation, seeds: int) -> dict[str, Any] | None:
+    """Each arm against the baseline of the situation with all labels, None if that is not trained."""
+    done = _find_done(out, lineup.situation, lineup.arms, seeds)
+    done = [seed for seed in done if seed in _find_done(out, labelled, [BASELINE], seeds)]
+    if not done:
+        return None
+    differences = {name: _difference(out, (lineup.situation, name), (labelled, BASELINE), done) for name in lineup.arms}
+    return {"situation": labelled.name, "arm": BASELINE, "differences": differences}
+
+
+def _judge(
+    out: Path,
+    lineup: Lineup,
+    entries: Mapping[str, Any],
+    differences: Mapping[str, Any],
+    reference: Mapping[str, Any] | None,
+) -> Verdict:
+    roles = {name: arm.role for name, arm in lineup.arms.items()}
+    if lineup.has_labels:
+        return judge(differences, roles)
+    ends = {"mean": "top1_mean", "low": "top1_low", "high": "top1_high"}
+    accuracies = {name: {end: arm[key] for end, key in ends.items()} for name, arm in entries.items()}
+    runs = [run for arm in entries.values() for run in arm["runs"]]
+    chance = _chance(out / runs[0]["path"]) if runs else 0.0
+    return judge_without_labels(accuracies, roles, chance, reference["differences"] if reference else None)
+
+
+def _chance(run: Path) -> float:
+    """Percentage of the test images in their most frequent class."""
+    labels = load_predictions(run).labels
+    return 100 * float(np.bincount(labels).max()) / len(labels)
 
 
 def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:
@@ -75,17 +120,22 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
             {"seed": seed, "path": str(folder), **shown, "seconds": manifest.seconds, "reader": manifest.reader}
         )
     top1 = [run["top1"] for run in runs]
+    interval = accuracy_interval([out / run["path"] for run in runs])
     return {
         "role": arm.role,
         "explanation": arm.explanation,
         "runs": runs,
         "top1_mean": float(np.mean(top1)),
         "top1_std": float(np.std(top1, ddof=1)) if len(top1) > 1 else None,
+        "top1_low": interval.low,
+        "top1_high": interval.high,
     }
 
 
-def _difference(out: Path, situation: Situation, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
-    runs = [[out / run_folder(situation, name, seed) for seed in seeds] for name in (arm, BASELINE)]
+def _difference(
+    out: Path, arm: tuple[Situation, str], other: tuple[Situation, str], seeds: Sequence[int]
+) -> dict[str, Any]:
+    runs = [[out / run_folder(situation, name, seed) for seed in seeds] for situation, name in (arm, other)]
     difference = paired_difference(runs[0], runs[1])
     keys = ("mean", "low", "high", "level", "num_seeds", "num_images", "random")
     return {key: getattr(difference, key) for key in keys}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpt4image.compare.arms import ARMS
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -43,8 +45,36 @@ def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> Verdict:
     for arm, control in controls.items():
         if control["low"] > 0 and control["mean"] > gain / 2:
             numbers = f"{interval}, but the control {arm} gains {control['mean']:+.1f}"
-            return Verdict("This is regularisation more than text", numbers, gain)
+            return Verdict(ARMS[arm].finding, numbers, gain)
     return Verdict("Text helps", interval, gain)
+
+
+def judge_without_labels(
+    accuracies: Mapping[str, Any], roles: Mapping[str, str], chance: float, labelled: Mapping[str, Any] | None
+) -> Verdict:
+    """The verdict of a situation in which no image has a label, so that there is no baseline.
+
+    Args:
+        accuracies: arm to `{mean, low, high}`, top-1 in percent.
+        roles: arm to role.
+        chance: percentage of test images in the most frequent class.
+        labelled: arm to difference to the baseline with all labels, or None if that was not trained.
+    """
+    methods = [arm for arm in accuracies if roles[arm] == "method"]
+    main = next((arm for arm in ("aligned", *methods) if arm in accuracies), None)
+    if main is None:
+        return Verdict("Without labels nothing was compared", "only descriptions and a reader of them can train", None)
+    own = accuracies[main]
+    numbers = f"95 % interval {own['low']:.1f} to {own['high']:.1f}, the most frequent class alone {chance:.1f}"
+    if own["low"] <= chance:
+        return Verdict(f"Class names and descriptions teach nothing here, {own['mean']:.1f} %", numbers, None)
+    for arm, control in accuracies.items():
+        if roles[arm] == "control" and control["mean"] - chance > (own["mean"] - chance) / 2:
+            finding = f"The control {arm} does nearly as well as {main}, be suspicious, {control['mean']:.1f} %"
+            return Verdict(finding, f"{main} {own['mean']:.1f} %, {numbers}", None)
+    if labelled:
+        numbers += f"; against labels for all images {_interval(labelled[main])}"
+    return Verdict(f"Without any label, class names and descriptions give {own['mean']:.1f} %", numbers, None)
 
 
 def judge_all(verdicts: Mapping[str, Verdict]) -> str:

@@ -44,6 +44,12 @@ FOOD = (
     "how it is served. Answer with the description alone."
 )
 
+PICK_CLASS = (
+    "Which one of these does this image show: {classes}? Answer with that one name alone, written exactly as it is "
+    "written here. If it is none of them, answer: none."
+)
+"""No description: the describer as a classifier, for the arm `llm_label` of a comparison."""
+
 PRESETS: dict[str, tuple[str, ...]] = {
     "detailed": (DETAILED,),
     "class_detailed": (CLASS_DETAILED,),
@@ -55,5 +61,6 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "medical": (MEDICAL,),
     "defects": (DEFECTS,),
     "food": (FOOD,),
+    "pick_class": (PICK_CLASS,),
 }
 """Name of each preset and its versions, the first version first."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpt4image.embed.class_names import load_class_vectors
 from gpt4image.embed.join import TextIndex, join_digests
 from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
@@ -60,6 +61,10 @@ class EmbeddingTable:
         from pyarrow import parquet
 
         return parquet.read_table(self.folder / ROWS)
+
+    def class_vectors(self, names: Sequence[str]) -> np.ndarray | None:
+        """Embeddings of class names: float32 [C, D], L2-normalised; None if one was not embedded."""
+        return load_class_vectors(self.folder, names)
 
     def join(self, digests: Sequence[str], prompts: Sequence[str] = ()) -> TextIndex:
         """Finds the rows of each image by digest; an image may have none or several.
@@ -133,10 +138,15 @@ def save_table(folder: Path, vectors: np.ndarray, rows: Any, manifest: dict[str,
         rows: pyarrow Table with N rows.
         manifest: what else is known; the number of rows is added.
     """
-    from pyarrow import parquet
-
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / VECTORS, vectors.astype(np.float16, copy=False))
+    save_rows(folder, rows, {**manifest, "dimension": int(vectors.shape[1])})
+
+
+def save_rows(folder: Path, rows: Any, manifest: dict[str, Any]) -> None:
+    """Writes what belongs to the vectors that are in `folder` already; the manifest comes last."""
+    from pyarrow import parquet
+
     repeating = [name for name in rows.column_names if name not in ("digest", "key", "text_hash")]
     parquet.write_table(rows, folder / ROWS, use_dictionary=repeating)
-    write_json(folder / MANIFEST, {**manifest, "num_rows": len(vectors), "dimension": int(vectors.shape[1])})
+    write_json(folder / MANIFEST, {**manifest, "num_rows": len(rows)})

@@ -40,6 +40,28 @@ def paired_difference(
     return compute_paired_difference(np.stack(correct[: len(runs_a)]), np.stack(correct[len(runs_a) :]), level)
 
 
+def accuracy_interval(runs: Path | Sequence[Path], name: str = "", level: float = 0.95) -> "PairedDifference":
+    """Top-1 of an arm in percent with its interval over test images and seeds: the difference to a model never right.
+
+    Args:
+        runs: an evaluated run, or one run a seed.
+        name: of the test set, if it is not the default one.
+        level: of the interval.
+
+    Raises:
+        RunError: a run has not been evaluated, or the runs were evaluated on different images.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from gpt4image.evaluate.paired import compute_paired_difference
+
+    correct = np.stack(_load_correct(_as_list(runs), name))
+    interval = compute_paired_difference(correct, np.zeros_like(correct), level)
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 100.0))
+
+
 def _as_list(runs: Path | Sequence[Path]) -> list[Path]:
     return [Path(runs)] if isinstance(runs, (str, Path)) else list(runs)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from gpt4image.embed.class_names import load_class_vectors
 from gpt4image.errors import DescriptionError
 from gpt4image.images import UNLABELLED
 from gpt4image.train.inputs import Inputs
@@ -14,24 +13,21 @@ from gpt4image.train.mixture import refine_with_mixture
 from gpt4image.train.reader import read_texts, scale_features
 from gpt4image.train.self_training import add_predictions
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets import one_hot
+from gpt4image.train.targets import ClassTargets, LabelTargets, one_hot, smooth
 from gpt4image.train.text_embeddings import TextEmbeddings
 from gpt4image.train.zero_shot import read_by_class_names
 
 
-def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[np.ndarray, dict[str, Any]]:
-    """Class probabilities float32 [N, C], zero rows for images that teach no class, and facts about the reader."""
-    num_classes = len(inputs.images.classes)
-    classes = one_hot(inputs.images.labels, num_classes)
-    facts: dict[str, Any] = {}
+def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[ClassTargets, dict[str, Any]]:
+    """Class probabilities [N, C], zero rows for images that teach no class, and facts about the reader."""
+    labels, num_classes = inputs.images.labels, len(inputs.images.classes)
     if settings.teacher is not None:
-        classes = add_predictions(classes, inputs.images, settings.teacher, settings.device)
-    elif settings.reader and inputs.table is not None:
-        classes, facts = _read(settings, inputs, classes)
-    if settings.smoothing:
-        taught = classes.sum(1, keepdims=True) > 0
-        classes = np.where(taught, (1 - settings.smoothing) * classes + settings.smoothing / num_classes, 0)
-    return classes.astype(np.float32), facts
+        classes = add_predictions(one_hot(labels, num_classes), inputs.images, settings.teacher, settings.device)
+        return smooth(classes, settings.smoothing), {}
+    if settings.reader and inputs.table is not None:
+        classes, facts = _read(settings, inputs, one_hot(labels, num_classes))
+        return smooth(classes, settings.smoothing), facts
+    return LabelTargets(labels, num_classes, settings.smoothing), {}
 
 
 def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -41,7 +37,7 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
     embeddings = TextEmbeddings(inputs.table, inputs.index)
     described = np.flatnonzero(embeddings.has_text())
     labels, texts = inputs.images.labels[described], embeddings.gather(described)
-    names = load_class_vectors(inputs.table.folder, inputs.images.classes)
+    names = inputs.table.class_vectors(inputs.images.classes)
     features, class_features = scale_features(texts, names)
     labelled = labels != UNLABELLED
     if labelled.any():
@@ -57,7 +53,7 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
             f"{settings.images} has no labels and {inputs.table.folder} no embeddings of its class names; "
             f"embed them: gpt4image embed {settings.work} --class-names {' '.join(inputs.images.classes)}"
         )
-    if not labelled.all():
+    if not labelled.all() and settings.text_source == "descriptions":
         mixture = refine_with_mixture(features, posterior, labelled)
         posterior = np.where(labelled[:, None], posterior, (posterior + mixture) / 2)
     classes[described] = posterior

@@ -11,6 +11,7 @@ from gpt4image.embed.table import EmbeddingTable, find_table
 from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.runs import hash_digests
+from gpt4image.train.class_texts import use_answers_as_texts, use_labels_as_texts
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.situation import choose_described, choose_validation, keep_some_labels, make_some_labels_wrong
 
@@ -53,7 +54,7 @@ class Inputs:
         """What must not change while a run is interrupted."""
         parts: list[str] = []
         if self.table is not None and self.index is not None:
-            hashes = self.table.rows["text_hash"].take(np.sort(self.index.rows)).to_pylist()
+            hashes = self.table.read_column("text_hash").take(np.sort(self.index.rows)).to_pylist()
             parts += [self.table.manifest["encoder"], *hashes]
         parts += [text for own in self.texts or () for text in own]
         return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None}
@@ -78,8 +79,8 @@ def load_inputs(settings: TrainSettings) -> Inputs:
         aside = choose_validation(images.labels, settings.validation_share, settings.seed)
         validation, rest = images.subset(np.flatnonzero(aside)), np.flatnonzero(~aside)
         images, digests = images.subset(rest), [digests[i] for i in rest]
-    table, index = _load_embeddings(settings, digests)
-    texts = _load_texts(settings, digests)
+    table, index = _load_embeddings(settings, images, digests)
+    texts = _load_texts(settings, images, digests)
     if table is None and texts is None and not (images.labels != UNLABELLED).any():
         raise ImageSetError(f"{settings.images} has no labels; a plain model needs some")
     return Inputs(images, validation, hash_digests(digests), scan.errors, table, index, texts)
@@ -94,11 +95,19 @@ def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarra
     return labels
 
 
-def _load_embeddings(settings: TrainSettings, digests: list[str]) -> tuple[EmbeddingTable | None, TextIndex | None]:
+def _load_embeddings(
+    settings: TrainSettings, images: ImageSet, digests: list[str]
+) -> tuple[EmbeddingTable | None, TextIndex | None]:
     if not settings.uses_embeddings:
         return None, None
     assert settings.work is not None
+    if settings.text_source == "answers":
+        answers, named = use_answers_as_texts(settings, images, digests)
+        return answers, _texts_of_situation(named, settings)
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
+    if settings.text_source == "label":
+        names, of_labels = use_labels_as_texts(table, images)
+        return names, _texts_of_situation(of_labels, settings)
     index = table.join(digests, settings.prompts)
     if not index.count.any():
         raise DescriptionError(
@@ -108,10 +117,13 @@ def _load_embeddings(settings: TrainSettings, digests: list[str]) -> tuple[Embed
     return table, _texts_of_situation(index, settings)
 
 
-def _load_texts(settings: TrainSettings, digests: list[str]) -> list[list[str]] | None:
+def _load_texts(settings: TrainSettings, images: ImageSet, digests: list[str]) -> list[list[str]] | None:
     """The descriptions of each image, for the objective that needs no encoder."""
     if settings.work is None or settings.objective != "tokens":
         return None
+    if settings.text_source == "label":
+        names = [images.class_name(image) for image in range(len(images))]
+        return [[] if name is None else [name.replace("_", " ")] for name in names]
     found = read_texts(settings.work, settings.prompts, None)
     index = _texts_of_situation(join_digests(found["digest"], digests), settings)
     if not index.count.any():

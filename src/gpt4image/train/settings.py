@@ -82,6 +82,8 @@ class TrainSettings:
         teacher: finished plain run whose predictions are further targets (self-training, no text)
         reader: let a classifier of the texts correct and complete the labels
         shuffle_texts: control: every image gets another image's description
+        text_source: what an image's text is: its descriptions; label, as a control, the name of its class; answers, the
+            class that a describer named in answer to a prompt such as pick_class
         keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
         wrong_labels: share of labels replaced by another class
         described: share of images whose descriptions are used
@@ -151,6 +153,7 @@ class TrainSettings:
     teacher: Path | None = None
     reader: bool = True
     shuffle_texts: bool = False
+    text_source: Literal["descriptions", "label", "answers"] = "descriptions"
     keep_labels: float = 1.0
     wrong_labels: float = 0.0
     described: float = 1.0

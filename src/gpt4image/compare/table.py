@@ -1,0 +1,38 @@
+"""A situation's results as a table for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def make_table(situation: Mapping[str, Any]) -> Any:
+    """Arms with their differences to the baseline; where there is none, with their accuracy's own interval.
+
+    Args:
+        situation: an entry of comparison.json.
+    """
+    from rich.table import Table
+
+    reference = situation["reference"]
+    against = f"against {reference['arm']}, {reference['situation']}" if reference else "difference"
+    columns = ["arm", "top-1 %", *(["95 % interval"] if situation["without_labels"] else [])]
+    if reference or not situation["without_labels"]:
+        columns += [against, "95 % interval"]
+    table = Table(*columns, "seeds", title=situation["name"], title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, arm in situation["arms"].items():
+        table.add_row(name, *_cells(situation, name, arm), str(len(arm["runs"])))
+    return table
+
+
+def _cells(situation: Mapping[str, Any], name: str, arm: Mapping[str, Any]) -> list[str]:
+    spread = "" if arm["top1_std"] is None else f" ± {arm['top1_std']:.2f}"
+    cells = [f"{arm['top1_mean']:.2f}{spread}"]
+    if situation["without_labels"]:
+        cells.append(f"{arm['top1_low']:.2f} to {arm['top1_high']:.2f}")
+        if not situation["reference"]:
+            return cells
+    difference = (situation["reference"] or situation)["differences"].get(name)
+    if difference is None:
+        return [*cells, "", ""]
+    return [*cells, f"{difference['mean']:+.2f}", f"{difference['low']:+.2f} to {difference['high']:+.2f}"]
