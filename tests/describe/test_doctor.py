@@ -46,6 +46,8 @@ def test_verdicts_on_servers_with_different_eyes(endpoint, eyes, verdict, change
     assert result.exit_status == status
     assert result.tokens_in > result.tokens_in_small > 0
     assert any(f"verdict: {result.verdict}" == line for line in result.lines())
+    marks = {answer["state"] for answer in result.answers}
+    assert marks <= ({"reasoning_only"} if eyes == "thinks" else {"✓", "✗"}), "a bare number is an answer, too"
 
 
 @pytest.mark.parametrize("seed", range(1, 4))

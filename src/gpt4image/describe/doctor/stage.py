@@ -49,7 +49,7 @@ class DoctorResult(StageResult):
         verdict: one line.
         change: what to change, or empty.
         is_fit: whether the endpoint is fit for describing.
-        answers: for each card its kind, the right answer, what was given, and the state of the reply.
+        answers: for each card its kind, the right answer, what was given, and ✓, ✗ or why there was no answer.
         seconds: mean time of an answer.
         tokens_in: tokens of a request with a large card.
         tokens_in_small: tokens of the same request with a small one.
@@ -119,7 +119,7 @@ def examine(settings: DoctorSettings) -> DoctorResult:
 
 def _row(one: "Examined") -> dict[str, str]:
     given = one.given or one.reply.text[:40] or one.reply.error[:60] or "(nothing)"
-    mark = "✓" if one.is_right else str(one.reply.state) if one.reply.state != "ok" else "✗"
+    mark = "✓" if one.is_right else "✗" if one.reply.text else str(one.reply.state)
     return {"kind": one.card.kind, "right": one.card.answer, "given": given, "state": mark}
 
 
