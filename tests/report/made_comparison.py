@@ -53,6 +53,7 @@ def _describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path
     """A store with one text an image, and a table of vectors that tell the classes apart."""
     import pyarrow as pa
 
+    from gpt4image.describe.states import State
     from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
     from gpt4image.embed.table import save_table
     from gpt4image.images import open_images, scan_images
@@ -66,9 +67,12 @@ def _describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path
             for i, (d, k) in enumerate(zip(digests, images.keys, strict=True))
         )
         store.write(
-            Description(digest, "detailed@1", "tiny-vlm", text=text)
+            Description(digest, "detailed@1", "tiny-vlm", text=text, tokens_in=500, tokens_out=50, seconds=1.5)
             for digest, text in zip(digests, texts, strict=True)
         )
+        store.write([Description("gone", "detailed@1", "tiny-vlm", state=State.REFUSED, tokens_in=500, seconds=1.5)])
+        store.write([Description("gone", "tags@1", "tiny-vlm", text="not embedded")])
+        store.prompt_identity("detailed@1", "Describe this image in detail.")
     order = np.argsort(digests)
     rows = pa.table(
         {
@@ -101,7 +105,11 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     text = (
         {}
         if arm == "baseline"
-        else {"embeddings": str(table), "table": {"encoder": "tiny", "describers": ["tiny-vlm"]}, "objective": "clip"}
+        else {
+            "embeddings": str(table),
+            "table": {"encoder": "tiny", "prompts": ["detailed@1"], "describers": ["tiny-vlm"]},
+            "objective": "clip",
+        }
     )
     if text:
         save_file(create_projector("mlp", 96, 8).state_dict(), run / "projector.safetensors")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt4image.cli import main
+from gpt4image.errors import SettingsError
 from gpt4image.files import read_json, write_json
 from gpt4image.report import ReportSettings, report, write_report
 
@@ -46,6 +47,36 @@ def test_shows_every_part(page: str) -> None:
         "All 3 settings of the recipe",
     ):
         assert words in page
+
+
+def test_descriptions_say_where_they_come_from_and_what_they_took(page: str, made_comparison: Path) -> None:
+    table = page[page.index("<h3>Descriptions</h3>") : page.index('id="reading"')]
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", table[table.index("<tbody>") :])
+    assert cells[0] == 'detailed@1<small class="wording">Describe this image in detail.</small>'
+    assert cells[1:7] == ["tiny-vlm", "24", "1 refused", "12,500", "1,200", "1.5"]
+    assert "USD" not in table
+    assert "--usd-per-million-input" in table
+    assert "tags@1" not in table
+    settings = ReportSettings(
+        made_comparison, look_inside=False, usd_per_million_input=2.0, usd_per_million_output=100.0
+    )
+    assert ">0.14 USD<" in report(settings).report.read_text(), "12,500 x 2 + 1,200 x 100 millionths"
+
+
+def test_a_comparison_that_was_moved_still_finds_what_it_holds(comparison: Path, made_comparison: Path) -> None:
+    shutil.copytree(made_comparison.parent / "work", comparison / "work")
+    for path in comparison.glob("runs/aligned*/manifest.json"):
+        record = read_json(path)
+        write_json(path, record | {"text": record["text"] | {"embeddings": "/gone/comparison/work/embeddings/tiny"}})
+    page = write_report(comparison).read_text()
+    assert "What the model sees, in words" in page
+    assert "<h3>Descriptions</h3>" in page
+
+
+def test_umap_says_what_it_needs(made_comparison: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt4image.report.feature_map.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"--feature-map umap needs umap-learn; pip install 'gpt4image\[umap\]'"):
+        report(ReportSettings(made_comparison, feature_map="umap"))
 
 
 def test_nothing_is_loaded_and_nothing_is_injected(page: str) -> None:

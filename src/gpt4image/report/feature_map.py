@@ -1,13 +1,18 @@
-"""A map of image features: the two directions in which they vary most."""
+"""A map of image features: the two directions in which they vary most, or UMAP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from markupsafe import Markup
 
+from gpt4image.errors import SettingsError
 from gpt4image.report import svg
+
+Layout = Literal["pca", "umap"]
 
 NUM_COLOURS = 10
 
@@ -19,13 +24,13 @@ class FeatureMap:
     Attributes:
         arm: whose features.
         picture: dots coloured by class.
-        explained: share of the variance that the two axes show.
+        explained: share of the variance that the two axes show; None for UMAP, whose axes mean nothing.
         neighbour_same_class: share of images whose nearest neighbour among all features has their class.
     """
 
     arm: str
     picture: Markup
-    explained: float
+    explained: float | None
     neighbour_same_class: float
 
 
@@ -57,19 +62,40 @@ def align(places: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 2"])
     return places @ (left @ right)
 
 
+def check_layout(layout: Layout) -> None:
+    """Checks that features can be laid out so.
+
+    Raises:
+        SettingsError: umap-learn is not installed.
+    """
+    if layout == "umap" and find_spec("umap") is None:
+        raise SettingsError("--feature-map umap needs umap-learn; pip install 'gpt4image[umap]', or use pca")
+
+
+def compute_umap(features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n 2"]:
+    """Uniform manifold approximation (McInnes et al., arXiv 1802.03426) by cosine distance; the same at every call."""
+    import umap
+
+    neighbours = max(2, min(15, len(features) - 1))
+    return umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, n_jobs=1).fit_transform(features)
+
+
 def draw_maps(
-    features: Mapping[str, Float[np.ndarray, "n f"]], labels: Int[np.ndarray, " n"], classes: Sequence[str]
+    features: Mapping[str, Float[np.ndarray, "n f"]], labels: Int[np.ndarray, " n"], layout: Layout = "pca"
 ) -> list[FeatureMap]:
     """Draws the features of several arms on the same images, all turned like the first."""
     maps: list[FeatureMap] = []
     reference: np.ndarray | None = None
     for arm, found in features.items():
-        places, explained = compute_pca(found)
+        places, explained = compute_pca(found) if layout == "pca" else (compute_umap(found), None)
+        places = places - places.mean(0)
         reference = places if reference is None else reference
         agreement = compute_neighbour_agreement(found, labels)
+        axes = "laid out by UMAP" if explained is None else "on the two main axes of their features"
+        variance = "" if explained is None else f", {100 * explained:.0f} % of the variance"
         description = (
-            f"{len(labels)} test images on the two main axes of their features, {100 * explained:.0f} % of the "
-            f"variance; the nearest neighbour of {100 * agreement:.0f} % has the same class."
+            f"{len(labels)} test images {axes}{variance}; the nearest neighbour of {100 * agreement:.0f} % has "
+            "the same class."
         )
         picture = _draw(f"Features of {arm}", description, align(places, reference), labels)
         maps.append(FeatureMap(arm, picture, explained, agreement))

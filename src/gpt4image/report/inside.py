@@ -8,7 +8,7 @@ import numpy as np
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.comparison import Arm, Comparison
 from gpt4image.report.examples import Changes, find_changes, mean_probabilities
-from gpt4image.report.feature_map import FeatureMap, choose_classes, draw_maps
+from gpt4image.report.feature_map import FeatureMap, Layout, choose_classes, draw_maps
 from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.report.training_texts import TrainingTexts, load_training_texts
 from gpt4image.report.words import find_nearest, load_projector, project
@@ -73,6 +73,7 @@ class Inspector:
         arms: baseline and arm.
         predictions: of both, one a seed, all on the same images.
         pictures: the test images.
+        layout: of the maps.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Inspector:
         arms: tuple[Arm, Arm],
         predictions: tuple[list[Predictions], list[Predictions]],
         pictures: Pictures,
+        layout: Layout = "pca",
     ) -> None:
+        self.layout: Layout = layout
         self.comparison, self.arms, self.predictions, self.pictures = comparison, arms, predictions, pictures
         self.digests, self.labels = predictions[0][0].digests, predictions[0][0].labels
         self.manifest = load_manifest(arms[1].runs[0].path)
@@ -109,7 +112,7 @@ class Inspector:
             worsened=[examples[i] for i in self.changes.worsened],
             changes=self.changes,
             words=[examples[i] for i in self.worded if examples[i].words],
-            maps=draw_maps(dict(zip((arm.name for arm in self.arms), features, strict=True)), labels, classes),
+            maps=draw_maps(dict(zip((arm.name for arm in self.arms), features, strict=True)), labels, self.layout),
             map_classes=[classes[label] for label in choose_classes(labels)],
             notes=self.notes,
         )

@@ -1,5 +1,6 @@
 """Renders the report's page from what was gathered."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -7,11 +8,23 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpt4image import __version__
+from gpt4image.describe.cost import Prices
+from gpt4image.describe.provenance import Provenance
 from gpt4image.report.comparison import Comparison, Difference
 from gpt4image.report.view import View
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
 MOST_CLASSES = 24
+FACTS = {
+    "embeddings": "table",
+    "normalised": "of length 1",
+    "num_truncated": "texts cut",
+    "num_images": "images with a text",
+    "num_rows": "text embeddings",
+    "max_tokens": "tokens the encoder reads",
+    "dimension": "width of an embedding",
+}
+"""What facts of a manifest are called in words."""
 
 
 def make_environment() -> Environment:
@@ -29,18 +42,40 @@ def make_environment() -> Environment:
         "interval": format_interval,
         "duration": format_duration,
         "words": format_words,
+        "count": format_count,
+        "fact": lambda name: FACTS.get(name, name.replace("_", " ")),
+        "minus": lambda text: re.sub(r"(?<=[\s(])-(?=\d)", "−", text),
+        "states": format_states,
+        "period": format_period,
         "moment": format_moment,
         "sentence": begin_sentence,
     }
     return environment
 
 
-def render_report(comparison: Comparison, views: Sequence[View]) -> str:
-    """The whole page as HTML."""
+def render_report(
+    comparison: Comparison, views: Sequence[View], provenance: Sequence[Provenance] = (), prices: Prices | None = None
+) -> str:
+    """The whole page as HTML.
+
+    Args:
+        comparison: the numbers.
+        views: what there is to show of each situation.
+        provenance: where the descriptions come from.
+        prices: of their tokens.
+    """
     return (
         make_environment()
         .get_template("report.html.j2")
-        .render(comparison=comparison, views=views, findings=FINDINGS, most=MOST_CLASSES, version=__version__)
+        .render(
+            comparison=comparison,
+            views=views,
+            provenance=provenance,
+            prices=prices or Prices(),
+            findings=FINDINGS,
+            most=MOST_CLASSES,
+            version=__version__,
+        )
     )
 
 
@@ -76,6 +111,23 @@ def format_moment(text: str) -> str:
     except (TypeError, ValueError):
         return str(text or "")
     return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def format_count(value: int) -> str:
+    """A whole number with commas, a dash for none."""
+    return f"{value:,}" if value else "–"
+
+
+def format_states(states: Mapping[str, int]) -> str:
+    """What did not become a description, such as `3 truncated, 1 refused`; a dash for none."""
+    failed = (f"{number:,} {name.replace('_', ' ')}" for name, number in states.items() if name != "ok")
+    return ", ".join(failed) or "–"
+
+
+def format_period(first: str, last: str) -> str:
+    """One day, or the first and the last."""
+    days = dict.fromkeys(format_moment(moment).partition(",")[0] for moment in (first, last))
+    return " to ".join(days)
 
 
 def begin_sentence(text: str) -> str:

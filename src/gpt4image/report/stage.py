@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.describe.cost import Prices
+    from gpt4image.report.comparison import Comparison
 
 FILE_NAME = "index.html"
 
@@ -17,10 +21,16 @@ class ReportSettings:
     Attributes:
         path: folder of a comparison, with its comparison.json.
         look_inside: run the models once more for examples, nearest descriptions and feature maps.
+        feature_map: how features are laid out in the plane: pca, or umap (extra gpt4image[umap]).
+        usd_per_million_input: price of a million tokens the describer read; the recipe's if not given.
+        usd_per_million_output: price of a million tokens it wrote.
     """
 
     path: Path
     look_inside: bool = True
+    feature_map: Literal["pca", "umap"] = "pca"
+    usd_per_million_input: float | None = None
+    usd_per_million_output: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,18 +58,34 @@ def report(settings: ReportSettings) -> ReportResult:
 
     Raises:
         RunError: the folder holds no comparison.
+        SettingsError: the layout of feature maps is not installed.
     """
     from gpt4image.files import write_text
     from gpt4image.report.comparison import load_comparison
+    from gpt4image.report.feature_map import check_layout
     from gpt4image.report.page import render_report
-    from gpt4image.report.view import view_situation
+    from gpt4image.report.view import find_provenance, view_situation
 
+    check_layout(settings.feature_map)
     comparison = load_comparison(settings.path)
-    views = [view_situation(comparison, situation, settings.look_inside) for situation in comparison.situations]
+    views = [
+        view_situation(comparison, situation, settings.look_inside, settings.feature_map)
+        for situation in comparison.situations
+    ]
     path = settings.path / FILE_NAME
-    write_text(path, render_report(comparison, views))
+    write_text(path, render_report(comparison, views, find_provenance(comparison), _prices(settings, comparison)))
     notes = dict.fromkeys(note for view in views for note in view.notes)
     return ReportResult(path, comparison.verdict, tuple(notes))
+
+
+def _prices(settings: ReportSettings, comparison: "Comparison") -> "Prices":
+    """What a million tokens cost: as given, else as the recipe says."""
+    from gpt4image.describe.cost import Prices
+
+    recipe = comparison.recipe.get("describe") or {}
+    given = (settings.usd_per_million_input, settings.usd_per_million_output)
+    names = ("usd_per_million_input", "usd_per_million_output")
+    return Prices(*(recipe.get(name) if value is None else value for name, value in zip(names, given, strict=True)))
 
 
 def write_report(comparison_folder: Path) -> Path:

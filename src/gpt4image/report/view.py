@@ -1,18 +1,22 @@
 """What the report shows of one situation, gathered from its runs; what is missing is noted and left out."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from markupsafe import Markup
 
+from gpt4image.describe.provenance import Provenance, read_provenance
 from gpt4image.errors import Gpt4ImageError, RunError
 from gpt4image.evaluate.record import Predictions, load_predictions
 from gpt4image.report.calibration import draw_calibration
 from gpt4image.report.comparison import Arm, Comparison, Situation
 from gpt4image.report.curves import CurveChart, draw_curves
+from gpt4image.report.feature_map import Layout
 from gpt4image.report.inside import Inside, Inspector
 from gpt4image.report.per_class import ClassGain, compute_class_gains
 from gpt4image.report.pictures import open_pictures
-from gpt4image.runs import RunManifest, load_manifest
+from gpt4image.report.training_texts import locate
+from gpt4image.runs import MANIFEST, RunManifest, load_manifest
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,22 @@ def choose_colours(comparison: Comparison) -> dict[str, str]:
     return {name: f"s{min(number, 9)}" for number, name in enumerate(names)}
 
 
-def view_situation(comparison: Comparison, situation: Situation, look_inside: bool = True) -> View:
+def find_provenance(comparison: Comparison) -> list[Provenance]:
+    """Where the descriptions come from that any run of the comparison was trained with."""
+    tables: dict[Path, tuple[set[str], set[str]]] = {}
+    for run in (arm.runs[0] for one in comparison.situations for arm in one.arms.values() if arm.runs):
+        text = load_manifest(run.path).text if (run.path / MANIFEST).exists() else {}
+        folder, table = locate(str(text.get("embeddings") or ""), comparison.folder), text.get("table", {})
+        if folder is not None:
+            prompts, describers = tables.setdefault(folder.parent.parent, (set(), set()))
+            prompts.update(table.get("prompts", ()))
+            describers.update(table.get("describers", ()))
+    return [one for work, names in tables.items() for one in read_provenance(work, *names)]
+
+
+def view_situation(
+    comparison: Comparison, situation: Situation, look_inside: bool = True, layout: Layout = "pca"
+) -> View:
     """Gathers what there is to show."""
     colours, main = choose_colours(comparison), situation.main_arm(comparison.baseline)
     baseline, notes = situation.arms.get(comparison.baseline), []
@@ -61,7 +80,7 @@ def view_situation(comparison: Comparison, situation: Situation, look_inside: bo
     curves = draw_curves(situation, colours)
     if sides is None or main is None or baseline is None:
         return View(situation, main, colours, curves, notes=tuple(notes))
-    inside = _look(comparison, (baseline, main), sides, notes) if look_inside else None
+    inside = _look(comparison, (baseline, main), sides, notes, layout) if look_inside else None
     return View(
         situation,
         main,
@@ -92,14 +111,18 @@ def _load_pair(baseline: Arm, arm: Arm) -> tuple[list[Predictions], list[Predict
 
 
 def _look(
-    comparison: Comparison, arms: tuple[Arm, Arm], sides: tuple[list[Predictions], list[Predictions]], notes: list[str]
+    comparison: Comparison,
+    arms: tuple[Arm, Arm],
+    sides: tuple[list[Predictions], list[Predictions]],
+    notes: list[str],
+    layout: Layout,
 ) -> Inside | None:
     pictures = open_pictures(comparison.test_images, comparison.folder)
     if pictures is None or not set(sides[0][0].digests) & pictures.index.keys():
         notes.append(f"The test images ({comparison.test_images}) were not found, so no examples are shown.")
         return None
     try:
-        return Inspector(comparison, arms, sides, pictures).look()
+        return Inspector(comparison, arms, sides, pictures, layout).look()
     except Gpt4ImageError as error:
         notes.append(f"Examples and maps are missing: {error}")
         return None
