@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from gpt4image.train import reader
-from gpt4image.train.label_model import estimate_accuracy
+from gpt4image.train.label_model import compute_posterior, estimate_accuracy
+from gpt4image.train.label_noise import make_channel
 from gpt4image.train.reader import read_texts, scale_features
 
 CLASSES = 4
@@ -35,7 +36,7 @@ def test_one_fold_is_the_regression_scikit_learn_finds() -> None:
     features, labels, _ = make_texts(120, 0.6)
     folds = reader._assign_folds(labels, seed=0)
     problem = reader._Problem(torch.from_numpy(features), labels, folds, CLASSES, None)
-    found = problem.cross_fit(penalty=1.0, noise=0.0)
+    found = problem.cross_fit(penalty=1.0, channel=np.eye(CLASSES))
     seen = folds != 0
     slow = LogisticRegression(C=1.0, tol=1e-8, max_iter=2000).fit(features[seen], labels[seen])
     np.testing.assert_allclose(found[~seen], slow.predict_proba(features[~seen]), atol=5e-3)
@@ -48,8 +49,12 @@ def test_no_image_is_read_by_a_model_that_saw_its_label() -> None:
     changed = labels.copy()
     changed[7] = (labels[7] + 1) % CLASSES
     x = torch.from_numpy(features)
-    before = reader._Problem(x, labels, folds, CLASSES, None).cross_fit(0.1, 0.1)
-    after = reader._Problem(x, changed, folds, CLASSES, None).cross_fit(0.1, 0.1)
+    before = reader._Problem(x, labels, folds, CLASSES, None).cross_fit(
+        0.1, make_channel(0.1, np.zeros((CLASSES, CLASSES)))
+    )
+    after = reader._Problem(x, changed, folds, CLASSES, None).cross_fit(
+        0.1, make_channel(0.1, np.zeros((CLASSES, CLASSES)))
+    )
     # The folds are solved side by side: the solver stops at another place, but finds the same solution.
     np.testing.assert_allclose(before[7], after[7], atol=2e-3)
     assert np.abs(before - after).max() > 0.02
@@ -67,6 +72,19 @@ def test_wrong_labels_are_found_and_outvoted() -> None:
     assert accuracy > 0.9
     estimate = estimate_accuracy(reading.probabilities, given, reading.calibration.noise)
     assert estimate == pytest.approx(accuracy, abs=0.06)
+
+
+def test_classes_that_are_taken_for_each_other_are_found_and_corrected() -> None:
+    """A third of each class is labelled as the next one. Symmetric noise cannot say that, and would keep the labels."""
+    features, labels, _ = make_texts(1200, 1.0)
+    given = np.where(np.random.default_rng(1).random(1200) < 0.35, (labels + 1) % CLASSES, labels)
+    reading = read_texts(features, given, CLASSES, None, seed=0)
+    found = reading.calibration.confusions
+    assert np.argwhere(found).tolist() == sorted([y, (y + 1) % CLASSES] for y in range(CLASSES))
+    assert found[found > 0] == pytest.approx(np.full(CLASSES, 0.35), abs=0.12)
+    assert reading.calibration.share_wrong == pytest.approx(0.35, abs=0.06)
+    posterior = compute_posterior(reading.probabilities, given, reading.calibration.channel)
+    assert (posterior.argmax(1) == labels).mean() > 0.95
 
 
 def test_few_labels_are_completed_and_names_help() -> None:

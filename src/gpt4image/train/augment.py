@@ -39,7 +39,7 @@ def create_augmentation(
             separate=True,
             scale=(settings.min_scale, 1.0),
             hflip=settings.hflip,
-            color_jitter=settings.color_jitter or None,
+            color_jitter=settings.color_jitter or None,  # type: ignore[arg-type]
             auto_augment=settings.rand_augment,
             interpolation=data_config["interpolation"],
             mean=data_config["mean"],

@@ -1,6 +1,6 @@
 """The class probabilities each image is taught: its label, or what label and text say together."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from gpt4image.images import UNLABELLED
 from gpt4image.train.inputs import Inputs
 from gpt4image.train.label_model import compute_posterior, estimate_accuracy
 from gpt4image.train.mixture import refine_with_mixture
-from gpt4image.train.reader import read_texts, scale_features
+from gpt4image.train.reader import Reading, read_texts, scale_features
 from gpt4image.train.self_training import add_predictions
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets import ClassTargets, LabelTargets, one_hot, smooth
 from gpt4image.train.text_embeddings import TextEmbeddings
+from gpt4image.train.witness import Witness
 from gpt4image.train.zero_shot import read_by_class_names
 
 
@@ -30,6 +31,22 @@ def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[Clas
     return LabelTargets(labels, num_classes, settings.smoothing), {}
 
 
+def _facts(reading: Reading, labels: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """What the reader found out, as plain values."""
+    calibration = reading.calibration
+    return {
+        "accuracy": estimate_accuracy(reading.probabilities, labels, calibration.share_wrong),
+        "penalty": reading.penalty,
+        "temperature": calibration.temperature,
+        "noise": calibration.share_wrong,
+        "confusions": [
+            {"class": names[y], "labelled": names[label], "share": float(calibration.confusions[y, label])}
+            for y, label in np.argwhere(calibration.confusions > 0)
+        ],
+        "log_likelihood": calibration.log_likelihood,
+    }
+
+
 def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Replaces the rows of described images by what label and text say together."""
     assert inputs.table is not None
@@ -41,11 +58,10 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
     features, class_features = scale_features(texts, names)
     labelled = labels != UNLABELLED
     if labelled.any():
-        reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed)
-        noise = reading.calibration.noise
-        posterior = compute_posterior(reading.probabilities, labels, noise)
-        accuracy = estimate_accuracy(reading.probabilities, labels, noise)
-        facts = {"accuracy": accuracy, "penalty": reading.penalty, **asdict(reading.calibration)}
+        witness = Witness(inputs.images, described, settings.seed)
+        reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed, witness)
+        posterior = compute_posterior(reading.probabilities, labels, reading.calibration.channel)
+        facts = _facts(reading, labels, inputs.images.classes)
     elif names is not None:
         posterior, facts = read_by_class_names(texts, names), {"zero_shot": True}
     else:

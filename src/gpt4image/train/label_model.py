@@ -1,14 +1,15 @@
 """What a given label and a reader's opinion say together about the true class.
 
-Labels are taken as right with probability 1 - eps and otherwise as any other class alike. eps and the reader's
-temperature are those under which the given labels are most likely, so a reader that is worth little says little and
-clean labels stay as they are.
+Labels come out of a noise channel P(l | y) (`label_noise`). Its eps and the reader's temperature are those under which
+the given labels are most likely, so a reader that is worth little says little and clean labels stay as they are.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from gpt4image.train.label_noise import make_channel
 
 TEMPERATURES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 3.0)
 NOISE_RATES = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
@@ -20,54 +21,81 @@ class Calibration:
 
     Attributes:
         temperature: the reader's log-probabilities are divided by it.
-        noise: share of wrong labels, eps.
+        noise: share of labels that are any other class alike, eps.
         log_likelihood: of the given labels.
+        confusions: [C, C], share of class y that is labelled l beyond that.
     """
 
     temperature: float
     noise: float
     log_likelihood: float
+    confusions: np.ndarray
+
+    @property
+    def channel(self) -> np.ndarray:
+        """P(l | y) as [y, l]."""
+        return make_channel(self.noise, self.confusions)
+
+    @property
+    def num_confusions(self) -> int:
+        """How many pairs of classes are confused."""
+        return int((self.confusions > 0).sum())
+
+    @property
+    def share_wrong(self) -> float:
+        """Share of wrong labels, mean over classes."""
+        return float(1 - self.channel.diagonal().mean())
 
     def apply(self, probabilities: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
         """The calibrated probabilities."""
         return _temper(probabilities, self.temperature)
 
 
-def calibrate(probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> Calibration:
+def calibrate(
+    probabilities: Float[np.ndarray, "N C"],
+    labels: Int[np.ndarray, " N"],
+    confusions: Float[np.ndarray, "C C"] | None = None,
+) -> Calibration:
     """Finds temperature and label noise by maximum likelihood over a grid.
 
     Args:
         probabilities: of a reader that did not see the image's label.
         labels: given labels, -1 where there is none; at least one is given.
+        confusions: see `Calibration`; none if not given.
     """
     labelled = np.flatnonzero(labels >= 0)
-    num_classes = probabilities.shape[1]
+    given, num_classes = labels[labelled], probabilities.shape[1]
+    confusions = np.zeros((num_classes, num_classes)) if confusions is None else confusions
+    unconfused = 1 - confusions.sum(1)
     noise = np.array(NOISE_RATES)[:, None]
-    best = Calibration(1.0, 0.0, -np.inf)
+    by_chance = noise / (num_classes - 1)
+    best = Calibration(1.0, 0.0, -np.inf, confusions)
     for temperature in TEMPERATURES:
-        right = _temper(probabilities[labelled], temperature)[np.arange(len(labelled)), labels[labelled]]
-        likelihoods = np.log((1 - noise) * right + noise / (num_classes - 1) * (1 - right)).sum(1)
-        row = int(likelihoods.argmax())
-        if likelihoods[row] > best.log_likelihood:
-            best = Calibration(temperature, NOISE_RATES[row], float(likelihoods[row]))
+        tempered = _temper(probabilities[labelled], temperature)
+        # sum_y P(l | y) P(y), where all but the confusions is the same for every y other than l.
+        right = tempered[np.arange(len(given)), given] * unconfused[given]
+        confused = (tempered * confusions.T[given]).sum(1)
+        likelihoods = by_chance * (tempered @ unconfused) + (1 - noise - by_chance) * right + confused
+        totals = np.log(likelihoods + 1e-12).sum(1)
+        row = int(totals.argmax())
+        if totals[row] > best.log_likelihood:
+            best = Calibration(temperature, NOISE_RATES[row], float(totals[row]), confusions)
     return best
 
 
 def compute_posterior(
-    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], noise: float
+    probabilities: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"], channel: Float[np.ndarray, "C C"]
 ) -> Float[np.ndarray, "N C"]:
     """Bayes: P(y | text, label) in proportion to P(y | text) P(label | y); the text alone where there is no label.
 
     Args:
         probabilities: calibrated, of a reader that did not see the image's label.
         labels: given labels, -1 where there is none.
-        noise: share of wrong labels.
+        channel: P(l | y) as [y, l].
     """
-    num_classes = probabilities.shape[1]
     labelled = np.flatnonzero(labels >= 0)
     of_label = np.ones_like(probabilities)
-    of_label[labelled] = noise / (num_classes - 1)
-    of_label[labelled, labels[labelled]] = 1 - noise
+    of_label[labelled] = channel.T[labels[labelled]]
     joint = probabilities * of_label
     return joint / joint.sum(1, keepdims=True)
 

@@ -2,11 +2,12 @@
 
 It is a multinomial logistic regression behind a noise channel. Of a labelled image with features x and given label l
 
-    P(l | x) = sum_y P(l | y) P(y | x),    P(l | y) = 1 - eps if l = y, else eps / (C - 1),
+    P(l | x) = sum_y P(l | y) P(y | x)
 
 so that wrong labels do not bend the classifier (forward correction; Patrini et al., arXiv 1609.03683). The penalty and
-eps are those under which held-out labels are most likely. Embedded class names, where there are any, stand in as one
-more example a class.
+the channel (`label_noise`) are those under which held-out labels are most likely; confusions between classes must earn
+what they add to the description length (BIC). Embedded class names, where there are any, stand in as one more example a
+class.
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt4image.train.label_model import Calibration, calibrate
+from gpt4image.train.label_noise import find_confusions, make_channel
+from gpt4image.train.witness import Witness
 
 NUM_FOLDS = 5
 PENALTIES = (0.01, 0.1, 1.0, 3.0)
 NOISE_RATES = (0.0, 0.1, 0.5)
 MAX_ITERATIONS = 40
+MAX_ROUNDS = 3
+"""Fits of the regression with the confusions that the one before it found."""
+BURDEN_OF_PROOF = 2.0
+"""Log-odds with which the images must speak against the labels, in nats."""
 MAX_FIT = 50_000
 """Labelled images that the reader is fitted on; a random choice of larger sets."""
 
@@ -48,6 +55,7 @@ def read_texts(
     num_classes: int,
     class_features: Float[np.ndarray, "C D"] | None,
     seed: int,
+    witness: Witness | None = None,
 ) -> Reading:
     """Fits, cross-fits and calibrates a reader.
 
@@ -57,20 +65,53 @@ def read_texts(
         num_classes: C.
         class_features: the class names, embedded and scaled like `features`, or None.
         seed: of the folds.
+        witness: says of two classes that are confused whether texts or labels are wrong; labels if there is none.
     """
     folds = _assign_folds(labels, seed)
     names = None if class_features is None else torch.from_numpy(class_features).float()
     problem = _Problem(torch.from_numpy(features).float(), labels, folds, num_classes, names)
+    labelled = np.flatnonzero(labels >= 0)
+    best = latest = _search(problem, labels, np.zeros((num_classes, num_classes)))
+    for _ in range(MAX_ROUNDS):
+        confusions = find_confusions(latest.probabilities[labelled], labels[labelled])
+        if witness is not None:
+            confusions = _confirm(confusions, latest.probabilities.argmax(1), labels, witness)
+        if np.array_equal(confusions, latest.calibration.confusions):
+            break
+        latest = _search(problem, labels, confusions, penalty=latest.penalty)
+        if _score(latest, len(labelled)) > _score(best, len(labelled)):
+            best = latest
+    return best
+
+
+def _confirm(confusions: np.ndarray, read_as: np.ndarray, labels: np.ndarray, witness: Witness) -> np.ndarray:
+    """Only those confusions of labels of which the images show that they are none of the texts."""
+    confirmed = np.zeros_like(confusions)
+    for y, label in np.argwhere(confusions > 0):
+        agree = [np.flatnonzero((read_as == own) & (labels == own)) for own in (y, label)]
+        contested = np.flatnonzero((read_as == y) & (labels == label))
+        if witness.weigh(agree[0], agree[1], contested) > BURDEN_OF_PROOF:
+            confirmed[y, label] = confusions[y, label]
+    return confirmed
+
+
+def _score(reading: Reading, num_labelled: int) -> float:
+    """Bayesian information criterion, in nats and positive if good: each confusion is one more number."""
+    return reading.calibration.log_likelihood - 0.5 * reading.calibration.num_confusions * np.log(num_labelled)
+
+
+def _search(problem: "_Problem", labels: np.ndarray, confusions: np.ndarray, penalty: float = PENALTIES[1]) -> Reading:
+    """The penalty and noise under which held-out labels are most likely, given the confusions."""
     seen: dict[tuple[float, float], tuple[np.ndarray, Calibration]] = {}
 
     def likelihood(penalty: float, noise: float) -> float:
         if (penalty, noise) not in seen:
-            probabilities = problem.cross_fit(penalty, noise)
-            seen[penalty, noise] = probabilities, calibrate(probabilities, labels)
+            probabilities = problem.cross_fit(penalty, make_channel(noise, confusions))
+            seen[penalty, noise] = probabilities, calibrate(probabilities, labels, confusions)
         return seen[penalty, noise][1].log_likelihood
 
     # Coordinate search, twice around: each point costs a fit of all folds.
-    penalty, noise = PENALTIES[1], NOISE_RATES[1]
+    noise = NOISE_RATES[1]
     for _ in range(2):
         penalty = max(PENALTIES, key=lambda value: likelihood(value, noise))
         noise = max(NOISE_RATES, key=lambda value: likelihood(penalty, value))
@@ -112,9 +153,9 @@ class _Problem:
         # in_training[i, k]: labelled image i takes part in fitting the model of fold k.
         self.in_training = torch.from_numpy(folds[fitted][:, None] != np.arange(NUM_FOLDS)).float()
 
-    def cross_fit(self, penalty: float, noise: float) -> np.ndarray:
+    def cross_fit(self, penalty: float, channel: np.ndarray) -> np.ndarray:
         """Probabilities [N, C]: held-out for labelled images, the folds' mean for the others."""
-        weights, bias = self._fit(penalty, noise)
+        weights, bias = self._fit(penalty, torch.from_numpy(channel).float())
         with torch.no_grad():
             logits = (self.x @ weights + bias).view(len(self.x), NUM_FOLDS, self.num_classes)
             probabilities = logits.softmax(2).double().numpy()
@@ -123,7 +164,7 @@ class _Problem:
         result[fitted] = probabilities[fitted, self.folds[fitted]]
         return result
 
-    def _fit(self, penalty: float, noise: float) -> tuple[Tensor, Tensor]:
+    def _fit(self, penalty: float, channel: Tensor) -> tuple[Tensor, Tensor]:
         width = NUM_FOLDS * self.num_classes
         weights = torch.zeros(self.x.shape[1], width, requires_grad=True)
         bias = torch.zeros(width, requires_grad=True)
@@ -138,7 +179,7 @@ class _Problem:
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            loss = self._negative_log_likelihood(weights, bias, noise)
+            loss = self._negative_log_likelihood(weights, bias, channel)
             loss = loss + penalty / 2 * weights.pow(2).sum() + 1e-3 * bias.pow(2).sum()
             loss.backward()
             return loss
@@ -146,14 +187,13 @@ class _Problem:
         optimizer.step(closure)  # type: ignore[arg-type]
         return weights.detach(), bias.detach()
 
-    def _negative_log_likelihood(self, weights: Tensor, bias: Tensor, noise: float) -> Tensor:
+    def _negative_log_likelihood(self, weights: Tensor, bias: Tensor, channel: Tensor) -> Tensor:
         shape = (-1, NUM_FOLDS, self.num_classes)
         log_probabilities = F.log_softmax((self.x_fit @ weights + bias).view(shape), dim=2)
-        index = self.y[:, None, None].expand(-1, NUM_FOLDS, 1)
-        log_right = log_probabilities.gather(2, index)[:, :, 0]
-        if noise > 0:
-            right = log_right.exp()
-            log_right = torch.log((1 - noise) * right + noise / (self.num_classes - 1) * (1 - right) + 1e-9)
+        if torch.equal(channel, torch.eye(self.num_classes)):
+            log_right = log_probabilities.gather(2, self.y[:, None, None].expand(-1, NUM_FOLDS, 1))[:, :, 0]
+        else:
+            log_right = torch.log((log_probabilities.exp() * channel.T[self.y][:, None]).sum(2) + 1e-9)
         loss = -(log_right * self.in_training).sum()
         if self.names is not None:
             names = F.log_softmax((self.names @ weights + bias).view(shape), dim=2)
