@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gpt4image.images import UNLABELLED
-from gpt4image.train.situation import choose_described, keep_some_labels, make_some_labels_wrong
+from gpt4image.train.situation import choose_described, confuse_some_labels, keep_some_labels, make_some_labels_wrong
 
 LABELS = np.array([0] * 40 + [1] * 20 + [UNLABELLED] * 10 + [2] * 4)
 
@@ -29,6 +29,12 @@ def test_wrong_labels_are_always_another_class_and_every_other_class() -> None:
     unlabelled = make_some_labels_wrong(LABELS, 1.0, 3, seed=0)
     assert ((unlabelled == UNLABELLED) == (LABELS == UNLABELLED)).all()
     assert (unlabelled[LABELS >= 0] != LABELS[LABELS >= 0]).all()
+
+
+def test_confused_labels_are_always_the_next_class() -> None:
+    confused = confuse_some_labels(LABELS, 0.25, 3, seed=0)
+    assert [int((confused[label == LABELS] == (label + 1) % 3).sum()) for label in range(3)] == [10, 5, 1]
+    assert (confused == LABELS).sum() == len(LABELS) - 16
 
 
 def test_a_share_of_the_described_images_keeps_its_descriptions() -> None:

@@ -34,7 +34,7 @@ class Situation:
     def labels_of(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that change the labels, over those that all situations share."""
         values = {**common, **self.train}
-        defaults = {"keep_labels": 1.0, "wrong_labels": 0.0}
+        defaults = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}
         return {name: values[name] for name, usual in defaults.items() if values.get(name, usual) != usual}
 
     @property

@@ -13,7 +13,13 @@ from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.runs import hash_digests
 from gpt4image.train.class_texts import use_answers_as_texts, use_labels_as_texts
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.situation import choose_described, choose_validation, keep_some_labels, make_some_labels_wrong
+from gpt4image.train.situation import (
+    choose_described,
+    choose_validation,
+    confuse_some_labels,
+    keep_some_labels,
+    make_some_labels_wrong,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Inputs:
         """What must not change while a run is interrupted."""
         parts: list[str] = []
         if self.table is not None and self.index is not None:
-            hashes = self.table.read_column("text_hash").take(np.sort(self.index.rows)).to_pylist()
+            hashes = self.table.rows["text_hash"].take(np.sort(self.index.rows)).to_pylist()
             parts += [self.table.manifest["encoder"], *hashes]
         parts += [text for own in self.texts or () for text in own]
         return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None}
@@ -92,6 +98,8 @@ def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarra
         labels = keep_some_labels(labels, settings.keep_labels, settings.seed)
     if settings.wrong_labels:
         labels = make_some_labels_wrong(labels, settings.wrong_labels, len(images.classes), settings.seed)
+    if settings.confused_labels:
+        labels = confuse_some_labels(labels, settings.confused_labels, len(images.classes), settings.seed)
     return labels
 
 

@@ -85,7 +85,8 @@ class TrainSettings:
         text_source: what an image's text is: its descriptions; label, as a control, the name of its class; answers, the
             class that a describer named in answer to a prompt such as pick_class
         keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
-        wrong_labels: share of labels replaced by another class
+        wrong_labels: share of labels replaced by another class, any alike
+        confused_labels: share of each class's labels replaced by the next class
         described: share of images whose descriptions are used
         validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
         seed: of weights, data order, augmentation and the choices above
@@ -156,6 +157,7 @@ class TrainSettings:
     text_source: Literal["descriptions", "label", "answers"] = "descriptions"
     keep_labels: float = 1.0
     wrong_labels: float = 0.0
+    confused_labels: float = 0.0
     described: float = 1.0
     validation_share: float = 0.0
     seed: int = 0
@@ -175,7 +177,7 @@ class TrainSettings:
             self._check(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0")
         for name in ("weight_decay", "text_weight", "mixup", "cutmix", "warmup_epochs", "keep_labels"):
             self._check(name, (getattr(self, name) or 0) >= 0, "0 or more")
-        for name in ("smoothing", "hflip", "random_erasing", "wrong_labels", "described"):
+        for name in ("smoothing", "hflip", "random_erasing", "wrong_labels", "confused_labels", "described"):
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._check("min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
         self._check("validation_share", 0 <= self.validation_share <= 0.5, "between 0 and 0.5")

@@ -32,6 +32,16 @@ def make_some_labels_wrong(labels: np.ndarray, share: float, num_classes: int, s
     return wrong
 
 
+def confuse_some_labels(labels: np.ndarray, share: float, num_classes: int, seed: int) -> np.ndarray:
+    """Replaces a share of each class's labels by the next class: classes that are taken for each other (pair noise)."""
+    rng = np.random.default_rng([seed, 15])
+    confused = labels.copy()
+    for label in np.unique(labels[labels != UNLABELLED]):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        confused[members[: round(share * len(members))]] = (label + 1) % num_classes
+    return confused
+
+
 def choose_described(count: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Which images keep their descriptions: bool [N], a share of those that have any (`count` above 0)."""
     rng = np.random.default_rng([seed, 3])
