@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": Command(
         "all stages on Fashion-MNIST, with table and report", "gpt4image.demo.stage", "demo", "DemoSettings"
     ),
+    "split": Command("set test images aside", "gpt4image.images.split", "split", "SplitSettings"),
     "describe": Command(
         "write a description of every image",
         "gpt4image.describe.stage",

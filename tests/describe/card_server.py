@@ -18,19 +18,25 @@ COLOURS = {"red": (220, 30, 30), "blue": (30, 50, 220), "green": (30, 160, 50), 
 
 
 def look(pixels: np.ndarray, question: str) -> str:
-    """Answers a question about RGB pixels, uint8 [H, W, 3], on white ground."""
+    """Answers a question about RGB pixels, uint8 [H, W, 3], on white ground; names the main colour if asked no more."""
+    if "in this picture" not in question:
+        return f"mostly {name_colour(pixels.reshape(-1, 3))}, {'dark' if pixels.mean() < 100 else 'light'}"
     ink = pixels.min(axis=2) < 128
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if "colour" in question:
-        seen = np.median(pixels[ink], axis=0)
-        return min(COLOURS, key=lambda name: np.abs(seen - COLOURS[name]).sum())
+        return name_colour(pixels[ink])
     if "shape" in question:
         filled = {"square": 1.0, "circle": np.pi / 4, "triangle": 0.5}
         return min(filled, key=lambda name: abs(box.mean() - filled[name]))
     if "arrow" in question:
         return read_arrow(box)
     return read_digits(box)
+
+
+def name_colour(pixels: np.ndarray) -> str:
+    seen = np.median(pixels, axis=0)
+    return min(COLOURS, key=lambda name: np.abs(seen - COLOURS[name]).sum())
 
 
 def read_arrow(box: np.ndarray) -> str:
