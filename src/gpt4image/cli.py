@@ -56,6 +56,12 @@ COMMANDS = {
         "say whether an endpoint sees images", "gpt4image.describe.doctor.stage", "examine", "DoctorSettings"
     ),
     "embed": Command("turn descriptions into text embeddings", "gpt4image.embed.stage", "embed", "EmbedSettings"),
+    "forecast": Command(
+        "say from a pilot what describing all would bring and cost",
+        "gpt4image.forecast.stage",
+        "forecast",
+        "ForecastSettings",
+    ),
     "train": Command("train one image model", "gpt4image.train.stage", "train", "TrainSettings"),
     "evaluate": Command(
         "measure a trained model on images", "gpt4image.evaluate.stage", "evaluate", "EvaluateSettings"

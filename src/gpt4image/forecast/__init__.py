@@ -1,0 +1,5 @@
+"""Before all descriptions are paid for: what a small pilot of them says about gain and cost."""
+
+from gpt4image.forecast.stage import ForecastResult, ForecastSettings, forecast
+
+__all__ = ["ForecastResult", "ForecastSettings", "forecast"]

@@ -1,0 +1,126 @@
+"""From a pilot to what may be expected of describing everything: one stated rule, and what was measured elsewhere.
+
+Texts pay by the rightly labelled images they add. Without texts these are the given labels that are right; with texts
+on all images they are the labels right after weighing text and label, and of the images without a label those that
+the reader gets right. The rule compares the two.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gpt4image.forecast.pilot import Pilot
+
+WEAK = "weak texts"
+"""The finding where agreement and disagreement with labels say nothing about either."""
+LITTLE, MUCH = 1.1, 1.4
+"""Below the first factor no measurable gain was seen, from the second on large ones; between them nothing is known."""
+
+
+FEW_WRONG = 0.1
+"""Labels count as right if the interval of their noise ends below."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A comparison that was made: rightly labelled images before and after, and the accuracy of image models."""
+
+    images: str
+    labels: str
+    right_before: int
+    right_after: int
+    plain: float
+    with_texts: float
+    certainty: str
+
+    @property
+    def factor(self) -> float:
+        return self.right_after / self.right_before
+
+
+CASES = (
+    Case("Fashion-MNIST 1k", "all, clean", 1000, 1000, 77.7, 77.6, "test, 3 seeds, −1.1 to +0.9"),
+    Case("Fashion-MNIST 1k", "40 % wrong", 600, 890, 71.0, 77.0, "test, 3 seeds, +2.0 to +10.1"),
+    Case("Fashion-MNIST 1k", "10 a class", 100, 850, 69.5, 76.0, "test, 3 seeds, +1.0 to +11.9"),
+    Case("clothing 986", "40 % wrong", 592, 904, 37.8, 58.5, "validation, one seed"),
+    Case("clothing 986", "10 a class", 100, 890, 33.6, 57.1, "validation, one seed"),
+)
+"""From docs/results.md and docs/experiments.md: small networks trained from nothing, texts by a blind describer."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What may be expected.
+
+    Attributes:
+        right_before: rightly labelled images without texts, estimated.
+        right_after: with texts on all images.
+        least_factor: the ratio of the two, at the end of the pilot's intervals that is least in favour of texts.
+        finding: `none`, `unclear`, `gain`, `weak texts`, `texts only` or `not measured`.
+        words: what that means, in a sentence.
+    """
+
+    right_before: float
+    right_after: float
+    least_factor: float
+    finding: str
+    words: str
+
+
+def look_out(pilot: Pilot | None, num_labelled: int, num_unlabelled: int, answered: float) -> Outlook:
+    """Applies the rule.
+
+    Args:
+        pilot: what was measured, or None.
+        num_labelled: images of the whole set with a label.
+        num_unlabelled: and without.
+        answered: share of the asked images that got a usable description.
+    """
+    if pilot is None:
+        if num_labelled:
+            words = "too few described images have a label; describe more of those that have one"
+            return Outlook(num_labelled, num_labelled, 1, "not measured", words)
+        words = (
+            "without any label only texts and class names can teach; how well they do cannot be known without labels: "
+            "label 20 or more of the described images and forecast again"
+        )
+        return Outlook(0, 0, 1, "texts only", words)
+    accuracy = pilot.accuracy if pilot.accuracy is not None else pilot.agreement.value
+    before = num_labelled * (1 - pilot.noise.value)
+    after = before + answered * (
+        num_labelled * (pilot.labels_right - 1 + pilot.noise.value) + num_unlabelled * accuracy
+    )
+    # The least gain that the pilot's intervals allow: fewest wrong labels, a reader that is only as good as it agrees.
+    before_most = num_labelled * (1 - pilot.noise.low)
+    gain_least = max(num_labelled * (pilot.labels_right - 1 + pilot.noise.low), 0.0)
+    least = 1 + answered * (gain_least + num_unlabelled * min(pilot.agreement.low, accuracy)) / before_most
+    finding, words = _judge(pilot, after / before, least)
+    return Outlook(before, after, least, finding, words)
+
+
+def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
+    if pilot.agreement.low < min(2 * pilot.chance, 0.9):
+        return WEAK, (
+            "the texts are not shown to tell the classes apart at least twice as well as guessing: another prompt "
+            "(gpt4image lint says which), or a larger pilot, before paying for all"
+        )
+    if least >= MUCH:
+        return (
+            "gain",
+            f"worth describing: texts multiply the rightly labelled images by {factor:.1f}, see the cases below",
+        )
+    if factor < LITTLE and pilot.noise.high < FEW_WRONG:
+        return "none", (
+            "the labels are there and right, so the reader has nothing to add; in the case measured alignment alone "
+            "gave no measurable gain at this size"
+        )
+    return "unclear", (
+        f"this pilot cannot tell (a factor of {least:.1f} to {factor:.1f}): describe more, as the reader learns from every "
+        "text, or gpt4image compare on the described images only"
+    )
+
+
+def nearest_cases(outlook: Outlook) -> Iterator[Case]:
+    """The measured cases, those with a similar factor first."""
+    factor = outlook.right_after / outlook.right_before if outlook.right_before else float("inf")
+    side = factor >= (LITTLE + MUCH) / 2
+    yield from sorted(CASES, key=lambda case: (case.factor >= MUCH) != side)

@@ -1,0 +1,65 @@
+"""What describing the rest would cost, by what the pilot's descriptions took."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.describe.cost import Prices
+
+if TYPE_CHECKING:
+    from gpt4image.describe.store import DescriptionStore
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """One prompt by one describer.
+
+    Attributes:
+        prompt: the prompt's name.
+        describer: who wrote.
+        described: images of the set with a usable description.
+        missing: readable images without.
+        measured: descriptions whose tokens are known; 0 for texts that were not written here.
+        tokens_in: tokens that the missing ones would read, None if not measured.
+        tokens_out: and write.
+        usd: what that would cost, None without prices or tokens.
+    """
+
+    prompt: str
+    describer: str
+    described: int
+    missing: int
+    measured: int
+    tokens_in: int | None
+    tokens_out: int | None
+    usd: float | None
+
+
+def estimate_rest(store: "DescriptionStore", rows: Any, digests: set[str], prices: Prices) -> Iterator[Remaining]:
+    """One entry for each prompt and describer.
+
+    Args:
+        store: of the work folder.
+        rows: pyarrow Table of the texts, with the columns digest, prompt and describer.
+        digests: of the readable images.
+        prices: of a million tokens.
+    """
+    described: dict[tuple[str, str], set[str]] = {}
+    columns = (rows[name].to_pylist() for name in ("prompt", "describer", "digest"))
+    for prompt, describer, digest in zip(*columns, strict=True):
+        described.setdefault((prompt, describer), set()).add(digest)
+    for (prompt, describer), own in sorted(described.items()):
+        usage = store.usage(prompt, describer)
+        missing = len(digests - own)
+        known = usage.measured > 0
+        tokens_in, tokens_out = missing * usage.tokens_in, missing * usage.tokens_out
+        yield Remaining(
+            prompt,
+            describer,
+            len(digests & own),
+            missing,
+            usage.measured,
+            round(tokens_in) if known else None,
+            round(tokens_out) if known else None,
+            prices.usd(tokens_in, tokens_out) if known and prices.known else None,
+        )

@@ -1,0 +1,158 @@
+"""The forecast: images and descriptions of some of them in, what describing all would bring and cost out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt4image.errors import DescriptionError
+from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.forecast.outlook import Outlook
+    from gpt4image.forecast.pilot import Pilot
+    from gpt4image.forecast.remaining import Remaining
+
+PILOT_SHARE, PILOT_EACH = 0.05, 10
+"""A pilot is about a twentieth of the images, but ten of each class at least."""
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """Say what describing all images would bring and cost, from a pilot: describe --limit makes one.
+
+    Attributes:
+        images: the training images: a folder with one sub-folder a class, a list, or fashion-mnist:1k
+        work: work folder with descriptions of some of them, as many of each class
+        prompt: only descriptions of these prompts; all but answers to pick_class if none is given
+        encoder: text encoder, as for gpt4image embed; the pilot's texts are embedded with it
+        usd_per_million_input: price of a million tokens read
+        usd_per_million_output: price of a million tokens written
+        device: PyTorch device, or auto
+    """
+
+    images: str
+    work: Path
+    prompt: tuple[str, ...] = ()
+    encoder: str = "minilm"
+    usd_per_million_input: float | None = None
+    usd_per_million_output: float | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ForecastResult(StageResult):
+    """What the pilot says.
+
+    Attributes:
+        images: readable images, each content once.
+        labelled: of them with a label.
+        described: of them with a usable description.
+        fewest: described images of the class that has fewest.
+        answered: share of the asked images that got a usable description.
+        pilot: what the texts know; None if too few have a label.
+        outlook: what may be expected.
+        remaining: what is missing and would cost, by prompt and describer.
+        told: prompts that name the class to the describer, so that agreement with the label says nothing.
+    """
+
+    images: int
+    labelled: int
+    described: int
+    fewest: int
+    answered: float
+    pilot: "Pilot | None"
+    outlook: "Outlook"
+    remaining: "tuple[Remaining, ...]"
+    told: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[Any]:
+        from gpt4image.forecast.show import show
+
+        yield from show(self)
+
+
+def forecast(settings: ForecastSettings) -> ForecastResult:
+    """Embeds the pilot's texts, reads them, and applies the rule of `outlook`.
+
+    Raises:
+        DescriptionError: none of these images is described.
+        EncoderError: the encoder cannot be loaded.
+    """
+    import numpy as np
+
+    from gpt4image.describe.cost import Prices
+    from gpt4image.describe.selection import select_images
+    from gpt4image.describe.states import State
+    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.embed import EmbedSettings, embed
+    from gpt4image.embed.table import EmbeddingTable
+    from gpt4image.forecast.outlook import look_out
+    from gpt4image.forecast.pilot import measure_pilot
+    from gpt4image.forecast.remaining import estimate_rest
+    from gpt4image.images import open_images, scan_images
+    from gpt4image.train.text_embeddings import TextEmbeddings
+    from gpt4image.train.witness import Witness
+
+    images = open_images(settings.images)
+    scan = scan_images(images)
+    chosen = select_images(images, scan)
+    labels, digests = images.labels[chosen], [scan.digests[index] for index in chosen]
+    _refuse_undescribed(settings, len(chosen), len(images.classes))
+    with DescriptionStore.open(settings.work) as store:
+        prompts = settings.prompt or _descriptions(store)
+        result = embed(
+            EmbedSettings(settings.work, settings.encoder, prompts, class_names=images.classes, device=settings.device)
+        )
+        table = EmbeddingTable.open(result.folder)
+        index = table.join(digests)
+        described = np.flatnonzero(index.count)
+        if len(described) == 0:
+            raise DescriptionError(f"none of the descriptions in {settings.work} is about {settings.images}")
+        prices = Prices(settings.usd_per_million_input, settings.usd_per_million_output)
+        remaining = tuple(estimate_rest(store, table.rows, set(digests), prices))
+        states = [store.counts(one.prompt, one.describer) for one in remaining]
+    answered = sum(own.get(State.OK, 0) for own in states) / sum(sum(own.values()) for own in states)
+    texts, names = TextEmbeddings(table, index).gather(described), table.class_vectors(images.classes)
+    witness = Witness(images, chosen[described])
+    pilot = measure_pilot(texts, labels[described], len(images.classes), names, witness)
+    counts = np.bincount(labels[described][labels[described] >= 0], minlength=len(images.classes))
+    num_labelled = int((labels >= 0).sum())
+    return ForecastResult(
+        images=len(chosen),
+        labelled=num_labelled,
+        described=len(described),
+        fewest=int(counts.min()),
+        answered=answered,
+        pilot=pilot,
+        outlook=look_out(pilot, num_labelled, len(chosen) - num_labelled, answered),
+        remaining=remaining,
+        told=tuple(dict.fromkeys(one.prompt for one in remaining if _names_class(one.prompt))),
+    )
+
+
+def _refuse_undescribed(settings: ForecastSettings, num_images: int, num_classes: int) -> None:
+    from gpt4image.describe.store import FILE_NAME
+
+    if not (settings.work / FILE_NAME).exists():
+        limit = min(num_images, max(round(PILOT_SHARE * num_images), PILOT_EACH * num_classes))
+        raise DescriptionError(
+            f"{settings.work} holds no descriptions yet; describe a pilot first: "
+            f"gpt4image describe {settings.images} {settings.work} --limit {limit}"
+        )
+
+
+def _descriptions(store: Any) -> tuple[str, ...]:
+    """Prompts of the store but answers to `pick_class`; none, which means all, if there are no answers."""
+    from gpt4image.train.class_texts import ANSWERS
+
+    names = [name for name, count in store.prompts().items() if count]
+    others = tuple(name for name in names if ANSWERS not in (name, name.rpartition("@")[0]))
+    return others if len(others) < len(names) else ()
+
+
+def _names_class(prompt: str) -> bool:
+    from gpt4image.describe.presets import PRESETS
+
+    base, _, version = prompt.partition("@")
+    return base in PRESETS and version.isdigit() and "{class}" in PRESETS[base][int(version) - 1]
