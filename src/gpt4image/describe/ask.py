@@ -38,6 +38,10 @@ def ask_describer(
     settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
 ) -> str:
     """Asks the describer of the settings; returns why it stopped early, or ""."""
+    if settings.describer == "local" and settings.on == "ray":
+        from gpt4image.scale.describe_with_vllm import ask_vllm
+
+        return ask_vllm(settings, asks, images, places, recorder)
     if settings.describer == "local":
         from gpt4image.describe.ask_local import ask_local_model
 

@@ -16,6 +16,7 @@ POSITIVE = (
     "budget_usd",
     "deadline_s",
     "batch_size",
+    "ray_workers",
 )
 
 

@@ -4,30 +4,46 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from gpt4image.describe.asks import Ask
-from gpt4image.describe.attempts import Asker
-from gpt4image.describe.endpoint import Question
-from gpt4image.describe.images_to_send import ImagesToSend
 from gpt4image.describe.places import Places
 from gpt4image.describe.record import Answer, Recorder
-from gpt4image.describe.reply import Reply
-from gpt4image.describe.states import State
-from gpt4image.errors import Gpt4ImageError, UnreadableImageError
+from gpt4image.errors import Gpt4ImageError
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
 """Images encoded before their turn, so that no place at an endpoint waits for one."""
+
+
+class Answerer(Protocol):
+    """Answers asks, in this process or elsewhere."""
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be in flight."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many are."""
+
+    async def answer(self, ask: Ask, words: str) -> Answer:
+        """Asks about one image, the prompt being `words`.
+
+        Raises:
+            EndpointError: no request will do.
+        """
+
+    def close(self) -> None:
+        """Ends what works for it."""
 
 
 @dataclass
 class Run:
     """Everything a run asks with and writes to."""
 
-    asker: Asker
-    images_to_send: ImagesToSend
+    answerer: Answerer
     places: Places
     recorder: Recorder
-    has_samples: bool = False
 
     async def ask_all(self, asks: Iterator[Ask], deadline_s: float | None = None) -> str:
         """Asks until all is answered or a rule says stop.
@@ -53,7 +69,7 @@ class Run:
         except BaseExceptionGroup as group:
             raise _first_of_ours(group) from group
         finally:
-            self.images_to_send.close()
+            self.answerer.close()
         return reason
 
     async def _start_tasks(self, asks: Iterator[Ask], tasks: asyncio.TaskGroup) -> str:
@@ -65,7 +81,7 @@ class Run:
             free.set()
 
         for ask in asks:
-            while running >= self.asker.pool.limit + READY_AHEAD:
+            while running >= self.answerer.limit + READY_AHEAD:
                 free.clear()
                 await free.wait()
             if reason := self.recorder.rules.reason(running):
@@ -75,16 +91,8 @@ class Run:
         return ""
 
     async def _describe(self, ask: Ask) -> None:
-        try:
-            data_url = await self.images_to_send.data_url(ask.index, ask.request.image_size)
-        except UnreadableImageError as error:
-            answer = Answer(Reply(State.UNREADABLE_IMAGE, error=str(error)), attempts=0, seconds=0.0)
-        else:
-            words = self.places.render(ask.prompt, ask.index)
-            seed = ask.sample if self.has_samples else None
-            question = Question(words, data_url, ask.request, seed, ask.prompt.schema)
-            answer = await self.asker.answer(question)
-        self.recorder.record(ask, answer, self.asker.pool.in_flight)
+        answer = await self.answerer.answer(ask, self.places.render(ask.prompt, ask.index))
+        self.recorder.record(ask, answer, self.answerer.in_flight)
 
 
 def _first_of_ours(group: BaseExceptionGroup) -> BaseException:

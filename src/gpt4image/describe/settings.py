@@ -45,6 +45,9 @@ class DescribeSettings:
         emit_batch: write the requests to this file for OpenAI's batch API or vllm run-batch instead of sending them.
         batch_size: local: images at once.
         device: local: cuda, mps, cpu, or auto.
+        on: here, or ray: from the machines of a Ray cluster (extra `ray`); the local model then runs in vLLM.
+        ray_address: of the cluster; RAY_ADDRESS or else one on this machine if not given.
+        ray_workers: processes on the cluster; from its CPUs or, for the local model, its GPUs if not given.
         file: replay: JSON lines, CSV or Parquet; a row names its image by digest, key, path, file_name, image or index.
         field: replay: columns that hold descriptions; each becomes the prompt of its name.
     """
@@ -82,5 +85,8 @@ class DescribeSettings:
     emit_batch: Path | None = None
     batch_size: int = 8
     device: str = "auto"
+    on: Literal["here", "ray"] = "here"
+    ray_address: str | None = None
+    ray_workers: int | None = None
     file: Path | None = None
     field: tuple[str, ...] = ("description",)

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from gpt4image.describe.ask_endpoint import parse_extra_body
 from gpt4image.describe.asks import Ask, Wanted
 from gpt4image.describe.endpoint import Question, make_messages, optional_fields
 from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
+from gpt4image.describe.lanes import parse_extra_body
 from gpt4image.describe.payload import encode_image, to_data_url
 from gpt4image.describe.places import Places
 from gpt4image.describe.settings import DescribeSettings

@@ -1,0 +1,1 @@
+"""The describe and embed stages on a Ray cluster."""
