@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gpt4image.cli import main
 from gpt4image.errors import SettingsError
 from gpt4image.files import read_json, write_json
 from gpt4image.report import ReportSettings, report, write_report
+from gpt4image.report.page import format_usd
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +53,16 @@ def test_shows_every_part(page: str) -> None:
 
 def test_descriptions_say_where_they_come_from_and_what_they_took(page: str, made_comparison: Path) -> None:
     table = page[page.index("<h3>Descriptions</h3>") : page.index('id="reading"')]
-    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", table[table.index("<tbody>") :])
-    assert cells[0] == 'detailed@1<small class="wording">Describe this image in detail.</small>'
-    assert cells[1:7] == ["tiny-vlm", "24", "1 refused", "12,500", "1,200", "1.5"]
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", table))
+    assert facts.pop("written").endswith(str(datetime.now(UTC).year))
+    assert facts == {
+        "prompt": "<strong>detailed@1</strong>: Describe this image in detail.",
+        "describer": "tiny-vlm",
+        "descriptions": "24",
+        "failed": "1 refused",
+        "tokens": "12,500 read, 1,200 written",
+        "requests": "25, 1.5 s a description",
+    } | {name: value for name, value in facts.items() if name.startswith("<code>")}
     assert "USD" not in table
     assert "--usd-per-million-input" in table
     assert "tags@1" not in table
@@ -61,6 +70,13 @@ def test_descriptions_say_where_they_come_from_and_what_they_took(page: str, mad
         made_comparison, look_inside=False, usd_per_million_input=2.0, usd_per_million_output=100.0
     )
     assert ">0.14 USD<" in report(settings).report.read_text(), "12,500 x 2 + 1,200 x 100 millionths"
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [(0.0, "0.00"), (0.004216, "0.0042"), (0.1, "0.10"), (1234.5, "1,234.50")]
+)
+def test_small_amounts_of_money_keep_two_digits(amount: float, words: str) -> None:
+    assert format_usd(amount) == f"{words} USD"
 
 
 def test_a_comparison_that_was_moved_still_finds_what_it_holds(comparison: Path, made_comparison: Path) -> None:

@@ -64,6 +64,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Without labels there is no baseline; the arms are set against that of the situation with all labels."""
+
+    situation: str
+    arm: str
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
 class Situation:
     """What of the labels was given, and how each arm fared."""
 
@@ -72,6 +81,8 @@ class Situation:
     arms: dict[str, Arm]
     differences: dict[str, Difference]
     verdict: str
+    left_out: list[str] = field(default_factory=list)
+    reference: "Reference | None" = None
 
     @property
     def has_one_seed(self) -> bool:
@@ -98,6 +109,7 @@ class Comparison:
     test_images: str = ""
     classes: list[str] = field(default_factory=list)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    shares: list[Mapping[str, Any]] = field(default_factory=list)
     seconds: float | None = None
 
 
@@ -113,7 +125,7 @@ def load_comparison(folder: Path) -> Comparison:
     try:
         record = read_json(path)
         situations = [_read_situation(folder, entry) for entry in record["situations"]]
-        known = ("baseline", "created", "images", "test_images", "classes", "recipe", "seconds")
+        known = ("baseline", "created", "images", "test_images", "classes", "recipe", "shares", "seconds")
         facts = {name: record[name] for name in known if record.get(name) is not None}
         return Comparison(folder, record.get("title") or folder.name, record.get("verdict", ""), situations, **facts)
     except (KeyError, TypeError, ValueError) as error:
@@ -127,7 +139,16 @@ def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
         arms={name: _read_arm(folder, name, arm) for name, arm in record["arms"].items()},
         differences={name: _read_difference(entry) for name, entry in record.get("differences", {}).items() if entry},
         verdict=record.get("verdict", ""),
+        left_out=record.get("left_out") or [],
+        reference=_read_reference(record.get("reference")),
     )
+
+
+def _read_reference(record: Mapping[str, Any] | None) -> Reference | None:
+    if not record:
+        return None
+    differences = {name: _read_difference(entry) for name, entry in record["differences"].items()}
+    return Reference(record["situation"], record["arm"], differences)
 
 
 def _read_arm(folder: Path, name: str, record: Mapping[str, Any]) -> Arm:

@@ -11,7 +11,8 @@ from gpt4image import __version__
 from gpt4image.describe.cost import Prices
 from gpt4image.describe.provenance import Provenance
 from gpt4image.report.comparison import Comparison, Difference
-from gpt4image.report.view import View
+from gpt4image.report.share_charts import draw_shares
+from gpt4image.report.view import View, choose_colours
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
 MOST_CLASSES = 24
@@ -46,6 +47,7 @@ def make_environment() -> Environment:
         "fact": lambda name: FACTS.get(name, name.replace("_", " ")),
         "minus": lambda text: re.sub(r"(?<=[\s(])-(?=\d)", "−", text),
         "states": format_states,
+        "usd": format_usd,
         "period": format_period,
         "moment": format_moment,
         "sentence": begin_sentence,
@@ -73,6 +75,8 @@ def render_report(
             provenance=provenance,
             prices=prices or Prices(),
             findings=FINDINGS,
+            shares=draw_shares(comparison.shares, choose_colours(comparison)),
+            colours=choose_colours(comparison),
             most=MOST_CLASSES,
             version=__version__,
         )
@@ -116,6 +120,11 @@ def format_moment(text: str) -> str:
 def format_count(value: int) -> str:
     """A whole number with commas, a dash for none."""
     return f"{value:,}" if value else "–"
+
+
+def format_usd(amount: float) -> str:
+    """Dollars and cents; below ten cents two digits that count."""
+    return f"{amount:,.2f} USD" if amount >= 0.1 or amount == 0 else f"{float(f'{amount:.2g}'):f}".rstrip("0") + " USD"
 
 
 def format_states(states: Mapping[str, int]) -> str:

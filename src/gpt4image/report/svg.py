@@ -36,8 +36,8 @@ class Axes:
         """The `points` of a line."""
         return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in zip(xs, ys, strict=True))
 
-    def grid(self, x_label: str, x_least_step: float = 0.0) -> Markup:
-        """Grid lines, tick labels at least `x_least_step` apart, and the title of the horizontal axis."""
+    def grid(self, x_label: str, x_least_step: float = 0.0, x_names: Sequence[str] = ()) -> Markup:
+        """Grid lines, tick labels at least `x_least_step` apart or `x_names` at 0, 1, ..., and the axis' title."""
         left, right, bottom = LEFT, self.width - RIGHT, self.height - BOTTOM
         parts = [
             Markup(
@@ -45,11 +45,11 @@ class Axes:
             ).format(left, right, left - 6, self.y(value) + 4, format_tick(value), y=self.y(value))
             for value in choose_ticks(*self.y_range)
         ]
+        ticks = choose_ticks(*self.x_range, least_step=x_least_step)
+        names = dict(enumerate(x_names)) or {value: format_tick(value) for value in ticks}
         parts += [
-            Markup('<text x="{}" y="{}" class="tick middle">{}</text>').format(
-                self.x(value), bottom + 16, format_tick(value)
-            )
-            for value in choose_ticks(*self.x_range, least_step=x_least_step)
+            Markup('<text x="{}" y="{}" class="tick middle">{}</text>').format(self.x(value), bottom + 16, name)
+            for value, name in names.items()
         ]
         middle = (left + right) / 2
         parts.append(
