@@ -84,8 +84,16 @@ def test_files_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"\b(?:examples|recipes|tests|benchmarks)/[\w/]+\.\w+", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
-    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-    assert [link for link in linked if not (page.parent / link).exists()] == []
+    linked = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text)
+    assert [link for link, _ in linked if not (page.parent / link).exists()] == []
+    places = [(page.parent / link if link else page, anchor) for link, anchor in linked if anchor]
+    assert [anchor for target, anchor in places if anchor not in _anchors(target)] == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def test_command_page_is_in_step_with_the_settings() -> None:

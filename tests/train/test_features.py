@@ -216,6 +216,14 @@ def test_tensorboard_shows_what_the_log_holds(make_photos: Make, tiny: Tiny) -> 
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(wanted, abs=1e-5)
 
 
+def test_a_tracker_that_does_not_start_is_one_clear_error(make_photos: Make, tiny: Tiny) -> None:
+    photos = make_photos(4)
+    run = train(tiny(photos, epochs=2, stop_after=1)).run
+    (run / "gpt4image").write_text("where TensorBoard wants a folder")
+    with pytest.raises(SettingsError, match=r"--tracker tensorboard does not start \(.*stand in .*metrics.jsonl"):
+        train(tiny(photos, epochs=2, tracker="tensorboard"))
+
+
 def test_a_tracker_that_is_not_installed_is_one_clear_error(make_photos: Make, tiny: Tiny) -> None:
     with pytest.raises(SettingsError, match="--tracker wandb is not installed; pip install wandb"):
         train(tiny(make_photos(4), tracker="wandb"))

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from gpt4image.errors import RunError
+from gpt4image.errors import RunError, SettingsError
 from gpt4image.progress import Tracker, track
-from gpt4image.runs import CHECKPOINT
+from gpt4image.runs import CHECKPOINT, METRICS
 from gpt4image.train.artifacts import save_artifacts
 from gpt4image.train.checkpoint import load_checkpoint, save_checkpoint
 from gpt4image.train.inputs import Inputs
@@ -45,7 +45,7 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
     parts = _checkpointed_parts(setup, best)
     done = load_checkpoint(settings.run / CHECKPOINT, parts)
     log = MetricsLog(settings.run, done) if is_main else None
-    setup.accelerator.init_trackers("gpt4image", config=_tracker_config(settings))
+    _start_tracker(settings, setup)
     start_s = time.monotonic()
     next_save_s = start_s
     last = max(done, min(settings.epochs, settings.stop_after or settings.epochs))
@@ -89,6 +89,19 @@ def _checkpointed_parts(setup: Setup, best: BestEpoch) -> dict[str, Any]:
     if setup.accelerator.scaler is not None:
         parts["scaler"] = setup.accelerator.scaler
     return parts
+
+
+def _start_tracker(settings: TrainSettings, setup: Setup) -> None:
+    """Raises SettingsError if the tracker does not start: no server, no account, a missing part of it."""
+    names = {"wandb": {"name": settings.run.name, "dir": str(settings.run)}, "mlflow": {"run_name": settings.run.name}}
+    try:
+        setup.accelerator.init_trackers("gpt4image", config=_tracker_config(settings), init_kwargs=names)
+    except Exception as error:  # Each tracker has exceptions of its own.
+        reason = " ".join(str(error).split())[:300]
+        raise SettingsError(
+            f"--tracker {settings.tracker} does not start ({reason}); set it up, or train without: the same figures "
+            f"stand in {settings.run / METRICS}"
+        ) from error
 
 
 def _tracker_config(settings: TrainSettings) -> dict[str, Any]:
