@@ -73,4 +73,7 @@ def test_prints(open_page: OpenPage, url: str) -> None:
     page = open_page(url, scheme="dark")
     page.emulate_media(media="print", color_scheme="light")
     assert not page.locator(".bar").is_visible()
+    page.set_viewport_size({"width": 720, "height": 1000})
+    charts = page.locator(".charts").first.locator("figure")
+    assert charts.nth(0).bounding_box()["y"] == charts.nth(1).bounding_box()["y"], "two charts beside each other"
     assert len(page.pdf()) > 20_000

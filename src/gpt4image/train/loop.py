@@ -39,6 +39,7 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
 
     Raises:
         RunError: the loss is no longer a number.
+        SettingsError: the tracker does not start.
     """
     is_main = setup.accelerator.is_main_process
     best, validator = BestEpoch(), _create_validator(settings, inputs, setup)
