@@ -225,7 +225,7 @@ def test_a_tracker_that_does_not_start_is_one_clear_error(make_photos: Make, tin
 
 
 def test_a_tracker_that_is_not_installed_is_one_clear_error(make_photos: Make, tiny: Tiny) -> None:
-    with pytest.raises(SettingsError, match="--tracker wandb is not installed; pip install wandb"):
+    with pytest.raises(SettingsError, match=r"--tracker wandb is not installed; pip install 'gpt4image\[wandb\]'"):
         train(tiny(make_photos(4), tracker="wandb"))
 
 

@@ -27,7 +27,8 @@ def create_accelerator(settings: TrainSettings) -> Any:
     from accelerate.state import AcceleratorState
 
     if settings.tracker != "none" and find_spec(settings.tracker) is None:
-        raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install {settings.tracker}")
+        extra = "trackers" if settings.tracker == "tensorboard" else settings.tracker
+        raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install 'gpt4image[{extra}]'")
     # Accelerate remembers the last run's device and precision; this run may have others.
     AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)
     try:
