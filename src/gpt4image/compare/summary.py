@@ -10,6 +10,7 @@ import numpy as np
 from gpt4image.compare.arms import BASELINE, Arm
 from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.recipe import Recipe, Situation
+from gpt4image.compare.shares import find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
 from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
 from gpt4image.evaluate.record import evaluation_path, load_predictions
@@ -39,6 +40,7 @@ def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str,
         "baseline": BASELINE,
         "seconds": sum(run["seconds"] for run in runs),
         "situations": [{**entry, "verdict": str(entry["verdict"])} for entry in entries],
+        "shares": list(find_shares(entries)),
         "verdict": judge_all(verdicts),
     }
 

@@ -114,8 +114,8 @@ def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
             "gave no measurable gain at this size"
         )
     return "unclear", (
-        f"this pilot cannot tell (a factor of {least:.1f} to {factor:.1f}): describe more, as the reader learns from every "
-        "text, or gpt4image compare on the described images only"
+        f"this pilot cannot tell (a factor of {least:.1f} to {factor:.1f}): describe more, as the reader learns from "
+        "each text, or gpt4image compare on the described images only"
     )
 
 

@@ -37,6 +37,8 @@ class Arm:
     top1_mean: float | None
     top1_std: float | None
     explanation: str = ""
+    top1_low: float | None = None
+    top1_high: float | None = None
 
     def mean_of(self, measure: str) -> float | None:
         """Mean of a measure over the runs that have it."""
@@ -164,7 +166,8 @@ def _read_arm(folder: Path, name: str, record: Mapping[str, Any]) -> Arm:
     ]
     role = record.get("role", "baseline" if name == "baseline" else "method")
     explanation = record.get("explanation") or role
-    return Arm(name, role, runs, record.get("top1_mean"), record.get("top1_std"), explanation)
+    mean, std, low, high = (record.get(key) for key in ("top1_mean", "top1_std", "top1_low", "top1_high"))
+    return Arm(name, role, runs, mean, std, explanation, low, high)
 
 
 def _read_difference(record: Mapping[str, Any]) -> Difference:

@@ -1,0 +1,51 @@
+"""Accuracy against a share: situations that differ in one option only, such as 5, 10, 20 and 50 labels a class."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+USUAL = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0, "described": 1.0}
+"""Options that are shares, with the value that a situation has if it does not say."""
+FEWEST = 3
+
+
+def find_shares(situations: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The series of at least three values of an option, one entry an option and the rest of the settings.
+
+    Args:
+        situations: entries of comparison.json.
+
+    Yields:
+        `option`, `values` ascending (all labels come last), names of the `situations`, and for each arm that all have
+        a list of `{mean, low, high}`, top-1 in percent.
+    """
+    for option, usual in USUAL.items():
+        series: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
+        for situation in situations:
+            settings = dict(situation["settings"])
+            value = float(settings.pop(option, usual))
+            series.setdefault(repr(sorted(settings.items())), []).append((value, situation))
+        for found in series.values():
+            if len({value for value, _ in found}) >= FEWEST:
+                yield _to_series(option, sorted(found, key=lambda one: _order(option, one[0])))
+
+
+def _order(option: str, value: float) -> tuple[bool, float]:
+    """All labels (1) are more than any number a class."""
+    return (option == "keep_labels" and value == 1, value)
+
+
+def _to_series(option: str, found: Sequence[tuple[float, Mapping[str, Any]]]) -> dict[str, Any]:
+    ends = {"mean": "top1_mean", "low": "top1_low", "high": "top1_high"}
+    names = list(dict.fromkeys(name for _, one in found for name in one["arms"]))
+    return {
+        "option": option,
+        "values": [value for value, _ in found],
+        "situations": [one["name"] for _, one in found],
+        "arms": {
+            name: [
+                {end: one["arms"][name][key] for end, key in ends.items()} if name in one["arms"] else None
+                for _, one in found
+            ]
+            for name in names
+        },
+    }
