@@ -45,11 +45,10 @@ class Axes:
             ).format(left, right, left - 6, self.y(value) + 4, format_tick(value), y=self.y(value))
             for value in choose_ticks(*self.y_range)
         ]
-        ticks = choose_ticks(*self.x_range, least_step=x_least_step)
-        names = dict(enumerate(x_names)) or {value: format_tick(value) for value in ticks}
+        ticks = [(value, format_tick(value)) for value in choose_ticks(*self.x_range, least_step=x_least_step)]
         parts += [
             Markup('<text x="{}" y="{}" class="tick middle">{}</text>').format(self.x(value), bottom + 16, name)
-            for value, name in names.items()
+            for value, name in (enumerate(x_names) if x_names else ticks)
         ]
         middle = (left + right) / 2
         parts.append(
