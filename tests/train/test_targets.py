@@ -7,7 +7,7 @@ import torch
 
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.images import open_images, scan_images
-from gpt4image.train.targets import Targets, TargetSource, one_hot
+from gpt4image.train.targets import LabelTargets, Targets, TargetSource, find_taught, one_hot
 from gpt4image.train.text_embeddings import TextEmbeddings
 
 SEVERAL = {"cat/000.png": 3, "cat/001.png": 0, "dog/002.png": 2}
@@ -79,3 +79,15 @@ def test_mixing_with_an_undescribed_image_keeps_the_text_of_the_larger_part_only
     mixed = targets.mix(weights)
     assert mixed.has_text.tolist() == [True, False]
     assert mixed.text[0].tolist() == [1.0, 0.0]
+
+
+def test_labels_are_as_good_as_an_array_of_probabilities() -> None:
+    labels = np.array([2, -1, 0, 1, 2])
+    wanted = one_hot(labels, 3)
+    assert (LabelTargets(labels, 3)[np.array([4, 1, 0])] == wanted[[4, 1, 0]]).all()
+    smoothed = LabelTargets(labels, 3, smoothing=0.3)[np.arange(5)]
+    assert smoothed[0] == pytest.approx([0.1, 0.1, 0.8])
+    assert not smoothed[1].any()
+    assert (
+        find_taught(LabelTargets(labels, 3)).tolist() == find_taught(wanted).tolist() == [True, False, True, True, True]
+    )

@@ -20,7 +20,7 @@ from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.pairs import Relation
 from gpt4image.train.projector import create_projector
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets import TargetSource, TextTargets
+from gpt4image.train.targets import TargetSource, TextTargets, find_taught
 from gpt4image.train.text_embeddings import TextEmbeddings
 from gpt4image.train.text_weight import TextWeight
 from gpt4image.train.token_targets import TokenTargets
@@ -89,7 +89,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     optimizer = create_optimizer(settings, plain_network)
     classes, reader_facts = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
-    pool = np.flatnonzero((classes.sum(1) > 0) | has_text)
+    pool = np.flatnonzero(find_taught(classes) | has_text)
     sampler = _create_sampler(settings, len(inputs.images), pool, accelerator)
     schedule = Schedule(settings, optimizer, len(sampler) // settings.grad_accum_steps)
     if settings.compile:

@@ -79,16 +79,53 @@ def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return probabilities
 
 
+class LabelTargets:
+    """Class probabilities made of labels when they are asked for: of all of ImageNet at once they would take 5 GB.
+
+    Args:
+        labels: int64 [N].
+        num_classes: C.
+        smoothing: share of the probability that is spread over all classes.
+    """
+
+    def __init__(self, labels: np.ndarray, num_classes: int, smoothing: float = 0.0) -> None:
+        self.labels, self.num_classes, self.smoothing = labels, num_classes, smoothing
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, images: np.ndarray) -> np.ndarray:
+        """float32 [B, C] of some images; zero rows for those without a label."""
+        return smooth(one_hot(self.labels[images], self.num_classes), self.smoothing)
+
+
+ClassTargets = LabelTargets | np.ndarray
+"""Class probabilities of each image: item [images] is float32 [B, C], zero rows for images that teach no class."""
+
+
+def smooth(classes: np.ndarray, smoothing: float) -> np.ndarray:
+    """Spreads a share of the probabilities [N, C] over all classes; zero rows stay zero."""
+    if not smoothing:
+        return classes
+    taught = classes.sum(1, keepdims=True) > 0
+    return np.where(taught, (1 - smoothing) * classes + smoothing / classes.shape[1], 0).astype(np.float32)
+
+
+def find_taught(classes: ClassTargets) -> np.ndarray:
+    """bool [N], which images teach a class."""
+    return classes.labels != UNLABELLED if isinstance(classes, LabelTargets) else classes.sum(1) > 0
+
+
 class TargetSource:
     """Gathers the targets of a batch in the main process: nothing of it travels through worker queues.
 
     Args:
-        classes: float32 [N, C] class probabilities; zero rows for unlabelled images.
+        classes: of all images.
         text: what is to be learnt of the texts, or None.
         device: where the targets are needed.
     """
 
-    def __init__(self, classes: np.ndarray, text: TextTargets | None, device: torch.device) -> None:
+    def __init__(self, classes: ClassTargets, text: TextTargets | None, device: torch.device) -> None:
         self.classes, self.text, self.device = classes, text, device
 
     def gather(self, images: Tensor) -> Targets:
