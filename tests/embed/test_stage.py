@@ -115,6 +115,26 @@ def test_killed_between_parts_only_the_rest_is_embedded(write_texts: Write, tiny
     assert sorted(path.name for path in (work / "embeddings").iterdir()) == ["texts", "whole"]
 
 
+def test_images_with_the_same_text_share_a_vector_and_parts_outlive_a_change_of_texts(
+    write_texts: Write, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of three vectors, so that the table is put together from many; compared with encoding one by one."""
+    monkeypatch.setattr("gpt4image.embed.pending.CHUNK", 3)
+    texts = {f"{number:02d}": f"word{number % 11} word{number % 2}" for number in range(30)}
+    work = write_texts(texts)
+    process = subprocess.run([sys.executable, "-c", KILLED, str(work), tiny_encoder], capture_output=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    texts |= {"00": "word40", "31": "word3 word1", "32": "word41"}
+    write_texts(texts)
+    result = embed(EmbedSettings(work, tiny_encoder, name="texts"))
+    assert (result.num_rows, result.num_new) == (32, 7 + 2)
+    write_texts({"05": "word42"})
+    assert embed(EmbedSettings(work, tiny_encoder, name="texts")).num_new == 1
+    encoder = load_encoder(tiny_encoder, "cpu")
+    for digest, vector in vectors_by_digest(EmbeddingTable.open(result.folder)).items():
+        assert vector == pytest.approx(encoder.encode([(texts | {"05": "word42"})[digest]])[0], abs=1e-3), digest
+
+
 def test_minilm_is_the_published_model_and_knows_what_belongs_together() -> None:
     encoder = load_encoder("minilm", "cpu")
     shoe, boot, dress = encoder.encode(["a black running shoe", "a leather boot", "a summer dress with flowers"])
@@ -136,7 +156,7 @@ def test_a_tampered_minilm_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("bert", "there is no text encoder 'bert'; choose minilm, st:NAME_OR_PATH or open_clip"),
+        ("bert", "there is no text encoder 'bert'; choose minilm, st:NAME_OR_PATH, open_clip"),
         ("st:/no/such/folder", "there is no folder /no/such/folder"),
         ("open_clip:RN1/openai", "open_clip has no architecture 'RN1'"),
     ],

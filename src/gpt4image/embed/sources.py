@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gpt4image.describe.store import Description, DescriptionStore
+from gpt4image.describe.store import DescriptionStore
 from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
+
+BATCH_SIZE = 20_000
+"""Rows that are Python objects at a time."""
 
 
 def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any:
@@ -26,22 +30,29 @@ def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any
         counts = {name: count for name, count in store.prompts().items() if count}
         if not counts:
             raise DescriptionError(f"{work} holds no ok descriptions yet; run gpt4image describe first")
-        prompts = match_prompts(prompts, counts, work)
-        keys = {image.digest: image.key for image in store.images()}
-        wanted: Sequence[str | None] = prompts or [None]
-        found = [row for prompt in wanted for row in store.ok_descriptions(prompt, describer)]
-    if not found:
+        rows = store.ok_texts(match_prompts(prompts, counts, work) or list(counts), describer)
+        batches = []
+        while batch := list(islice(rows, BATCH_SIZE)):
+            batches.append(_to_arrow(batch))
+    if not batches:
         raise DescriptionError(f"{work} holds no ok descriptions by {describer!r}; see gpt4image describe")
-    found.sort(key=lambda row: (row.digest, row.prompt, row.describer, row.sample))
-    return pa.table(
+    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+
+
+def _to_arrow(rows: Sequence[tuple[str, str, str, int, str, str]]) -> Any:
+    import pyarrow as pa
+
+    digests, prompts, describers, samples, keys, texts = zip(*rows, strict=True)
+    return pa.record_batch(
         {
-            "digest": [row.digest for row in found],
-            "prompt": pa.array([row.prompt for row in found]).dictionary_encode(),
-            "describer": pa.array([row.describer for row in found]).dictionary_encode(),
-            "sample": pa.array([row.sample for row in found], pa.int32()),
-            "key": [keys.get(row.digest, "") for row in found],
-            "text": [row.text for row in found],
-            "text_hash": [_hash(row) for row in found],
+            "digest": pa.array(digests),
+            "prompt": pa.array(prompts).dictionary_encode(),
+            "describer": pa.array(describers).dictionary_encode(),
+            "sample": pa.array(samples, pa.int32()),
+            "key": pa.array(keys),
+            # A million long descriptions are more than the 2 GB of a plain string column.
+            "text": pa.array(texts, pa.large_string()),
+            "text_hash": pa.array([hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]),
         }
     )
 
@@ -49,8 +60,4 @@ def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any
 def read_class_names(work: Path) -> list[str]:
     """Sorted names of the classes that described images had."""
     with DescriptionStore.open(work) as store:
-        return sorted({image.class_name for image in store.images() if image.class_name})
-
-
-def _hash(row: Description) -> str:
-    return hashlib.sha256(row.text.encode()).hexdigest()[:16]
+        return store.class_names()
