@@ -51,7 +51,9 @@ def _fingerprint(images: ImageSet, scan: Scan) -> str:
 
 
 def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:
-    for index, key in enumerate(images.keys):
+    """The images ordered by digest: a table grows several times faster at its end than all over."""
+    for index in sorted(range(len(images)), key=scan.digests.__getitem__):
+        key = images.keys[index]
         yield DescribedImage(store_digest(key, scan.digests[index]), key, images.class_name(index))
 
 
