@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.image_set import ImageSet
+from gpt4image.images.cache import cache_folder
+from gpt4image.images.image_set import ImageSet, Stamp
 
 CLASSES = (
     "T-shirt/top",
@@ -42,6 +42,9 @@ class ArrayStore:
         return Image.fromarray(np.frombuffer(data, dtype=np.uint8).reshape(self.pixels.shape[1:]))
 
     def location(self, position: int) -> Path | None:
+        return None
+
+    def stamp(self, position: int) -> Stamp | None:
         return None
 
 
@@ -80,7 +83,7 @@ def _load(prefix: str) -> tuple[np.ndarray, np.ndarray]:
 def _folder() -> Path:
     if DEBIAN_FOLDER.is_dir():
         return DEBIAN_FOLDER
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gpt4image"
+    cache = cache_folder()
     raw = cache / "FashionMNIST" / "raw"
     if not (raw / "t10k-labels-idx1-ubyte.gz").exists():
         _download(cache)

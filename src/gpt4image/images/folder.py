@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.image_set import UNLABELLED, ImageSet, decode_file
+from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp, decode_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """The file names that torchvision's ImageFolder takes for images."""
@@ -18,16 +18,28 @@ class FileStore:
     """Images that are files of their own."""
 
     def __init__(self, root: Path, names: list[str]) -> None:
-        self.root, self.names = root, names
+        self.root, self.names = os.path.abspath(root), names
 
     def read_bytes(self, position: int) -> bytes:
-        return (self.root / self.names[position]).read_bytes()
+        with open(self._path(position), "rb") as file:
+            return file.read()
 
     def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
         return decode_file(data, draft_size)
 
     def location(self, position: int) -> Path | None:
-        return self.root / self.names[position]
+        return Path(self._path(position))
+
+    def stamp(self, position: int) -> Stamp | None:
+        path = self._path(position)
+        try:
+            status = os.stat(path)
+        except OSError:
+            return path, -1, 0
+        return path, status.st_size, status.st_mtime_ns
+
+    def _path(self, position: int) -> str:
+        return os.path.normpath(os.path.join(self.root, self.names[position]))
 
 
 def open_folder(source: str, root: Path) -> ImageSet:

@@ -11,6 +11,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
 
+Stamp = tuple[str, int, int]
+"""Name, size in bytes and time in ns: while they stay, the bytes do. The size is -1 of what is gone."""
 UNLABELLED = -1
 """The label of an image that is only described."""
 
@@ -26,6 +28,9 @@ class ImageStore(Protocol):
 
     def location(self, position: int) -> Path | None:
         """The file of the image, if it has one of its own."""
+
+    def stamp(self, position: int) -> Stamp | None:
+        """What tells whether the image has changed; None if reading it is as quick."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,10 @@ class ImageSet:
     def location(self, index: int) -> Path | None:
         """The file of the image, if it has one of its own."""
         return self.store.location(int(self.positions[index]))
+
+    def stamp(self, index: int) -> Stamp | None:
+        """What tells whether an image has changed; None if reading it is as quick."""
+        return self.store.stamp(int(self.positions[index]))
 
     def class_name(self, index: int) -> str | None:
         """The class of one image, None if it is unlabelled."""

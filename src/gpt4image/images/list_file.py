@@ -1,5 +1,6 @@
 """Image sets as lists: CSV, Parquet or JSON lines with a `path` and, optionally, a `label` column."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     keys = [str(value) for value in columns.pop("path")]
     if len(set(keys)) != len(keys):
-        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise ImageSetError(f"{path} names {twice} more than once; every image may stand in a list once")
     names = columns.pop("label", [None] * len(keys))
     classes = tuple(sorted({str(name) for name in names if name not in (None, "")}))

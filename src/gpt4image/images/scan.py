@@ -1,9 +1,9 @@
-"""Reads every image once: digest and whether it can be decoded. Remembered by path, size and time."""
+"""Reads every image once: digest and whether it can be decoded. Remembered by name, size and time."""
 
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,12 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
-from gpt4image.images.image_set import ImageSet
+from gpt4image.images.cache import cache_folder
+from gpt4image.images.image_set import ImageSet, Stamp
 from gpt4image.progress import track
 
 DRAFT_SIZE = (64, 64)
 """A complete JPEG must be decoded to know that it is complete; a reduced scale is enough for that."""
 BATCH_SIZE = 1024
+GONE: Stamp = ("", -1, 0)
+
+_Entry = tuple[str, str]
+"""Digest and error, both may be empty."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,6 @@ class Scan:
     errors: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    digest: str
-    error: str
-
-
 def scan_images(images: ImageSet, cache: Path | None = None) -> Scan:
     """Computes digests and tries to decode every image, in threads.
 
@@ -52,23 +51,20 @@ def scan_images(images: ImageSet, cache: Path | None = None) -> Scan:
     Raises:
         ImageSetError: not one image can be decoded.
     """
-    if images.location(0) is None:
+    if images.stamp(0) is None:
         digests = [hashlib.sha256(images.read_bytes(index)).hexdigest() for index in range(len(images))]
         return Scan(digests, np.ones(len(images), dtype=bool), {})
-    with closing(_open_cache(cache or _default_cache())) as connection:
-        entries = list(_scan_files(images, connection))
-    errors = {key: entry.error for key, entry in zip(images.keys, entries, strict=True) if entry.error}
+    digests, readable, errors = [], np.ones(len(images), dtype=bool), {}
+    with closing(_open_cache(cache or cache_folder() / "scan.sqlite")) as connection:
+        for index, (digest, error) in enumerate(_scan_stamped(images, connection)):
+            digests.append(digest)
+            if error:
+                readable[index], errors[images.keys[index]] = False, error
     if len(errors) == len(images):
         raise ImageSetError(
             f"{images.source}: none of {len(images)} images can be decoded ({next(iter(errors.values()))})"
         )
-    readable = np.array([not entry.error for entry in entries])
-    return Scan([entry.digest for entry in entries], readable, errors)
-
-
-def _default_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "gpt4image" / "scan.sqlite"
+    return Scan(digests, readable, errors)
 
 
 def _open_cache(path: Path) -> sqlite3.Connection:
@@ -83,50 +79,42 @@ def _open_cache(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _scan_files(images: ImageSet, connection: sqlite3.Connection) -> Iterator[_Entry]:
+def _scan_stamped(images: ImageSet, connection: sqlite3.Connection) -> Iterator[_Entry]:
     indices = iter(range(len(images)))
     with (
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
         track("reading images", len(images)) as tracker,
     ):
         while batch := list(islice(indices, BATCH_SIZE)):
-            stats = [_stat(images, index) for index in batch]
-            known = [_look_up(connection, *stat) for stat in stats]
-            missing = [index for index, entry in zip(batch, known, strict=True) if entry is None]
+            stamps = {index: images.stamp(index) or GONE for index in batch}
+            known = _look_up(connection, list(stamps.values()))
+            missing = [index for index in batch if stamps[index] not in known]
             fresh = dict(zip(missing, pool.map(lambda index: _scan_one(images, index), missing), strict=True))
-            rows = [(*stats[index - batch[0]], entry.digest, entry.error) for index, entry in fresh.items()]
-            connection.execute("BEGIN")
-            connection.executemany("INSERT OR REPLACE INTO scan VALUES (?, ?, ?, ?, ?)", rows)
-            connection.execute("COMMIT")
+            if fresh:
+                connection.execute("BEGIN")
+                rows = ((*stamps[index], *entry) for index, entry in fresh.items())
+                connection.executemany("INSERT OR REPLACE INTO scan VALUES (?, ?, ?, ?, ?)", rows)
+                connection.execute("COMMIT")
             tracker.advance(len(batch))
-            yield from (entry or fresh[index] for index, entry in zip(batch, known, strict=True))
+            yield from (fresh[index] if index in fresh else known[stamps[index]] for index in batch)
 
 
-def _stat(images: ImageSet, index: int) -> tuple[str, int, int]:
-    path = os.path.abspath(str(images.location(index)))
-    try:
-        status = os.stat(path)
-    except OSError:
-        return path, -1, -1
-    return path, status.st_size, status.st_mtime_ns
-
-
-def _look_up(connection: sqlite3.Connection, path: str, size: int, mtime_ns: int) -> _Entry | None:
-    if size < 0:
-        return None
-    query = "SELECT digest, error FROM scan WHERE path = ? AND size = ? AND mtime_ns = ?"
-    row = connection.execute(query, (path, size, mtime_ns)).fetchone()
-    return None if row is None else _Entry(*row)
+def _look_up(connection: sqlite3.Connection, stamps: Sequence[Stamp]) -> dict[Stamp, _Entry]:
+    """What is known of images that have not changed since."""
+    marks = ", ".join("?" * len(stamps))
+    query = f"SELECT path, size, mtime_ns, digest, error FROM scan WHERE size >= 0 AND path IN ({marks})"
+    rows = connection.execute(query, [name for name, _, _ in stamps])
+    return {(name, size, mtime_ns): (digest, error) for name, size, mtime_ns, digest, error in rows}
 
 
 def _scan_one(images: ImageSet, index: int) -> _Entry:
     try:
         data = images.read_bytes(index)
     except UnreadableImageError as error:
-        return _Entry("", str(error))
+        return "", str(error)
     digest = hashlib.sha256(data).hexdigest()
     try:
         images.decode(index, data, DRAFT_SIZE)
     except UnreadableImageError as error:
-        return _Entry(digest, str(error))
-    return _Entry(digest, "")
+        return digest, str(error)
+    return digest, ""

@@ -56,7 +56,7 @@ def create_augmentation(
     _keep_one_bit(second)
     crop, *others = first.transforms
     after = [*others, *second.transforms, *last.transforms]
-    if settings.resized_cache is not None and images.location(0) is not None:
+    if settings.resized_cache is not None and images.stamp(0) is not None:
         return ResizedReader(CropReader(crop), settings.resized_cache), Compose(after)
     if (draft := _draft_side(settings, images, data_config["input_size"][-1])) is None:
         return CropReader(crop), Compose(after)
@@ -85,7 +85,7 @@ def _draft_side(settings: TrainSettings, images: ImageSet, input_size: int) -> i
     side = math.ceil(input_size / math.sqrt(0.75 * settings.min_scale))
     # Draft decoding ends between this side and twice of it.
     expected_bytes = len(images) * 3 * (1.5 * side) ** 2
-    return side if images.location(0) is None or expected_bytes <= KEPT_BYTES else None
+    return side if images.stamp(0) is None or expected_bytes <= KEPT_BYTES else None
 
 
 def normalize(pixels: Tensor, data_config: dict[str, Any]) -> Tensor:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +18,7 @@ MARGIN = 1.5
 class ResizedReader:
     """Reads random crops from copies whose shorter side is at most `MARGIN` times the model's input.
 
-    A copy is named after the original's path, size and time, so a changed image gets a new one.
+    A copy is named after the original's stamp (name, size and time), so a changed image gets a new one.
 
     Args:
         reader: cuts the crops.
@@ -35,10 +34,7 @@ class ResizedReader:
         return self.reader.read(images, index, self._read_copy(images, index))
 
     def _read_copy(self, images: ImageSet, index: int) -> bytes:
-        original = images.location(index)
-        assert original is not None
-        status = os.stat(original)
-        name = f"{original.absolute()}\n{status.st_size}\n{status.st_mtime_ns}\n{self.side}"
+        name = "\n".join(map(str, (*(images.stamp(index) or ()), self.side)))
         digest = hashlib.sha256(name.encode()).hexdigest()
         path = self.folder / digest[:2] / f"{digest}.jpg"
         if not path.exists():
