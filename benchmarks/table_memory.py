@@ -21,6 +21,7 @@ import pyarrow as pa
 import torch
 
 from gpt4image.embed.table import EmbeddingTable, save_table
+from gpt4image.files import read_json, write_json
 from gpt4image.train.targets import TargetSource
 from gpt4image.train.text_embeddings import TextEmbeddings
 
@@ -42,8 +43,8 @@ def make_table(folder: Path, count: int, dimension: int) -> list[str]:
         save_table(folder, vectors[:1], rows, {"encoder": "random"})
         del vectors
         folder.with_suffix(".npy").replace(folder / "vectors.npy")
-        manifest = (folder / "manifest.json").read_text().replace('"num_rows": 1', f'"num_rows": {count}')
-        (folder / "manifest.json").write_text(manifest)
+        manifest = read_json(folder / "manifest.json")
+        write_json(folder / "manifest.json", {**manifest, "num_rows": count})
     return digests
 
 
