@@ -1,12 +1,13 @@
 """What a model says about an image set: logits and pooled features, in the order of the images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -25,13 +26,28 @@ class Outputs:
 
 
 class EvaluationImages(Dataset[torch.Tensor]):
-    """Images under timm's evaluation transform: float32 [C, H, W], resized, centre-cropped, normalised."""
+    """Images under timm's evaluation transform: float32 [C, H, W], resized, centre-cropped, normalised.
 
-    def __init__(self, images: ImageSet, data_config: Mapping[str, Any]) -> None:
+    Args:
+        images: the images.
+        data_config: timm's.
+        change: done to the cropped picture before it becomes a tensor, such as a corruption.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        data_config: Mapping[str, Any],
+        change: Callable[[Image.Image], Image.Image] | None = None,
+    ) -> None:
         from timm.data import create_transform
 
         config = {**data_config, "input_size": tuple(data_config["input_size"])}
         self.images, self.transform = images, create_transform(**config, is_training=False)
+        if change is not None:
+            steps = self.transform.transforms
+            tensor = next(place for place, step in enumerate(steps) if "ToTensor" in type(step).__name__)
+            steps.insert(tensor, change)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,6 +82,7 @@ def predict(
     workers: int = 0,
     device: str = "auto",
     label: str = "evaluating",
+    change: Callable[[Image.Image], Image.Image] | None = None,
 ) -> Outputs:
     """Runs a classifier over readable images, with a progress bar.
 
@@ -77,13 +94,14 @@ def predict(
         workers: processes that decode images.
         device: where to run, or `auto`.
         label: what the progress bar says.
+        change: done to each cropped picture, such as a corruption.
 
     Raises:
         UnreadableImageError: an image cannot be decoded.
     """
     chosen = choose_device(device)
     model, tap = model.to(chosen).eval(), FeatureTap(model)
-    loader = DataLoader(EvaluationImages(images, data_config), batch_size=batch_size, num_workers=workers)
+    loader = DataLoader(EvaluationImages(images, data_config, change), batch_size=batch_size, num_workers=workers)
     logits, features = [], []
     with track(label, len(images)) as tracker:
         for pixels in loader:

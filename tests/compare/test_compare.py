@@ -1,5 +1,6 @@
 """A comparison from recipe to verdict, really trained; it goes on, and it can say no."""
 
+import dataclasses
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from rich.console import Console
 from gpt4image.compare import CompareSettings, compare
 from gpt4image.compare.verdict import judge, judge_all, judge_without_labels
 from gpt4image.errors import RunError, SettingsError
+from gpt4image.evaluate.corruptions import Corruption
 from gpt4image.files import read_json
 from gpt4image.runs import load_manifest
 
@@ -124,6 +126,22 @@ def test_no_labels_at_all(recipe: Path, tmp_path: Path) -> None:
     shown = console.file.getvalue()
     assert "against baseline, all labels" in shown
     assert f"{own['top1_low']:.2f} to {own['top1_high']:.2f}" in shown
+
+
+def test_corruptions_are_measured_afterwards(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [Corruption("brightness", 1), Corruption("contrast", 2)]
+    monkeypatch.setattr("gpt4image.evaluate.corruptions.list_corruptions", lambda severities: few)
+    train = yaml.safe_load(recipe.read_text())["train"] | {"input_size": 32, "epochs": 1}
+    settings = CompareSettings(
+        change(recipe, train=train), tmp_path / "out", 1, arms=("aligned",), jobs=1, device="cpu"
+    )
+    assert compare(settings).comparison["situations"][0]["corruptions"] == {}
+    result = compare(dataclasses.replace(settings, corruptions=True))
+    found = result.comparison["situations"][0]["corruptions"]
+    difference = found["aligned"]["top1_mean"] - found["baseline"]["top1_mean"]
+    assert found["aligned"]["difference"]["mean"] == pytest.approx(difference)
+    assert any(str(line).startswith("aligned under corruptions: ") for line in result.lines())
+    assert "<h3>Under corruptions</h3>" in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ class Job:
         arm: its name.
         settings: of the train stage.
         test_images: what the model is measured on.
+        corruptions: whether it is also measured on corrupted test images.
         after: run folder that must be finished before, if any.
     """
 
@@ -30,6 +31,7 @@ class Job:
     settings: TrainSettings
     test_images: str
     after: Path | None = None
+    corruptions: bool = False
 
     @property
     def label(self) -> str:
@@ -79,7 +81,15 @@ def run_job(job: Job) -> None:
     from gpt4image.train import train
 
     train(job.settings)
-    evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, workers=0, device=job.settings.device))
+    evaluate(
+        EvaluateSettings(
+            run=job.settings.run,
+            images=job.test_images,
+            workers=0,
+            device=job.settings.device,
+            corruptions=job.corruptions,
+        )
+    )
 
 
 def _prepare(threads: int) -> None:

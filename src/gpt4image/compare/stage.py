@@ -30,6 +30,7 @@ class CompareSettings:
         situations: names of the recipe's situations to compare; all if none is given
         jobs: runs at once; one a core on a CPU if not given, one on a GPU
         device: auto or cpu
+        corruptions: also measure every run under the 15 common corruptions of the test images, which takes long
     """
 
     recipe: Path
@@ -39,6 +40,7 @@ class CompareSettings:
     situations: tuple[str, ...] = ()
     jobs: int | None = None
     device: str = "auto"
+    corruptions: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,12 @@ class CompareResult(StageResult):
     num_new: int
 
     def lines(self) -> Iterator[Any]:
-        from gpt4image.compare.table import make_table
+        from gpt4image.compare.table import corruption_lines, make_table
 
         for situation in self.comparison["situations"]:
             yield make_table(situation)
             yield from situation["left_out"]
+            yield from corruption_lines(situation)
             yield situation["verdict"]
         if not self.num_new:
             yield "all runs were finished already; nothing was done again"
@@ -82,11 +85,15 @@ def compare(settings: CompareSettings) -> CompareResult:
     if settings.arms:
         situations = tuple(dataclasses.replace(situation, arms=settings.arms) for situation in situations)
     recipe = dataclasses.replace(recipe, seeds=settings.seeds or recipe.seeds, situations=situations)
-    return run_recipe(recipe, settings.out, settings.jobs, settings.device)
+    return run_recipe(recipe, settings.out, settings.jobs, settings.device, settings.corruptions)
 
 
-def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto") -> CompareResult:
+def run_recipe(
+    recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto", corruptions: bool = False
+) -> CompareResult:
     """Describes, embeds, trains and evaluates all that is not done yet; writes comparison.json and the report."""
+    import dataclasses
+
     from gpt4image.compare.lineup import draw_up, wants_texts
     from gpt4image.compare.runner import run_jobs
     from gpt4image.compare.summary import summarise
@@ -100,6 +107,7 @@ def run_recipe(recipe: "Recipe", out: Path, jobs: int | None = None, device: str
     lineups = draw_up(recipe, work)
     table = _embed(recipe, work, lineups, device)
     planned = _plan(recipe, out, lineups, {"work": work, "embeddings": table}, device)
+    planned = [dataclasses.replace(job, corruptions=corruptions) for job in planned]
     missing = [job for job in planned if not _is_done(job)]
     if missing:
         with track("training and evaluating runs", len(missing)) as tracker:
@@ -182,11 +190,14 @@ def _plan(
 
 def _is_done(job: "Job") -> bool:
     """Whether a run is trained, with these settings, and evaluated."""
+    from gpt4image.evaluate.corruptions import corruptions_path
     from gpt4image.evaluate.record import evaluation_path
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
     if not (is_finished(run) and evaluation_path(run).exists()):
+        return False
+    if job.corruptions and not corruptions_path(run).exists():
         return False
     check_settings(job.settings)
     return True

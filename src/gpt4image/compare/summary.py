@@ -12,6 +12,7 @@ from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.recipe import Recipe, Situation
 from gpt4image.compare.shares import find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
+from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
 from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
 from gpt4image.evaluate.record import evaluation_path, load_predictions
 from gpt4image.files import read_json
@@ -73,6 +74,7 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
         "arms": entries,
         "left_out": list(lineup.explain_left_out()),
         "differences": differences,
+        "corruptions": _summarise_corruptions(out, entries),
         "reference": reference,
         "verdict": _judge(out, lineup, entries, differences, reference),
     }
@@ -132,6 +134,28 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
         "top1_low": interval.low,
         "top1_high": interval.high,
     }
+
+
+def _summarise_corruptions(out: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Accuracy under corruptions of the arms that are measured so, with differences to the baseline; empty if none."""
+    found = {}
+    for name, arm in entries.items():
+        runs = [out / run["path"] for run in arm["runs"]]
+        if not runs or not all(corruptions_path(run).exists() for run in runs):
+            continue
+        records = [read_json(corruptions_path(run)) for run in runs]
+        names = records[0]["by_corruption"]
+        found[name] = {
+            "top1_mean": float(np.mean([record["top1"] for record in records])),
+            "by_corruption": {
+                one: float(np.mean([record["by_corruption"][one] for record in records])) for one in names
+            },
+            "severities": records[0]["severities"],
+        }
+        if name != BASELINE and BASELINE in found:
+            difference = corruption_difference(runs, [out / run["path"] for run in entries[BASELINE]["runs"]])
+            found[name]["difference"] = {key: getattr(difference, key) for key in ("mean", "low", "high", "level")}
+    return found
 
 
 def _difference(

@@ -1,6 +1,6 @@
 """A situation's results as a table for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -23,6 +23,16 @@ def make_table(situation: Mapping[str, Any]) -> Any:
     for name, arm in situation["arms"].items():
         table.add_row(name, *_cells(situation, name, arm), str(len(arm["runs"])))
     return table
+
+
+def corruption_lines(situation: Mapping[str, Any]) -> Iterator[str]:
+    """A line an arm on its accuracy under corruptions, if that was measured."""
+    for name, arm in situation["corruptions"].items():
+        against = ""
+        if "difference" in arm:
+            one = arm["difference"]
+            against = f", {one['mean']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f}) against the baseline"
+        yield f"{name} under corruptions: {arm['top1_mean']:.2f} %{against}"
 
 
 def _cells(situation: Mapping[str, Any], name: str, arm: Mapping[str, Any]) -> list[str]:

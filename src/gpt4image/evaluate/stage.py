@@ -1,7 +1,7 @@
 """Stage 4, evaluate: a finished run and labelled images in, `evaluation.json` and `predictions.npz` out."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ class EvaluateSettings:
         workers: processes that decode images; 0 decodes in the main process.
         device: auto, cpu, cuda, cuda:N or mps.
         redo: measure again even if the run has been tested on these images.
+        corruptions: also measure accuracy under the 15 common corruptions (noise, blur, weather, compression).
+        severities: of the corruptions, 1 to 5; each takes one pass over the images a corruption.
     """
 
     run: Path
@@ -36,6 +38,8 @@ class EvaluateSettings:
     workers: int = 2
     device: str = "auto"
     redo: bool = False
+    corruptions: bool = False
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class EvaluateResult(StageResult):
         unreadable: key of each image left out because it cannot be read, and why.
         per_class: class name to {accuracy, n}.
         reused: whether the measures were there already.
+        corruptions: accuracy under corruptions, mean (`top1`) and of each (`by_corruption`); empty if not measured.
     """
 
     path: Path
@@ -63,6 +68,7 @@ class EvaluateResult(StageResult):
     unreadable: dict[str, str]
     per_class: dict[str, dict[str, Any]]
     reused: bool
+    corruptions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -75,6 +81,9 @@ class EvaluateResult(StageResult):
         for key, reason in self.unreadable.items():
             yield f"left out: {key} ({reason})"
         yield f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, calibration error {self.ece:.2f} %, {self.n:,} images"
+        if self.corruptions:
+            by_name = ", ".join(f"{name} {top1:.1f}" for name, top1 in self.corruptions["by_corruption"].items())
+            yield f"under corruptions: top-1 {self.corruptions['top1']:.2f} % ({by_name})"
         yield f"{'already measured' if self.reused else 'written'}: {self.path}"
 
     def _table(self) -> Any:
@@ -111,8 +120,11 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
         from gpt4image.files import write_json
 
         write_json(path, record | identity)
+    corruptions = _measure_corruptions(settings, manifest, test, digests, identity) if settings.corruptions else {}
     shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
-    return EvaluateResult(path=path, reused=known is not None, **{name: record[name] for name in shown})
+    return EvaluateResult(
+        path=path, reused=known is not None, corruptions=corruptions, **{name: record[name] for name in shown}
+    )
 
 
 def _select(images: "ImageSet", scan: "Scan") -> "tuple[ImageSet, list[str]]":
@@ -150,3 +162,35 @@ def _measure(
     )
     save_predictions(predictions_path(settings.run, settings.name), Predictions(outputs.logits, test.labels, digests))
     return asdict(compute_metrics(outputs.logits, test.labels, manifest.classes))
+
+
+def _measure_corruptions(
+    settings: EvaluateSettings,
+    manifest: "RunManifest",
+    test: "ImageSet",
+    digests: list[str],
+    identity: dict[str, str],
+) -> dict[str, Any]:
+    from gpt4image.evaluate.corruptions import (
+        check_size,
+        corruptions_path,
+        list_corruptions,
+        load_known,
+        save_corruptions,
+    )
+    from gpt4image.predict import predict
+    from gpt4image.runs import load_model
+
+    path = corruptions_path(settings.run, settings.name)
+    corruptions = list(list_corruptions(settings.severities))
+    known = None if settings.redo else load_known(path, identity, settings.severities)
+    if known is not None:
+        return known
+    check_size(manifest.data_config)
+    model, correct = load_model(settings.run, manifest), {}
+    for one in corruptions:
+        label = f"{one.name.replace('_', ' ')}, severity {one.severity}"
+        sizes = (settings.batch_size, settings.workers, settings.device)
+        outputs = predict(model, test, manifest.data_config, *sizes, label, change=one)
+        correct[one] = outputs.logits.argmax(1) == test.labels
+    return save_corruptions(path, correct, digests, identity)

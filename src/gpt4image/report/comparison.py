@@ -85,6 +85,7 @@ class Situation:
     verdict: str
     left_out: list[str] = field(default_factory=list)
     reference: "Reference | None" = None
+    corruptions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def has_one_seed(self) -> bool:
@@ -143,7 +144,17 @@ def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
         verdict=record.get("verdict", ""),
         left_out=record.get("left_out") or [],
         reference=_read_reference(record.get("reference")),
+        corruptions=_read_corruptions(record.get("corruptions") or {}),
     )
+
+
+def _read_corruptions(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Arm to its accuracy under corruptions; `difference` is None where there is none to the baseline."""
+    differences = {name: arm.get("difference") for name, arm in record.items()}
+    return {
+        name: {**arm, "difference": _read_difference(found) if (found := differences[name]) else None}
+        for name, arm in record.items()
+    }
 
 
 def _read_reference(record: Mapping[str, Any] | None) -> Reference | None:
