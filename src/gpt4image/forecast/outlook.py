@@ -106,7 +106,7 @@ def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
     if least >= MUCH:
         return (
             "gain",
-            f"worth describing: texts multiply the rightly labelled images by {factor:.1f}, see the cases below",
+            f"worth describing: texts multiply the rightly labelled images by {factor:.1f}, as in the cases measured",
         )
     if factor < LITTLE and pilot.noise.high < FEW_WRONG:
         return "none", (
