@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from gpt4image.errors import EndpointError, SettingsError
 
 
-def check_endpoints(urls: Sequence[str], allow_remote: bool) -> None:
-    """Checks every endpoint before the first request.
+def check_endpoints(urls: Sequence[str], allow_remote: bool, sees: str = "image") -> None:
+    """Checks every endpoint before the first request; `sees` says what is sent there.
 
     Raises:
         SettingsError: there is none, or one is no URL, or has a password in it.
@@ -21,7 +21,7 @@ def check_endpoints(urls: Sequence[str], allow_remote: bool) -> None:
         _check_form(url)
         if not allow_remote and not is_nearby(url):
             raise EndpointError(
-                f"{url} is not on this machine or a private network, and would see every image; "
+                f"{url} is not on this machine or a private network, and would see every {sees}; "
                 "add --allow-remote if that is intended"
             )
 

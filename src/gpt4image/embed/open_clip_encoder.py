@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gpt4image.embed.precision import Precision
 from gpt4image.errors import EncoderError
 
 
 class OpenClipEncoder:
     """A CLIP text tower; the paper's are `RN50/openai` (1024-d) and `ViT-L-14/openai` (768-d)."""
+
+    texts_at_once = 1024
 
     def __init__(self, name: str, source: str, device: str) -> None:
         try:
@@ -38,10 +41,21 @@ class OpenClipEncoder:
         batches = [texts[start : start + 64] for start in range(0, len(texts), 64)]
         with torch.inference_mode():
             vectors = [
-                self._model.encode_text(self._tokenizer(list(batch)).to(self._device), normalize=True)
-                for batch in batches
+                self._model.encode_text(self._tokenizer(list(batch)).to(self._device)).float() for batch in batches
             ]
-        return torch.cat(vectors).float().cpu().numpy()
+            return torch.nn.functional.normalize(torch.cat(vectors), dim=-1).cpu().numpy()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(self._tokenizer.encode(text)) + 2 for text in texts]
+
+    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+        """Computes with `precision` from now on.
+
+        Raises:
+            EncoderError: it is int8.
+        """
+        import torch
+
+        if precision == "int8":
+            raise EncoderError("--precision int8 is for minilm and st:NAME; a CLIP text tower takes bf16")
+        self._model.to({"bf16": torch.bfloat16, "fp16": torch.float16}[precision])

@@ -14,8 +14,6 @@ from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, repla
 from gpt4image.files import atomic_path, read_json, write_json
 from gpt4image.progress import Tracker, track
 
-PROGRESS_BATCH = 128
-"""Texts between two steps of the progress bar."""
 CHUNK = 65_536
 """Vectors in memory at a time when the table is put together."""
 ENCODER = "encoder.json"
@@ -108,7 +106,7 @@ class PendingTable:
 
     def _encode_part(self, encoder: TextEncoder, texts: list[str], tracker: Tracker) -> np.ndarray:
         vectors = []
-        for batch in _batches(texts, PROGRESS_BATCH):
+        for batch in _batches(texts, encoder.texts_at_once):
             vectors.append(encoder.encode(batch).astype(np.float16))
             tracker.advance(len(batch))
         return np.concatenate(vectors)

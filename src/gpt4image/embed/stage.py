@@ -1,10 +1,20 @@
 """The embed stage: every `ok` description gets a vector; what was embedded before is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from gpt4image.progress import say
 from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.embed.encoders import TextEncoder
+    from gpt4image.embed.pending import PendingTable
+
+
+SAMPLE_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -13,13 +23,20 @@ class EmbedSettings:
 
     Attributes:
         work: work folder with descriptions.sqlite
-        encoder: text encoder: minilm, st:NAME_OR_PATH or open_clip:ARCH/TAG
+        encoder: text encoder: minilm, st:NAME_OR_PATH, open_clip:ARCH/TAG or endpoint:URL#MODEL
         prompt: only descriptions of these prompts; all if none is given
         describer: only descriptions by this describer
         class_names: class names to embed; those of the described images if none is given
         name: name of the table in WORK/embeddings; made from encoder and prompts if not given
         batch_size: texts embedded between two writes
         device: PyTorch device, or auto
+        precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999; int8 is for CPUs
+        long_texts: texts longer than the encoder reads: cut them, or pool their sentences
+        allow_remote: allow endpoints outside this machine and private networks
+        api_key_env: name of the environment variable that holds an endpoint's API key
+        on: here, or ray: an encoder on each GPU or CPU of a Ray cluster (extra ray)
+        ray_address: of the cluster; RAY_ADDRESS or else one on this machine if not given
+        ray_workers: encoders on the cluster; as many as there is room for if not given
     """
 
     work: Path
@@ -30,11 +47,23 @@ class EmbedSettings:
     name: str | None = None
     batch_size: int = 4096
     device: str = "auto"
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
+    long_texts: Literal["cut", "pool"] = "cut"
+    allow_remote: bool = False
+    api_key_env: str = "OPENAI_API_KEY"
+    on: Literal["here", "ray"] = "here"
+    ray_address: str | None = None
+    ray_workers: int | None = None
+
+    @property
+    def full_encoder(self) -> str:
+        """The encoder's name, and whether long texts are pooled."""
+        return self.encoder + ("+pool" if self.long_texts == "pool" else "")
 
     @property
     def folder(self) -> Path:
         """Where the table is written."""
-        words = [self.encoder.replace(":", "-").replace("/", "-"), *self.prompt]
+        words = [self.full_encoder.translate(str.maketrans(":/#", "---")), *self.prompt]
         return self.work / "embeddings" / (self.name or "-".join(words))
 
 
@@ -64,7 +93,7 @@ class EmbedResult(StageResult):
             share = 100 * self.num_truncated / self.num_rows
             yield (
                 f"{self.num_truncated} descriptions ({share:.1f} %) are longer than the encoder's {self.max_tokens}"
-                " tokens and were cut; ask for shorter descriptions or choose an encoder that reads more"
+                " tokens and were cut; --long-texts pool, shorter descriptions or an encoder that reads more would help"
             )
 
 
@@ -76,7 +105,6 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         EncoderError: the encoder cannot be loaded.
     """
     from gpt4image.embed.class_names import load_class_vectors, save_class_vectors
-    from gpt4image.embed.encoders import load_encoder
     from gpt4image.embed.pending import PendingTable
     from gpt4image.embed.sources import read_class_names, read_texts
     from gpt4image.embed.table import finish_replacement
@@ -85,13 +113,13 @@ def embed(settings: EmbedSettings) -> EmbedResult:
     names = list(settings.class_names) or read_class_names(settings.work)
     folder = settings.folder
     finish_replacement(folder)
-    pending = PendingTable(folder, settings.encoder, texts)
+    pending = PendingTable(folder, settings.full_encoder, texts)
     if pending.missing or (names and load_class_vectors(folder, names) is None):
-        encoder = load_encoder(settings.encoder, settings.device)
-        if pending.missing:
-            pending.encode(encoder, settings.batch_size)
-        table = pending.finish()
-        save_class_vectors(folder, names, encoder)
+        with _encoder(settings, _sample(pending)) as encoder:
+            if pending.missing:
+                pending.encode(encoder, settings.batch_size)
+            table = pending.finish()
+            save_class_vectors(folder, names, encoder)
     else:
         table = pending.finish()
     return EmbedResult(
@@ -102,3 +130,34 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         max_tokens=table.manifest["max_tokens"],
         dimension=table.manifest["dimension"],
     )
+
+
+def _sample(pending: "PendingTable") -> list[str]:
+    """Texts that stand for all, to try a precision with: missing ones, of all lengths."""
+    rows = pending.missing or range(len(pending.texts))
+    spread = rows[:: max(len(rows) // SAMPLE_SIZE, 1)]
+    return pending.texts["text"].take(list(spread)).to_pylist()
+
+
+@contextmanager
+def _encoder(settings: EmbedSettings, sample: Sequence[str]) -> "Iterator[TextEncoder]":
+    """The encoder of the settings, in this process or on a cluster."""
+    from gpt4image.embed.encoders import load_encoder
+    from gpt4image.embed.endpoint_encoder import Access
+    from gpt4image.embed.precision import lower_precision
+
+    access = Access(settings.allow_remote, settings.api_key_env)
+    if settings.on == "ray":
+        from gpt4image.scale.embed_on_ray import cluster_encoder
+
+        place = settings.ray_address, settings.ray_workers
+        with cluster_encoder(
+            settings.full_encoder, settings.device, access, settings.precision, sample, *place
+        ) as encoder:
+            yield encoder
+        return
+    encoder = load_encoder(settings.full_encoder, settings.device, access)
+    if settings.precision != "fp32":
+        cosine = lower_precision(encoder, settings.precision, sample)
+        say(f"{settings.precision}: the least cosine with fp32 among sample texts is {cosine:.5f}")
+    yield encoder
