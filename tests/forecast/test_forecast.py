@@ -46,7 +46,7 @@ def test_wrong_labels_are_estimated_and_overruled(wrong: float) -> None:
     assert pilot.noise.high - pilot.noise.low < 0.25
     assert pilot.noise.value == pytest.approx(wrong, abs=0.07)
     share_wrong = (labels != truth).mean()
-    assert pilot.contradicted.value == pytest.approx(0.9 * share_wrong, abs=0.06)
+    assert pilot.contradicted.value == pytest.approx(0.9 * share_wrong, abs=0.08)
     assert pilot.labels_right > 1 - share_wrong + 0.6 * share_wrong - 0.01
 
 

@@ -11,7 +11,29 @@ from jaxtyping import Float, Int
 
 from gpt4image.train.label_noise import make_channel
 
-TEMPERATURES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 3.0)
+TEMPERATURES = (
+    0.2,
+    0.25,
+    0.3,
+    0.35,
+    0.4,
+    0.45,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    1.0,
+    1.15,
+    1.3,
+    1.5,
+    1.75,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+    1e3,
+)
 NOISE_RATES = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 
 
@@ -69,18 +91,19 @@ def calibrate(
     unconfused = 1 - confusions.sum(1)
     noise = np.array(NOISE_RATES)[:, None]
     by_chance = noise / (num_classes - 1)
-    best = Calibration(1.0, 0.0, -np.inf, confusions)
-    for temperature in TEMPERATURES:
+    totals = np.empty((len(TEMPERATURES), len(NOISE_RATES)))
+    for row, temperature in enumerate(TEMPERATURES):
         tempered = _temper(probabilities[labelled], temperature)
         # sum_y P(l | y) P(y), where all but the confusions is the same for every y other than l.
         right = tempered[np.arange(len(given)), given] * unconfused[given]
         confused = (tempered * confusions.T[given]).sum(1)
         likelihoods = by_chance * (tempered @ unconfused) + (1 - noise - by_chance) * right + confused
-        totals = np.log(likelihoods + 1e-12).sum(1)
-        row = int(totals.argmax())
-        if totals[row] > best.log_likelihood:
-            best = Calibration(temperature, NOISE_RATES[row], float(totals[row]), confusions)
-    return best
+        totals[row] = np.log(likelihoods + 1e-12).sum(1)
+    # Where texts say nothing, any noise is as likely as none: noise and temperature must earn their place (BIC), or
+    # labels stay.
+    cost = np.where(np.arange(len(NOISE_RATES)) > 0, np.log(len(given)), 0.0)
+    row, column = np.unravel_index((totals - cost).argmax(), totals.shape)
+    return Calibration(TEMPERATURES[row], NOISE_RATES[column], float(totals[row, column]), confusions)
 
 
 def compute_posterior(
