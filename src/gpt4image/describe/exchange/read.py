@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from gpt4image.describe.rows import SUFFIXES, Row, read_rows
 from gpt4image.errors import DescriptionError
 from gpt4image.images import ImageSet
@@ -64,10 +62,10 @@ def _read_pth(path: Path, images: ImageSet | None) -> Iterator[Row]:
     return ({"key": images.keys[i], "text": text} for i, text in zip(_image_folder_order(images), texts, strict=True))
 
 
-def _image_folder_order(images: ImageSet) -> Iterator[int]:
+def _image_folder_order(images: ImageSet) -> list[int]:
     """Positions in the order of torchvision's `ImageFolder`: by class, then folder, then name."""
-    places = [(int(label), *key.rpartition("/")[::2]) for key, label in zip(images.keys, images.labels, strict=True)]
-    yield from np.array(sorted(range(len(places)), key=places.__getitem__)).tolist()
+    labels, keys = images.labels.tolist(), images.keys
+    return sorted(range(len(keys)), key=lambda index: (labels[index], *keys[index].rpartition("/")[::2]))
 
 
 def _first_line(error: Exception) -> str:
