@@ -24,6 +24,8 @@ import numpy as np
 from PIL import Image
 
 LATENCY_S = 0.25
+MEMORY_IN_FLIGHT = 64
+"""The same for few and many images: each request in flight has its connection and buffers, 100 kB or so."""
 SERVER = Path(__file__).with_name("describe_server.py")
 
 
@@ -142,7 +144,9 @@ if __name__ == "__main__":
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(describe_in_child(Path(arguments.child[0]), Path(arguments.child[1]), arguments.child[2], None))
+        print(
+            describe_in_child(Path(arguments.child[0]), Path(arguments.child[1]), arguments.child[2], MEMORY_IN_FLIGHT)
+        )
     else:
         for name, ask in questions.items():
             if arguments.only in (None, name):
