@@ -29,8 +29,8 @@ CREATE UNIQUE INDEX descriptions_key ON descriptions (digest, prompt, describer,
 CREATE INDEX descriptions_by_state ON descriptions (prompt, describer, sample, state, digest);
 """
 BATCH_SIZE = 500
-CACHE_KIB = 256 * 1024
-"""Most memory for pages of the file: that much holds the indices of a million descriptions."""
+CACHE_KIB = 16 * 1024
+"""Most memory for pages of the file. Large writes come in the order of the indices, so that a few pages are enough."""
 
 
 def _now() -> str:
