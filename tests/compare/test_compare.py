@@ -195,6 +195,7 @@ def test_a_comparison_is_not_mixed_with_other_settings(recipe: Path, tmp_path: P
     [
         ({"aligned": arm(3), "shuffled": arm(0)}, "Text helps: 3.0"),
         ({"aligned": arm(0.5), "shuffled": arm(0)}, "No measurable gain: 0.5"),
+        ({"aligned": {"mean": 1, "low": -30, "high": 32}}, "No measurable gain, but too few test images or seeds"),
         ({"aligned": arm(-3), "shuffled": arm(0)}, "Text hurts here: -3.0"),
         ({"aligned": arm(3), "shuffled": arm(2.5)}, "regularisation more than text"),
         ({"aligned": arm(5), "shuffled": arm(1.2)}, "Text helps"),

@@ -6,6 +6,9 @@ from typing import Any
 
 from gpt4image.compare.arms import ARMS
 
+COARSE = 3.0
+"""Points to either side from which an interval around 0 says little."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -41,7 +44,7 @@ def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> Verdict:
     if main["high"] < 0:
         return Verdict("Text hurts here", interval, gain)
     if main["low"] <= 0:
-        return Verdict("No measurable gain", interval, gain)
+        return Verdict(f"No measurable gain{_precision(main)}", interval, gain)
     for arm, control in controls.items():
         if control["low"] > 0 and control["mean"] > gain / 2:
             numbers = f"{interval}, but the control {arm} gains {control['mean']:+.1f}"
@@ -93,6 +96,11 @@ def _judge_controls(controls: Mapping[str, Any]) -> Verdict:
         if control["low"] > 0:
             return Verdict(f"The control {arm} gains, be suspicious", _interval(control), None)
     return Verdict("No measurable gain", ", ".join(map(_interval, controls.values())), None)
+
+
+def _precision(difference: Mapping[str, Any]) -> str:
+    coarse = difference["high"] - difference["low"] > 2 * COARSE
+    return ", but too few test images or seeds to rule one out" if coarse else ""
 
 
 def _interval(difference: Mapping[str, Any]) -> str:
