@@ -71,3 +71,13 @@ def count_workers(ray: Any, wanted: int | None, resource: str = "CPU") -> int:
             f"--ray-workers {wanted or 1}: the cluster has {there} {resource}s, and each worker needs one"
         )
     return wanted or min(there, MOST_WORKERS)
+
+
+@contextmanager
+def ended(ray: Any, workers: list[Any]) -> Iterator[list[Any]]:
+    """Ends the workers with the block: in a cluster that goes on, others want their CPUs."""
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            ray.kill(worker)

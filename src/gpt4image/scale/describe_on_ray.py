@@ -23,7 +23,7 @@ from gpt4image.describe.settings import DescribeSettings
 from gpt4image.describe.states import State
 from gpt4image.errors import Gpt4ImageError
 from gpt4image.images import ImageSet
-from gpt4image.scale.cluster import cluster, count_workers
+from gpt4image.scale.cluster import cluster, count_workers, ended
 
 MOST_DEATHS = 4
 """Workers that may die over one image before it is given up."""
@@ -162,8 +162,8 @@ def ask_from_cluster(
         )
         # Prompts are filled in here, so that workers need no more of an image than where it is.
         bare = ray.put(replace(images, labels=images.labels[:0], columns={}))
-        workers = [kind.remote(share, bare) for _ in range(number)]
-        return asyncio.run(_ask(workers, share, asks, places, recorder))
+        with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
+            return asyncio.run(_ask(workers, share, asks, places, recorder))
 
 
 async def _ask(

@@ -9,7 +9,7 @@ import numpy as np
 from gpt4image.embed.encoders import TextEncoder, load_encoder
 from gpt4image.embed.endpoint_encoder import Access
 from gpt4image.embed.precision import Precision, lower_precision
-from gpt4image.scale.cluster import cluster, count_workers
+from gpt4image.scale.cluster import cluster, count_workers, ended
 
 TEXTS_IN_CALL = 1024
 """As many as an encoder in one process gets at once, so that the vectors are the same."""
@@ -93,8 +93,9 @@ def cluster_encoder(
         number = count_workers(ray, workers, resource)
         # Whatever is wrong with the encoder is said once and here, in its own words.
         load_encoder(name, "cpu" if on_gpus else device, access)
-        encoders = [kind.remote(name, device, access, precision, list(sample)) for _ in range(number)]
-        yield ClusterEncoder(ray, name, encoders)
+        new = [kind.remote(name, device, access, precision, list(sample)) for _ in range(number)]
+        with ended(ray, new) as encoders:
+            yield ClusterEncoder(ray, name, encoders)
 
 
 def _parts(texts: Sequence[str]) -> list[list[str]]:
