@@ -78,7 +78,10 @@ def load_inputs(settings: TrainSettings) -> Inputs:
     readable = np.flatnonzero(scan.readable)
     images, digests = images.subset(readable), [scan.digests[i] for i in readable]
     if len(images.classes) < 2:
-        raise ImageSetError(f"{settings.images} has {len(images.classes)} classes; training needs at least 2")
+        raise ImageSetError(
+            f"{settings.images} has {len(images.classes)} classes; training needs at least 2, as class folders or as "
+            "labels in a column, a .cls or a .json (hf: and webdataset: take ?label=NAME)"
+        )
     images = images.with_labels(_labels_of_situation(images, settings))
     validation = None
     if settings.validation_share:
