@@ -78,6 +78,12 @@ COMMANDS = {
     "export": Command("write a plain timm model", "gpt4image.export.stage", "export", "ExportSettings"),
     "report": Command("write the HTML report of a comparison", "gpt4image.report.stage", "report", "ReportSettings"),
     "search": Command("find images by text", "gpt4image.report.search", "search", "SearchSettings"),
+    "label-errors": Command(
+        "list labels to check, found by text",
+        "gpt4image.report.label_errors",
+        "find_label_errors",
+        "LabelErrorsSettings",
+    ),
     "gallery": Command(
         "look through images and descriptions", "gpt4image.report.gallery.stage", "gallery", "GallerySettings"
     ),

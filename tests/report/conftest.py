@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -12,16 +13,22 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def made_comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder `compare`, with `train`, `test` and `work` beside it."""
-    folder = tmp_path_factory.mktemp("made")
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+def maker() -> ModuleType:
+    """What draws images, describes them and makes runs."""
     spec = importlib.util.spec_from_file_location("made_comparison", Path(__file__).with_name("made_comparison.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.make_comparison(folder)
+    return module
+
+
+@pytest.fixture(scope="session")
+def made_comparison(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder `compare`, with `train`, `test` and `work` beside it."""
+    folder = tmp_path_factory.mktemp("made")
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return maker.make_comparison(folder)
 
 
 @pytest.fixture

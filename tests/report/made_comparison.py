@@ -18,9 +18,9 @@ def make_comparison(folder: Path, num_seeds: int = 2) -> Path:
     """Makes `folder/compare` and what it refers to; returns it."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    _draw_images(folder / "train", 8, rng)
-    _draw_images(folder / "test", 10, rng)
-    table = _describe(folder / "train", folder / "work", rng)
+    draw_images(folder / "train", 8, rng)
+    draw_images(folder / "test", 10, rng)
+    table = describe(folder / "train", folder / "work", rng)
     compare = folder / "compare"
     arms = {
         arm: {
@@ -34,7 +34,7 @@ def make_comparison(folder: Path, num_seeds: int = 2) -> Path:
     return compare
 
 
-def _draw_images(root: Path, per_class: int, rng: np.random.Generator) -> None:
+def draw_images(root: Path, per_class: int, rng: np.random.Generator) -> None:
     y, x = np.mgrid[:40, :40]
     shapes = {
         "disc": (x - 20) ** 2 + (y - 20) ** 2 < 140,
@@ -49,7 +49,7 @@ def _draw_images(root: Path, per_class: int, rng: np.random.Generator) -> None:
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / name / f"{number}.png")
 
 
-def _describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path:
+def describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path:
     """A store with one text an image, and a table of vectors that tell the classes apart."""
     import pyarrow as pa
 

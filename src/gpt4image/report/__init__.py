@@ -1,4 +1,4 @@
-"""For people: the report of a comparison, the gallery of descriptions, and the page of a search."""
+"""For people: the report of a comparison, the gallery of descriptions, the page of a search, and labels to check."""
 
 from gpt4image.report.stage import ReportResult, ReportSettings, report, write_report
 

@@ -67,7 +67,7 @@ def _read(table: Any, work: Path, most: int, known: Collection[str] | None) -> T
         return None
     chosen = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
     rows = np.sort(first[chosen])
-    texts = _read_texts(table.rows.take(rows).to_pylist(), work)
+    texts = find_texts(table.rows.take(rows).to_pylist(), work)
     kept = [place for place, text in enumerate(texts) if text]
     return TrainingTexts(
         [table.rows["digest"][int(rows[place])].as_py() for place in kept],
@@ -76,7 +76,7 @@ def _read(table: Any, work: Path, most: int, known: Collection[str] | None) -> T
     )
 
 
-def _read_texts(rows: list[dict[str, Any]], work: Path) -> list[str]:
+def find_texts(rows: list[dict[str, Any]], work: Path) -> list[str]:
     """The text of each row; empty if the store no longer has it."""
     from gpt4image.describe.store import DescriptionStore
 

@@ -1,6 +1,7 @@
 """The class probabilities each image is taught: its label, or what label and text say together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,23 @@ from gpt4image.train.witness import Witness
 from gpt4image.train.zero_shot import read_by_class_names
 
 
+@dataclass(frozen=True)
+class WeighedLabels:
+    """What label and text say together of the M described images.
+
+    Attributes:
+        described: int64 [M], their positions in the image set.
+        by_text: [M, C], what the text alone says, by a reader that did not see the label; None if there is no label.
+        posterior: [M, C], what both say.
+        facts: what the reader found out, as plain values.
+    """
+
+    described: np.ndarray
+    by_text: np.ndarray | None
+    posterior: np.ndarray
+    facts: dict[str, Any]
+
+
 def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[ClassTargets, dict[str, Any]]:
     """Class probabilities [N, C], zero rows for images that teach no class, and facts about the reader."""
     labels, num_classes = inputs.images.labels, len(inputs.images.classes)
@@ -26,8 +44,9 @@ def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[Clas
         classes = add_predictions(one_hot(labels, num_classes), inputs.images, settings.teacher, settings.device)
         return smooth(classes, settings.smoothing), {}
     if settings.reader and inputs.table is not None:
-        classes, facts = _read(settings, inputs, one_hot(labels, num_classes))
-        return smooth(classes, settings.smoothing), facts
+        weighed, classes = weigh_labels(settings, inputs), one_hot(labels, num_classes)
+        classes[weighed.described] = weighed.posterior
+        return smooth(classes, settings.smoothing), weighed.facts
     return LabelTargets(labels, num_classes, settings.smoothing), {}
 
 
@@ -47,8 +66,12 @@ def _facts(reading: Reading, labels: np.ndarray, names: Sequence[str]) -> dict[s
     }
 
 
-def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Replaces the rows of described images by what label and text say together."""
+def weigh_labels(settings: TrainSettings, inputs: Inputs) -> WeighedLabels:
+    """Fits the reader to the described images; a function of settings and inputs alone.
+
+    Raises:
+        DescriptionError: there is neither a label nor an embedded class name to read the texts by.
+    """
     assert inputs.table is not None
     assert inputs.index is not None
     embeddings = TextEmbeddings(inputs.table, inputs.index)
@@ -56,11 +79,13 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
     labels, texts = inputs.images.labels[described], embeddings.gather(described)
     names = inputs.table.class_vectors(inputs.images.classes)
     features, class_features = scale_features(texts, names)
-    labelled = labels != UNLABELLED
+    labelled, num_classes = labels != UNLABELLED, len(inputs.images.classes)
+    by_text: np.ndarray | None = None
     if labelled.any():
         witness = Witness(inputs.images, described, settings.seed)
-        reading = read_texts(features, labels, classes.shape[1], class_features, settings.seed, witness)
-        posterior = compute_posterior(reading.probabilities, labels, reading.calibration.channel)
+        reading = read_texts(features, labels, num_classes, class_features, settings.seed, witness)
+        by_text = reading.probabilities
+        posterior = compute_posterior(by_text, labels, reading.calibration.channel)
         facts = _facts(reading, labels, inputs.images.classes)
     elif names is not None:
         posterior, facts = read_by_class_names(texts, names), {"zero_shot": True}
@@ -72,5 +97,4 @@ def _read(settings: TrainSettings, inputs: Inputs, classes: np.ndarray) -> tuple
     if not labelled.all() and settings.text_source == "descriptions":
         mixture = refine_with_mixture(features, posterior, labelled)
         posterior = np.where(labelled[:, None], posterior, (posterior + mixture) / 2)
-    classes[described] = posterior
-    return classes, facts
+    return WeighedLabels(described, by_text, posterior, facts)
