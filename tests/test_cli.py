@@ -48,7 +48,7 @@ def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
     assert main(["descibe"]) == 2
-    assert "there is no such command; choose from demo, describe" in capsys.readouterr().err
+    assert "there is no such command; choose from demo, " in capsys.readouterr().err
     assert main([]) == 2
 
 

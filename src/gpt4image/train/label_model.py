@@ -102,8 +102,8 @@ def calibrate(
     # Where texts say nothing, any noise is as likely as none: noise and temperature must earn their place (BIC), or
     # labels stay.
     cost = np.where(np.arange(len(NOISE_RATES)) > 0, np.log(len(given)), 0.0)
-    row, column = np.unravel_index((totals - cost).argmax(), totals.shape)
-    return Calibration(TEMPERATURES[row], NOISE_RATES[column], float(totals[row, column]), confusions)
+    best = np.unravel_index((totals - cost).argmax(), totals.shape)
+    return Calibration(TEMPERATURES[best[0]], NOISE_RATES[best[1]], float(totals[best]), confusions)
 
 
 def compute_posterior(
