@@ -21,29 +21,28 @@ def contents(result: EmbedResult) -> tuple[dict, np.ndarray]:
     return table.rows.to_pydict(), np.asarray(table.vectors)
 
 
-def kill_one_worker(killed: list[int]) -> None:
-    """The first encoding worker that is busy."""
+def kill_one_worker(parts: Path, killed: list[int]) -> None:
+    """One of the workers, once the first part is written."""
     while not killed:
-        for process in psutil.Process().children(recursive=True):
+        time.sleep(0.002)
+        for process in psutil.Process().children(recursive=True) if any(parts.glob("*.npz")) else ():
             with contextlib.suppress(psutil.Error):
-                if process.cmdline()[:1] == ["ray::EncoderWorker.encode"]:
+                if not killed and process.cmdline()[0].startswith("ray::EncoderWorker"):
                     process.kill()
                     killed.append(process.pid)
-                    return
-        time.sleep(0.002)
 
 
 def test_the_table_is_that_of_a_single_process_though_a_worker_dies(write_texts, tiny_encoder, ray_here) -> None:  # noqa: F811
     work: Path = write_texts(TEXTS | {"long": "word1 " * 30})
     killed: list[int] = []
-    thread = threading.Thread(target=kill_one_worker, args=[killed])
+    thread = threading.Thread(target=kill_one_worker, args=[work / "embeddings/there.parts", killed])
     thread.start()
-    there = embed(EmbedSettings(work, tiny_encoder, name="there", on="ray", ray_workers=2, batch_size=400))
+    there = embed(EmbedSettings(work, tiny_encoder, name="there", on="ray", ray_workers=2, batch_size=100))
     was_killed = bool(killed)
     killed.append(0)
     thread.join()
-    assert was_killed, "no worker was seen at work"
-    here = embed(EmbedSettings(work, tiny_encoder, name="here", batch_size=400))
+    assert was_killed, "the run was over before a worker was killed"
+    here = embed(EmbedSettings(work, tiny_encoder, name="here", batch_size=100))
     assert (there.num_new, there.num_truncated, there.dimension) == (here.num_new, 1, 16)
     assert contents(there)[0] == contents(here)[0]
     # The number of threads may differ; float16 keeps 11 bits.
