@@ -58,6 +58,7 @@ def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None
         (["embed"], "WORK missing"),
         (["train", "a", "b", "--epochs", "many"], "many"),
         (["train", "a", "b", "--nonsense"], "--nonsense"),
+        (["compare", "a", "--arms", "aligned", "--arms=shuffled"], "--arms is given twice; write all values after one"),
         (["train", "a", "b", "--objective", "clap"], "clap"),
         (["train", "/nonexistent", "b", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["train", "/nonexistent", "b"], "/nonexistent does not exist"),

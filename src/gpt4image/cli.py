@@ -176,6 +176,7 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
         SettingsError: an argument is unknown, missing, or has a value that is not allowed.
     """
     parser = make_parser(name, settings_class)
+    _refuse_repeated(settings_class, arguments)
     from argparse import ArgumentError
 
     try:
@@ -188,6 +189,15 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
         raise SettingsError(f"{' and '.join(missing)} missing (see gpt4image {name} --help)")
     hints = typing.get_type_hints(settings_class)
     return settings_class(**{f.name: _to_field_type(values[f.name], hints[f.name]) for f in fields})
+
+
+def _refuse_repeated(settings_class: type, arguments: list[str]) -> None:
+    """Of a list that is given twice, the first would be lost."""
+    given = [word.partition("=")[0] for word in arguments]
+    for name, hint in typing.get_type_hints(settings_class).items():
+        flag = "--" + name.replace("_", "-")
+        if typing.get_origin(hint) is tuple and given.count(flag) > 1:
+            raise SettingsError(f"{flag} is given twice; write all values after one: {flag} A B")
 
 
 def make_parser(name: str, settings_class: type) -> Any:

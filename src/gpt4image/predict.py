@@ -1,19 +1,18 @@
 """What a model says about an image set: logits and pooled features, in the order of the images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet
 from gpt4image.models import FeatureTap
+from gpt4image.pixels import Change, load_batches
 from gpt4image.progress import track
 
 
@@ -23,37 +22,6 @@ class Outputs:
 
     logits: Float32[np.ndarray, "n c"]
     features: Float32[np.ndarray, "n f"]
-
-
-class EvaluationImages(Dataset[torch.Tensor]):
-    """Images under timm's evaluation transform: float32 [C, H, W], resized, centre-cropped, normalised.
-
-    Args:
-        images: the images.
-        data_config: timm's.
-        change: done to the cropped picture before it becomes a tensor, such as a corruption.
-    """
-
-    def __init__(
-        self,
-        images: ImageSet,
-        data_config: Mapping[str, Any],
-        change: Callable[[Image.Image], Image.Image] | None = None,
-    ) -> None:
-        from timm.data import create_transform
-
-        config = {**data_config, "input_size": tuple(data_config["input_size"])}
-        self.images, self.transform = images, create_transform(**config, is_training=False)
-        if change is not None:
-            steps = self.transform.transforms
-            tensor = next(place for place, step in enumerate(steps) if "ToTensor" in type(step).__name__)
-            steps.insert(tensor, change)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self.transform(self.images.decode(index))
 
 
 def choose_device(device: str) -> torch.device:
@@ -82,7 +50,7 @@ def predict(
     workers: int = 0,
     device: str = "auto",
     label: str = "evaluating",
-    change: Callable[[Image.Image], Image.Image] | None = None,
+    change: Change | None = None,
 ) -> Outputs:
     """Runs a classifier over readable images, with a progress bar.
 
@@ -100,12 +68,12 @@ def predict(
         UnreadableImageError: an image cannot be decoded.
     """
     chosen = choose_device(device)
-    model, tap = model.to(chosen).eval(), FeatureTap(model)
-    loader = DataLoader(EvaluationImages(images, data_config, change), batch_size=batch_size, num_workers=workers)
+    model = model.to(chosen).to(memory_format=torch.channels_last).eval()
+    tap = FeatureTap(model)
     logits, features = [], []
     with track(label, len(images)) as tracker:
-        for pixels in loader:
-            logits.append(model(pixels.to(chosen)).float().cpu())
+        for pixels in load_batches(images, data_config, batch_size, workers, chosen, change):
+            logits.append(model(pixels).float().cpu())
             features.append(tap.take().float().cpu())
             tracker.advance(len(pixels))
     tap.close()

@@ -8,7 +8,8 @@ import torch
 from torchvision.transforms import v2
 
 from gpt4image.images import open_images
-from gpt4image.train.augment import create_augmentation, normalize
+from gpt4image.pixels import normalize
+from gpt4image.train.augment import create_augmentation
 from gpt4image.train.crop import WholeReader
 from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
 from gpt4image.train.settings import TrainSettings

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -46,7 +45,7 @@ def create_augmentation(
             std=data_config["std"],
             re_prob=settings.random_erasing,
             re_mode="pixel",
-            # timm's name for: leave the pixels bytes, `normalize` follows. Erasing fills in normalized noise.
+            # timm's name for: leave the pixels bytes, `pixels.normalize` follows. Erasing fills in normalized noise.
             use_prefetcher=not settings.random_erasing,
         )
     except (AssertionError, ValueError, KeyError) as error:
@@ -86,19 +85,6 @@ def _draft_side(settings: TrainSettings, images: ImageSet, input_size: int) -> i
     # Draft decoding ends between this side and twice of it.
     expected_bytes = len(images) * 3 * (1.5 * side) ** 2
     return side if images.stamp(0) is None or expected_bytes <= KEPT_BYTES else None
-
-
-def normalize(pixels: Tensor, data_config: dict[str, Any]) -> Tensor:
-    """The model's input from a batch [B, 3, H, W] of bytes; numbers are normalized already.
-
-    Once a batch and where the model is: bytes are a quarter of the copying and spare the loader the arithmetic.
-    """
-    if pixels.dtype != torch.uint8:
-        return pixels
-    mean, std = (
-        255 * pixels.new_tensor(data_config[name], dtype=torch.float).view(3, 1, 1) for name in ("mean", "std")
-    )
-    return (pixels.float() - mean) / std
 
 
 def create_mixup(settings: TrainSettings, rows: int) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpt4image.train.augment import normalize
+from gpt4image.pixels import normalize
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 from gpt4image.train.targets import Targets

@@ -1,16 +1,16 @@
 """Accuracy on images set aside from the training set, and which epoch was best on them."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from gpt4image.files import atomic_path
 from gpt4image.images import ImageSet
-from gpt4image.predict import EvaluationImages
+from gpt4image.pixels import load_batches
 from gpt4image.runs import CHECKPOINT
 from gpt4image.train.gather import sum_over_processes
 from gpt4image.train.network import AlignedNetwork
@@ -32,16 +32,15 @@ class Validator:
     ) -> None:
         share = np.arange(accelerator.process_index, len(images), accelerator.num_processes)
         self.num_images, self.device = len(images), accelerator.device
-        self._labels = torch.from_numpy(images.labels[share])
-        dataset = EvaluationImages(images.subset(share), data_config)
+        self._images, self._labels = images.subset(share), torch.from_numpy(images.labels[share])
         size = max(1, settings.batch_size // accelerator.num_processes)
-        self._loader = DataLoader(dataset, batch_size=size, num_workers=settings.workers)
+        self._load_batches = partial(load_batches, data_config=data_config, batch_size=size, workers=settings.workers)
 
     @torch.no_grad()
     def compute_top1(self, network: AlignedNetwork) -> float:
         """Percentage of images whose class has the largest logit."""
         network.eval()
-        chosen = [network(pixels.to(self.device))[0].argmax(1).cpu() for pixels in self._loader]
+        chosen = [network(pixels)[0].argmax(1).cpu() for pixels in self._load_batches(self._images, device=self.device)]
         right = (torch.cat(chosen) == self._labels).sum() if chosen else torch.tensor(0)
         return 100 * float(sum_over_processes(right.to(self.device))) / self.num_images
 

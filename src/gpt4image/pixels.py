@@ -1,0 +1,78 @@
+"""Images as a model's input: timm's evaluation transform, and the normalization of batches."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from gpt4image.images import ImageSet
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def normalize(pixels: Tensor, data_config: Mapping[str, Any]) -> Tensor:
+    """The model's input from a batch [B, 3, H, W] of bytes; numbers are normalized already.
+
+    Once a batch and where the model is: bytes are a quarter of the copying and spare the loader the arithmetic.
+    """
+    if pixels.dtype != torch.uint8:
+        return pixels
+    mean, std = (
+        255 * pixels.new_tensor(data_config[name], dtype=torch.float).view(3, 1, 1) for name in ("mean", "std")
+    )
+    return (pixels.float() - mean) / std
+
+
+def load_batches(
+    images: ImageSet,
+    data_config: Mapping[str, Any],
+    batch_size: int,
+    workers: int = 0,
+    device: torch.device | str = "cpu",
+    change: Change | None = None,
+) -> Iterator[Float32[Tensor, "b c h w"]]:
+    """The images in their order, resized, centre-cropped and normalized, channels last.
+
+    Args:
+        images: all of them must be decodable (`scan_images` says which are).
+        data_config: timm's: input_size, interpolation, mean, std, crop_pct.
+        batch_size: images at a time.
+        workers: processes that decode images.
+        device: where the model is.
+        change: done to each cropped picture, such as a corruption.
+
+    Raises:
+        UnreadableImageError: an image cannot be decoded.
+    """
+    dataset = EvaluationImages(images, data_config, change)
+    for pixels in DataLoader(dataset, batch_size=batch_size, num_workers=workers):
+        yield normalize(pixels.to(device), data_config).contiguous(memory_format=torch.channels_last)
+
+
+class EvaluationImages(Dataset[Tensor]):
+    """Images under timm's evaluation transform, bytes [C, H, W] that are still to be normalized.
+
+    Args:
+        images: the images.
+        data_config: timm's.
+        change: done to the cropped picture before it becomes a tensor.
+    """
+
+    def __init__(self, images: ImageSet, data_config: Mapping[str, Any], change: Change | None = None) -> None:
+        from timm.data import create_transform
+
+        config = {**data_config, "input_size": tuple(data_config["input_size"])}
+        # "Prefetcher" is timm's name for: leave the pixels bytes.
+        self.images, self.transform = images, create_transform(**config, is_training=False, use_prefetcher=True)
+        if change is not None:
+            self.transform.transforms.insert(-1, change)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.transform(self.images.decode(index))
