@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,23 @@ def test_no_labels_at_all(recipe: Path, tmp_path: Path) -> None:
     shown = console.file.getvalue()
     assert "against baseline, all labels" in shown
     assert f"{own['top1_low']:.2f} to {own['top1_high']:.2f}" in shown
+
+
+def test_texts_find_images_that_were_not_trained_on(recipe: Path, tmp_path: Path) -> None:
+    """Also when the comparison is asked for it after its runs are done."""
+    held_out = tmp_path / "held_out"
+    shutil.copytree(tmp_path / "test", held_out)
+    captions = tmp_path / "captions.jsonl"
+    lines = [{"path": f"held_out/{p.parent.name}/{p.name}", "caption": str(p)} for p in sorted(held_out.rglob("*.png"))]
+    captions.write_text(captions.read_text() + "\n" + "\n".join(map(json.dumps, lines)))
+    settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned", "reader"), jobs=1, device="cpu")
+    assert compare(settings).comparison["situations"][0]["retrieval"] == {}
+    result = compare(dataclasses.replace(settings, recipe=change(recipe, retrieval_images=str(held_out))))
+    found = result.comparison["situations"][0]["retrieval"]
+    assert list(found) == ["aligned"], "the others have no projector"
+    assert (found["aligned"]["images"], found["aligned"]["texts"]) == (120, 120)
+    assert any(str(line).startswith("aligned, a description finds its image: R@1 ") for line in result.lines())
+    assert "<h3>Images found by text</h3>" in result.report.read_text(encoding="utf-8")
 
 
 def test_corruptions_are_measured_afterwards(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

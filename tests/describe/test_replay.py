@@ -47,6 +47,25 @@ def test_rows_are_matched_by_key_path_and_suffix(image_folder: ImageFolder, tmp_
     }
 
 
+def test_a_row_about_a_file_that_is_none_of_the_images_matches_none_of_them(
+    image_folder: ImageFolder, tmp_path: Path
+) -> None:
+    """Photos of a camera are often named alike in every folder."""
+    folder = image_folder(2)
+    for name in ("mine", "others"):
+        (tmp_path / name).mkdir()
+        for number, photo in enumerate(sorted(folder.rglob("*.jpg"))):
+            copy = tmp_path / name / f"IMG_{number}.jpg"
+            copy.write_bytes(photo.read_bytes() + name.encode())
+    rows = [
+        {"path": f"{name}/IMG_{number}.jpg", "description": name} for name in ("mine", "others") for number in (0, 1)
+    ]
+    file = write_rows(tmp_path / "rows.jsonl", rows)
+    result = describe(DescribeSettings(str(tmp_path / "mine"), tmp_path / "work", describer="replay", file=file))
+    assert "2 rows of" in result.notes[0]
+    assert texts_by_key(tmp_path / "work") == {"IMG_0.jpg": "mine", "IMG_1.jpg": "mine"}
+
+
 def test_shipped_descriptions_match_by_index_and_a_second_field_is_a_second_prompt(tmp_path: Path) -> None:
     settings = DescribeSettings(
         "fashion-mnist:1k", tmp_path, describer="replay", file=SHIPPED, field=("description", "attributes")

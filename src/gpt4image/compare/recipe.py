@@ -57,6 +57,8 @@ class Recipe:
         describe: settings of the describe stage, or empty if the work folder holds descriptions already.
         embed: settings of the embed stage.
         answers: prompt whose answers are class names, for the arm `llm_label`.
+        retrieval_images: described images that are neither trained nor tested on; how often a description finds its
+            image among them.
         work: work folder of an earlier describe; the comparison's own if not given.
         train: training settings of all arms.
     """
@@ -70,6 +72,7 @@ class Recipe:
     describe: Mapping[str, Any] = field(default_factory=dict)
     embed: Mapping[str, Any] = field(default_factory=dict)
     answers: str = ANSWERS
+    retrieval_images: str = ""
     work: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 

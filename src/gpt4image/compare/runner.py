@@ -24,6 +24,7 @@ class Job:
         test_images: what the model is measured on.
         corruptions: whether it is also measured on corrupted test images.
         after: run folder that must be finished before, if any.
+        retrieval_images: described images in which texts look for theirs, or empty.
     """
 
     situation: int
@@ -32,6 +33,7 @@ class Job:
     test_images: str
     after: Path | None = None
     corruptions: bool = False
+    retrieval_images: str = ""
 
     @property
     def label(self) -> str:
@@ -90,6 +92,28 @@ def run_job(job: Job) -> None:
             corruptions=job.corruptions,
         )
     )
+    if job.retrieval_images:
+        _measure_retrieval(job)
+
+
+def _measure_retrieval(job: Job) -> None:
+    import numpy as np
+
+    from gpt4image.embed.table import EmbeddingTable, find_table
+    from gpt4image.evaluate.retrieval import has_text_projector, measure_retrieval
+    from gpt4image.images import open_images, scan_images
+
+    settings = job.settings
+    if not has_text_projector(settings.run):
+        return
+    images = open_images(job.retrieval_images)
+    scan = scan_images(images)
+    readable = np.flatnonzero(scan.readable)
+    digests = [scan.digests[place] for place in readable]
+    assert settings.work is not None
+    table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
+    images, prompts = images.subset(readable), settings.prompts
+    measure_retrieval(settings.run, images, digests, table, prompts, workers=0, device=settings.device)
 
 
 def _prepare(threads: int) -> None:

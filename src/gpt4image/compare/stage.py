@@ -58,12 +58,13 @@ class CompareResult(StageResult):
     num_new: int
 
     def lines(self) -> Iterator[Any]:
-        from gpt4image.compare.table import corruption_lines, make_table
+        from gpt4image.compare.table import corruption_lines, make_table, retrieval_lines
 
         for situation in self.comparison["situations"]:
             yield make_table(situation)
             yield from situation["left_out"]
             yield from corruption_lines(situation)
+            yield from retrieval_lines(situation)
             yield situation["verdict"]
         if not self.num_new:
             yield "all runs were finished already; nothing was done again"
@@ -107,7 +108,9 @@ def run_recipe(
     lineups = draw_up(recipe, work)
     table = _embed(recipe, work, lineups, device)
     planned = _plan(recipe, out, lineups, {"work": work, "embeddings": table}, device)
-    planned = [dataclasses.replace(job, corruptions=corruptions) for job in planned]
+    planned = [
+        dataclasses.replace(job, corruptions=corruptions, retrieval_images=recipe.retrieval_images) for job in planned
+    ]
     missing = [job for job in planned if not _is_done(job)]
     if missing:
         with track("training and evaluating runs", len(missing)) as tracker:
@@ -133,7 +136,8 @@ def _describe(recipe: "Recipe", work: Path) -> None:
 
     if recipe.describe:
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in recipe.describe.items()}
-        describe(DescribeSettings(images=recipe.images, work=work, **_with_paths(values, ("file",))))
+        for images in filter(None, (recipe.images, recipe.retrieval_images)):
+            describe(DescribeSettings(images=images, work=work, **_with_paths(values, ("file",))))
 
 
 def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: str) -> str:
@@ -192,12 +196,15 @@ def _is_done(job: "Job") -> bool:
     """Whether a run is trained, with these settings, and evaluated."""
     from gpt4image.evaluate.corruptions import corruptions_path
     from gpt4image.evaluate.record import evaluation_path
+    from gpt4image.evaluate.retrieval import has_text_projector, retrieval_path
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
     if not (is_finished(run) and evaluation_path(run).exists()):
         return False
     if job.corruptions and not corruptions_path(run).exists():
+        return False
+    if job.retrieval_images and has_text_projector(run) and not retrieval_path(run).exists():
         return False
     check_settings(job.settings)
     return True

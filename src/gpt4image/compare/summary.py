@@ -15,6 +15,7 @@ from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_l
 from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
 from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
 from gpt4image.evaluate.record import evaluation_path, load_predictions
+from gpt4image.evaluate.retrieval import retrieval_path
 from gpt4image.files import read_json
 from gpt4image.runs import load_manifest
 
@@ -75,6 +76,7 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
         "left_out": list(lineup.explain_left_out()),
         "differences": differences,
         "corruptions": _summarise_corruptions(out, entries),
+        "retrieval": _summarise_retrieval(out, entries),
         "reference": reference,
         "verdict": _judge(out, lineup, entries, differences, reference),
     }
@@ -155,6 +157,19 @@ def _summarise_corruptions(out: Path, entries: Mapping[str, Any]) -> dict[str, A
         if name != BASELINE and BASELINE in found:
             difference = corruption_difference(runs, [out / run["path"] for run in entries[BASELINE]["runs"]])
             found[name]["difference"] = {key: getattr(difference, key) for key in ("mean", "low", "high", "level")}
+    return found
+
+
+def _summarise_retrieval(out: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """How often a description finds its image in each arm that has a projector, mean over seeds; empty if none."""
+    found = {}
+    for name, arm in entries.items():
+        paths = [retrieval_path(out / run["path"]) for run in arm["runs"]]
+        if paths and all(path.exists() for path in paths):
+            records = [read_json(path) for path in paths]
+            names = records[0]["recalls"]
+            recalls = {one: float(np.mean([record["recalls"][one] for record in records])) for one in names}
+            found[name] = {"recalls": recalls, "images": records[0]["images"], "texts": records[0]["texts"]}
     return found
 
 

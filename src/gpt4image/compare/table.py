@@ -35,6 +35,14 @@ def corruption_lines(situation: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} under corruptions: {arm['top1_mean']:.2f} %{against}"
 
 
+def retrieval_lines(situation: Mapping[str, Any]) -> Iterator[str]:
+    """A line an arm on how often a description finds its image, if that was measured."""
+    from gpt4image.evaluate.retrieval import describe_recalls
+
+    for name, arm in situation["retrieval"].items():
+        yield f"{name}, a description finds its image: {describe_recalls(arm)}"
+
+
 def _cells(situation: Mapping[str, Any], name: str, arm: Mapping[str, Any]) -> list[str]:
     spread = "" if arm["top1_std"] is None else f" ± {arm['top1_std']:.2f}"
     cells = [f"{arm['top1_mean']:.2f}{spread}"]

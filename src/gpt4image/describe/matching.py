@@ -16,8 +16,9 @@ COLUMNS = ("digest", "key", *PATH_COLUMNS, "index")
 class ImageMatcher:
     """Matches rows to images by `digest`, `key`, `path`/`file_name`/`image` or `index`, the first column that is there.
 
-    A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends
-    like it. An index matches keys such as `train/60`.
+    A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends like it;
+    the path of a file that is there and is none of the images matches nothing. An index matches keys such as
+    `train/60`.
     """
 
     def __init__(
@@ -59,8 +60,11 @@ class ImageMatcher:
     def _find_path(self, path: str) -> int | None:
         if path in self._by_key:
             return self._by_key[path]
-        located = self._by_location.get(os.path.normpath(os.path.join(os.path.abspath(self._folder), path)))
-        return located if located is not None else self._find_suffix(path)
+        place = os.path.normpath(os.path.join(os.path.abspath(self._folder), path))
+        if place in self._by_location:
+            return self._by_location[place]
+        is_another = bool(self._by_location) and os.path.exists(place)
+        return None if is_another else self._find_suffix(path)
 
     def _find_suffix(self, path: str) -> int | None:
         name = path.rpartition("/")[2]

@@ -29,6 +29,9 @@ class EvaluateSettings:
         redo: measure again even if the run has been tested on these images.
         corruptions: also measure accuracy under the 15 common corruptions (noise, blur, weather, compression).
         severities: of the corruptions, 1 to 5; each takes one pass over the images a corruption.
+        work: work folder with descriptions of these images, embedded: also measure how often one finds its image.
+        embeddings: name of the table in WORK/embeddings; not needed if there is only one.
+        prompts: only descriptions of these prompts; all of the table if none is given.
     """
 
     run: Path
@@ -40,6 +43,9 @@ class EvaluateSettings:
     redo: bool = False
     corruptions: bool = False
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    work: Path | None = None
+    embeddings: str | None = None
+    prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class EvaluateResult(StageResult):
         per_class: class name to {accuracy, n}.
         reused: whether the measures were there already.
         corruptions: accuracy under corruptions, mean (`top1`) and of each (`by_corruption`); empty if not measured.
+        retrieval: how often a description finds its image: `recalls`, `images`, `texts`; empty if not measured.
     """
 
     path: Path
@@ -69,6 +76,7 @@ class EvaluateResult(StageResult):
     per_class: dict[str, dict[str, Any]]
     reused: bool
     corruptions: dict[str, Any] = field(default_factory=dict)
+    retrieval: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -84,6 +92,10 @@ class EvaluateResult(StageResult):
         if self.corruptions:
             by_name = ", ".join(f"{name} {top1:.1f}" for name, top1 in self.corruptions["by_corruption"].items())
             yield f"under corruptions: top-1 {self.corruptions['top1']:.2f} % ({by_name})"
+        if self.retrieval:
+            from gpt4image.evaluate.retrieval import describe_recalls
+
+            yield f"a description finds its image: {describe_recalls(self.retrieval)}"
         yield f"{'already measured' if self.reused else 'written'}: {self.path}"
 
     def _table(self) -> Any:
@@ -103,6 +115,7 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     Raises:
         RunError: the folder is no finished run.
         ImageSetError: no labelled image, or classes that the model does not know.
+        DescriptionError: there is no embedded description of these images in the work folder that was given.
     """
     from gpt4image.images import open_images, scan_images
     from gpt4image.runs import hash_digests, hash_weights, load_manifest
@@ -121,10 +134,10 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
 
         write_json(path, record | identity)
     corruptions = _measure_corruptions(settings, manifest, test, digests, identity) if settings.corruptions else {}
+    retrieval = _measure_retrieval(settings, test, digests) if settings.work is not None else {}
     shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
-    return EvaluateResult(
-        path=path, reused=known is not None, corruptions=corruptions, **{name: record[name] for name in shown}
-    )
+    measures = {name: record[name] for name in shown}
+    return EvaluateResult(path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **measures)
 
 
 def _select(images: "ImageSet", scan: "Scan") -> "tuple[ImageSet, list[str]]":
@@ -162,6 +175,16 @@ def _measure(
     )
     save_predictions(predictions_path(settings.run, settings.name), Predictions(outputs.logits, test.labels, digests))
     return asdict(compute_metrics(outputs.logits, test.labels, manifest.classes))
+
+
+def _measure_retrieval(settings: EvaluateSettings, test: "ImageSet", digests: list[str]) -> dict[str, Any]:
+    from gpt4image.embed.table import EmbeddingTable, find_table
+    from gpt4image.evaluate.retrieval import measure_retrieval
+
+    assert settings.work is not None
+    table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
+    how = {name: getattr(settings, name) for name in ("name", "redo", "batch_size", "workers", "device")}
+    return measure_retrieval(settings.run, test, digests, table, settings.prompts, **how)
 
 
 def _measure_corruptions(

@@ -86,6 +86,7 @@ class Situation:
     left_out: list[str] = field(default_factory=list)
     reference: "Reference | None" = None
     corruptions: dict[str, Any] = field(default_factory=dict)
+    retrieval: dict[str, Any] = field(default_factory=dict)
 
     @property
     def has_one_seed(self) -> bool:
@@ -145,6 +146,7 @@ def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
         left_out=record.get("left_out") or [],
         reference=_read_reference(record.get("reference")),
         corruptions=_read_corruptions(record.get("corruptions") or {}),
+        retrieval=record.get("retrieval") or {},
     )
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gpt4image.evaluate.projector import load_projector, project
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.comparison import Arm, Comparison
 from gpt4image.report.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.feature_map import FeatureMap, Layout, choose_classes, draw_maps
 from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.report.training_texts import TrainingTexts, load_training_texts
-from gpt4image.report.words import find_nearest, load_projector, project
+from gpt4image.report.words import find_nearest
 from gpt4image.runs import load_manifest, load_model
 
 NUM_MAPPED = 500

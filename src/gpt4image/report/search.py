@@ -115,6 +115,7 @@ def search(settings: SearchSettings) -> SearchResult:
     """
     import numpy as np
 
+    from gpt4image.evaluate.projector import centred_unit
     from gpt4image.images import open_images, scan_images
     from gpt4image.runs import load_manifest
 
@@ -123,7 +124,7 @@ def search(settings: SearchSettings) -> SearchResult:
     scan = scan_images(images)
     readable = np.flatnonzero(scan.readable)
     images, digests = images.subset(readable), [scan.digests[index] for index in readable]
-    projected = _unit(_center(_project_images(settings, manifest, images, digests)))
+    projected = centred_unit(_project_images(settings, manifest, images, digests))
     texts = _unit(_encode(settings, manifest))
     scores = projected @ texts.T
     order = np.argsort(-scores[:, 0], kind="stable")
@@ -140,9 +141,9 @@ def _project_images(
     """Projected features float32 [N, D], from the cache if the same weights have seen the same images."""
     import numpy as np
 
+    from gpt4image.evaluate.projector import load_projector, project
     from gpt4image.files import atomic_path
     from gpt4image.predict import predict
-    from gpt4image.report.words import load_projector, project
     from gpt4image.runs import hash_digests, hash_weights, load_model
 
     state = load_projector(settings.run)
@@ -174,10 +175,6 @@ def _encode(settings: SearchSettings, manifest: "RunManifest") -> "np.ndarray":
     if texts is not None and texts.vectors.shape[1] == vectors.shape[1]:
         return vectors - texts.vectors.mean(0)
     return vectors - vectors[1:].mean(0) if len(settings.labels) > 2 else vectors
-
-
-def _center(vectors: "np.ndarray") -> "np.ndarray":
-    return vectors - vectors.mean(0) if len(vectors) > 2 else vectors
 
 
 def _unit(vectors: "np.ndarray") -> "np.ndarray":
