@@ -104,6 +104,16 @@ def test_texts_that_say_nothing_are_not_believed() -> None:
     assert -np.log(probabilities[np.arange(400), labels]).mean() < np.log(CLASSES) + 0.02
 
 
+@pytest.mark.parametrize("num_labels", [8, 40, 400])
+def test_a_reader_knows_whether_texts_say_anything(num_labels: int) -> None:
+    for seed in range(4):
+        features, classes, names = make_texts(400, 1.0, seed)
+        labels = np.where(np.arange(400) < num_labels, classes, -1)
+        assert not read_texts(features, labels, CLASSES, names, seed).calibration.says_nothing
+        others = features[np.random.default_rng(seed).permutation(400)]
+        assert read_texts(others, labels, CLASSES, names, seed).calibration.says_nothing
+
+
 @pytest.mark.parametrize("share_wrong", [0.0, 0.3])
 def test_labels_stay_where_texts_say_nothing(share_wrong: float) -> None:
     """Any noise is then as likely as none; without a price for it, labels of four in ten images were overruled."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpt4image.errors import DescriptionError
 from gpt4image.images import UNLABELLED
+from gpt4image.progress import say
 from gpt4image.train.inputs import Inputs
 from gpt4image.train.label_model import compute_posterior, estimate_accuracy
 from gpt4image.train.mixture import refine_with_mixture
@@ -27,7 +28,7 @@ class WeighedLabels:
     Attributes:
         described: int64 [M], their positions in the image set.
         by_text: [M, C], what the text alone says, by a reader that did not see the label; None if there is no label.
-        posterior: [M, C], what both say.
+        posterior: [M, C], what both say; zero rows of images without a label if texts say nothing about classes.
         facts: what the reader found out, as plain values.
     """
 
@@ -63,6 +64,7 @@ def _facts(reading: Reading, labels: np.ndarray, names: Sequence[str]) -> dict[s
             for y, label in np.argwhere(calibration.confusions > 0)
         ],
         "log_likelihood": calibration.log_likelihood,
+        "says_nothing": calibration.says_nothing,
     }
 
 
@@ -81,12 +83,13 @@ def weigh_labels(settings: TrainSettings, inputs: Inputs) -> WeighedLabels:
     features, class_features = scale_features(texts, names)
     labelled, num_classes = labels != UNLABELLED, len(inputs.images.classes)
     by_text: np.ndarray | None = None
+    says_nothing = False
     if labelled.any():
         witness = Witness(inputs.images, described, settings.seed)
         reading = read_texts(features, labels, num_classes, class_features, settings.seed, witness)
         by_text = reading.probabilities
         posterior = compute_posterior(by_text, labels, reading.calibration.channel)
-        facts = _facts(reading, labels, inputs.images.classes)
+        facts, says_nothing = _facts(reading, labels, inputs.images.classes), reading.calibration.says_nothing
     elif names is not None:
         posterior, facts = read_by_class_names(texts, names), {"zero_shot": True}
     else:
@@ -94,7 +97,10 @@ def weigh_labels(settings: TrainSettings, inputs: Inputs) -> WeighedLabels:
             f"{settings.images} has no labels and {inputs.table.folder} no embeddings of its class names; "
             f"embed them: gpt4image embed {settings.work} --class-names {' '.join(inputs.images.classes)}"
         )
-    if not labelled.all() and settings.text_source == "descriptions":
+    if says_nothing and not labelled.all():
+        say("warning: the texts say nothing about the classes; images without a label teach none (gpt4image lint)")
+        posterior[~labelled] = 0
+    elif not labelled.all() and settings.text_source == "descriptions":
         mixture = refine_with_mixture(features, posterior, labelled)
         posterior = np.where(labelled[:, None], posterior, (posterior + mixture) / 2)
     return WeighedLabels(described, by_text, posterior, facts)

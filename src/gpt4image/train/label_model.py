@@ -46,12 +46,16 @@ class Calibration:
         noise: share of labels that are any other class alike, eps.
         log_likelihood: of the given labels.
         confusions: [C, C], share of class y that is labelled l beyond that.
+        frequencies_log_likelihood: of the given labels by how often each class occurs among them, without texts.
+        num_labels: given labels.
     """
 
     temperature: float
     noise: float
     log_likelihood: float
     confusions: np.ndarray
+    frequencies_log_likelihood: float
+    num_labels: int
 
     @property
     def channel(self) -> np.ndarray:
@@ -67,6 +71,14 @@ class Calibration:
     def share_wrong(self) -> float:
         """Share of wrong labels, mean over classes."""
         return float(1 - self.channel.diagonal().mean())
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether texts make labels no likelier than the classes' frequencies do.
+
+        Penalty, assumed noise, temperature and noise were chosen for it, and four numbers have their price (BIC).
+        """
+        return bool(self.log_likelihood - self.frequencies_log_likelihood <= 2 * np.log(self.num_labels))
 
     def apply(self, probabilities: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
         """The calibrated probabilities."""
@@ -103,7 +115,15 @@ def calibrate(
     # labels stay.
     cost = np.where(np.arange(len(NOISE_RATES)) > 0, np.log(len(given)), 0.0)
     best = np.unravel_index((totals - cost).argmax(), totals.shape)
-    return Calibration(TEMPERATURES[best[0]], NOISE_RATES[best[1]], float(totals[best]), confusions)
+    counts = np.bincount(given)[np.unique(given)]
+    return Calibration(
+        TEMPERATURES[best[0]],
+        NOISE_RATES[best[1]],
+        float(totals[best]),
+        confusions,
+        float((counts * np.log(counts / len(given))).sum()),
+        len(given),
+    )
 
 
 def compute_posterior(
