@@ -14,6 +14,10 @@ from gpt4image.train.class_texts import ANSWERS
 from gpt4image.train.settings import TrainSettings
 
 
+LABEL_OPTIONS = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}
+"""Training settings that change labels, with the values that leave them as they are."""
+
+
 @dataclass(frozen=True)
 class Situation:
     """Under which labels the arms are compared.
@@ -34,8 +38,7 @@ class Situation:
     def labels_of(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that change the labels, over those that all situations share."""
         values = {**common, **self.train}
-        defaults = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}
-        return {name: values[name] for name, usual in defaults.items() if values.get(name, usual) != usual}
+        return {name: values[name] for name, usual in LABEL_OPTIONS.items() if values.get(name, usual) != usual}
 
     @property
     def folder(self) -> str:
