@@ -13,7 +13,6 @@ from gpt4image.errors import SettingsError
 from gpt4image.train.class_texts import ANSWERS
 from gpt4image.train.settings import TrainSettings
 
-
 LABEL_OPTIONS = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}
 """Training settings that change labels, with the values that leave them as they are."""
 
