@@ -58,10 +58,10 @@ def _cells(share: "Share") -> tuple[str, str]:
 
 
 def _cases(result: "ForecastResult") -> Table:
-    table = _table("What was measured elsewhere", "images", "labels", "right ×", "labels alone", "texts", "known from")
+    table = _table("What was measured on test images elsewhere (5 seeds)", "images", "labels", "right ×", "labels alone", "texts", "95 % interval")
     for case in nearest_cases(result.outlook):
         accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
-        table.add_row(case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.certainty)
+        table.add_row(case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval)
     return table
 
 
