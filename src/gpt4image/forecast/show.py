@@ -58,7 +58,7 @@ def _cells(share: "Share") -> tuple[str, str]:
 
 
 def _cases(result: "ForecastResult") -> Table:
-    table = _table("What was measured on test images elsewhere (5 seeds)", "images", "labels", "right ×", "labels alone", "texts", "95 % interval")
+    table = _table("What was measured elsewhere", "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %")
     for case in nearest_cases(result.outlook):
         accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
         table.add_row(case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval)
