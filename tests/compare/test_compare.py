@@ -129,6 +129,17 @@ def test_no_labels_at_all(recipe: Path, tmp_path: Path) -> None:
     assert f"{own['top1_low']:.2f} to {own['top1_high']:.2f}" in shown
 
 
+def test_other_test_images_are_measured_anew(recipe: Path, tmp_path: Path) -> None:
+    """The trained runs are kept, their accuracies are those on the new images."""
+    settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned",), jobs=1, device="cpu")
+    before = compare(settings).comparison["situations"][0]["differences"]["aligned"]["num_images"]
+    result = compare(dataclasses.replace(settings, recipe=change(recipe, test_images=str(tmp_path / "train"))))
+    after = result.comparison["situations"][0]["differences"]["aligned"]["num_images"]
+    assert (before, after) == (120, 36)
+    assert result.num_new == 2
+    assert compare(settings).num_new == 0
+
+
 def test_texts_find_images_that_were_not_trained_on(recipe: Path, tmp_path: Path) -> None:
     """Also when the comparison is asked for it after its runs are done."""
     held_out = tmp_path / "held_out"

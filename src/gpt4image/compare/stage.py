@@ -193,21 +193,29 @@ def _plan(
 
 
 def _is_done(job: "Job") -> bool:
-    """Whether a run is trained, with these settings, and evaluated."""
+    """Whether a run is trained, with these settings, and evaluated on these images."""
     from gpt4image.evaluate.corruptions import corruptions_path
     from gpt4image.evaluate.record import evaluation_path
     from gpt4image.evaluate.retrieval import has_text_projector, retrieval_path
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
-    if not (is_finished(run) and evaluation_path(run).exists()):
+    if not is_finished(run) or _source_of(evaluation_path(run), "images") != job.test_images:
         return False
     if job.corruptions and not corruptions_path(run).exists():
         return False
-    if job.retrieval_images and has_text_projector(run) and not retrieval_path(run).exists():
+    wants_retrieval = job.retrieval_images and has_text_projector(run)
+    if wants_retrieval and _source_of(retrieval_path(run), "source") != job.retrieval_images:
         return False
     check_settings(job.settings)
     return True
+
+
+def _source_of(path: Path, name: str) -> str | None:
+    """The images that a record is about, None if there is no record."""
+    from gpt4image.files import read_json
+
+    return read_json(path).get(name) if path.exists() else None
 
 
 def _is_known(path: Path, comparison: dict[str, Any]) -> bool:

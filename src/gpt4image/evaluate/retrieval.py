@@ -67,6 +67,7 @@ def measure_retrieval(
     rows = np.concatenate([index.of(image) for image in described])
     texts = table.rows["text_hash"].take(rows).to_pylist()
     identity = {
+        "source": images.source,
         "digests_hash": hash_digests([digests[image] for image in described]),
         "texts_hash": hash_digests(texts),
         "weights_sha256": hash_weights(run),

@@ -127,12 +127,12 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     test, digests = _select(images, scan)
     identity = {"digests_hash": hash_digests(digests), "weights_sha256": hash_weights(settings.run)}
     known = None if settings.redo else _read_known(path, identity, settings)
-    record = known or _measure(settings, manifest, test, digests)
-    record |= {"images": settings.images, "unlabelled": int((images.labels < 0).sum()), "unreadable": scan.errors}
-    if known is None:
+    found = {"images": settings.images, "unlabelled": int((images.labels < 0).sum()), "unreadable": scan.errors}
+    record = (known or _measure(settings, manifest, test, digests)) | found | identity
+    if record != known:
         from gpt4image.files import write_json
 
-        write_json(path, record | identity)
+        write_json(path, record)
     corruptions = _measure_corruptions(settings, manifest, test, digests, identity) if settings.corruptions else {}
     retrieval = _measure_retrieval(settings, test, digests) if settings.work is not None else {}
     shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
