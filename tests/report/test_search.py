@@ -68,7 +68,7 @@ def test_finds_what_the_text_says_and_names_new_classes(run: Path, made_comparis
 def test_mistakes_are_one_line(run: Path, made_comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test, baseline = str(made_comparison.parent / "test"), made_comparison / "runs" / "baseline-seed0"
     for arguments, words in (
-        ([str(baseline), test, "stripes"], "has no projector; search needs a run trained with descriptions"),
+        ([str(baseline), test, "stripes"], "has no projector to text embeddings; give a run trained with descriptions"),
         ([str(run), test, " "], "the text to look for is empty"),
         ([str(run), test, "x", "--labels", "one"], "--labels has only 'one'; give at least 2"),
         ([str(run), test, "x", "--top", "0"], "--top is 0; it must be at least 1"),

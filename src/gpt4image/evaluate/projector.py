@@ -2,13 +2,42 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from gpt4image.errors import RunError
 from gpt4image.runs import PROJECTOR
 
+if TYPE_CHECKING:
+    from gpt4image.images import ImageSet
+
 BATCH_NORM_EPSILON = 1e-5
+
+
+def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndarray, "n d"]:
+    """What the projector of a run makes of readable images.
+
+    Args:
+        run: a finished run.
+        images: N readable images.
+        how: `batch_size`, `workers`, `device` of `predict`.
+
+    Raises:
+        RunError: the run has no projector.
+    """
+    from gpt4image.predict import predict
+    from gpt4image.runs import load_manifest, load_model
+
+    state = load_projector(run)
+    if state is None:
+        raise RunError(
+            f"{run} has no projector to text embeddings; give a run trained with descriptions (train --work)"
+        )
+    manifest = load_manifest(run)
+    outputs = predict(load_model(run, manifest), images, manifest.data_config, label="looking", **how)
+    return project(state, outputs.features)
 
 
 def load_projector(run: Path) -> dict[str, np.ndarray] | None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from gpt4image.errors import DescriptionError, RunError
-from gpt4image.evaluate.projector import centred_unit, load_projector, project
+from gpt4image.evaluate.projector import centred_unit, project_images
 from gpt4image.evaluate.record import evaluation_path
 from gpt4image.files import read_json, write_json
 
@@ -50,8 +50,7 @@ def measure_retrieval(
     """
     from gpt4image.runs import hash_digests, hash_weights
 
-    state = load_projector(run)
-    if state is None or not has_text_projector(run):
+    if not has_text_projector(run):
         raise RunError(f"{run} has no projector to text embeddings; descriptions find images only in a run aligned so")
     trained_with = _encoder_of(run)
     if table.manifest["encoder"] != trained_with:
@@ -77,7 +76,7 @@ def measure_retrieval(
         known = read_json(path)
         if all(known.get(key) == value for key, value in identity.items()):
             return known
-    projected = project(state, _compute_features(run, images.subset(described), **how))
+    projected = project_images(run, images.subset(described), **how)
     owners = np.repeat(np.arange(len(described)), index.count[described])
     recalls = compute_recalls(projected, table.vectors[rows].astype(np.float32), owners)
     record = {"recalls": recalls, "images": len(described), "texts": len(rows), **identity}
@@ -130,11 +129,3 @@ def _encoder_of(run: Path) -> str | None:
     from gpt4image.runs import load_manifest
 
     return (load_manifest(run).text.get("table") or {}).get("encoder")
-
-
-def _compute_features(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndarray, "n f"]:
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_manifest, load_model
-
-    manifest = load_manifest(run)
-    return predict(load_model(run, manifest), images, manifest.data_config, label="looking", **how).features

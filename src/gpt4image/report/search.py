@@ -124,7 +124,7 @@ def search(settings: SearchSettings) -> SearchResult:
     scan = scan_images(images)
     readable = np.flatnonzero(scan.readable)
     images, digests = images.subset(readable), [scan.digests[index] for index in readable]
-    projected = centred_unit(_project_images(settings, manifest, images, digests))
+    projected = centred_unit(_project_once(settings, images, digests))
     texts = _unit(_encode(settings, manifest))
     scores = projected @ texts.T
     order = np.argsort(-scores[:, 0], kind="stable")
@@ -135,28 +135,19 @@ def search(settings: SearchSettings) -> SearchResult:
     return SearchResult(settings.text, tuple(ranked[: settings.top]), len(images), counts, scan.errors, settings.page)
 
 
-def _project_images(
-    settings: SearchSettings, manifest: "RunManifest", images: "ImageSet", digests: list[str]
-) -> "np.ndarray":
+def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[str]) -> "np.ndarray":
     """Projected features float32 [N, D], from the cache if the same weights have seen the same images."""
     import numpy as np
 
-    from gpt4image.evaluate.projector import load_projector, project
+    from gpt4image.evaluate.projector import project_images
     from gpt4image.files import atomic_path
-    from gpt4image.predict import predict
-    from gpt4image.runs import hash_digests, hash_weights, load_model
+    from gpt4image.runs import hash_digests, hash_weights
 
-    state = load_projector(settings.run)
-    if state is None:
-        raise RunError(f"{settings.run} has no projector; search needs a run trained with descriptions (train --work)")
     cache = settings.run / "search" / f"{hash_digests([hash_weights(settings.run), *digests])[:24]}.npy"
     if cache.exists():
         return np.load(cache)
-    model = load_model(settings.run, manifest)
-    outputs = predict(
-        model, images, manifest.data_config, settings.batch_size, settings.workers, settings.device, "looking"
-    )
-    projected = project(state, outputs.features)
+    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
+    projected = project_images(settings.run, images, **how)
     with atomic_path(cache) as temporary, temporary.open("wb") as file:
         np.save(file, projected)
     return projected
