@@ -46,7 +46,13 @@ def _group_parameters(settings: TrainSettings, network: AlignedNetwork) -> list[
         groups = param_groups_weight_decay(backbone, decay, no_weight_decay_list=exempt)
     else:
         groups = param_groups_layer_decay(backbone, decay, exempt, layer_decay=settings.layer_decay)
-    return groups if network.projector is None else groups + param_groups_weight_decay(network.projector, decay)
+    if network.projector is None:
+        return groups
+    projector: list[dict[str, Any]] = param_groups_weight_decay(network.projector, decay)
+    if "muon" in settings.optimizer:
+        # Wide matrices that training throws away: orthogonalising them would cost more than the step itself.
+        projector = [{**group, "use_fallback": True} for group in projector]
+    return groups + projector
 
 
 def scale_lr(settings: TrainSettings) -> float:
