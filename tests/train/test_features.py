@@ -105,6 +105,18 @@ def test_layer_decay_slows_early_layers_and_not_the_projector(tiny: Tiny, tmp_pa
     assert decay[id(backbone.blocks[0].mlp.fc1.weight)] == settings.weight_decay
 
 
+def test_muon_takes_the_matrices_of_the_model_and_not_those_of_the_projector(tiny: Tiny, tmp_path: Path) -> None:
+    network = AlignedNetwork(torch.nn.Linear(24, 16), torch.nn.Linear(16, 8))
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    optimizer = create_optimizer(tiny(tmp_path, optimizer="muon"), network)
+    network.projector(network.backbone(torch.randn(32, 24))).square().mean().backward()
+    optimizer.step()
+    orthogonalised = {id(p): state["use_muon"] for p, state in optimizer.state.items()}
+    assert orthogonalised[id(network.backbone.weight)]
+    assert not orthogonalised[id(network.projector.weight)]
+    assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters())
+
+
 def test_the_learning_rate_is_scaled_to_the_images_an_update(tiny: Tiny, tmp_path: Path) -> None:
     settings = tiny(tmp_path, lr=0.1, lr_base_size=256, batch_size=512, grad_accum_steps=2)
     optimizer = create_optimizer(settings, AlignedNetwork(torch.nn.Linear(3, 2), None))
