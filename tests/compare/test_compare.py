@@ -53,6 +53,16 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     assert (out / "index.html").exists()
 
 
+def test_what_waits_for_a_run_of_an_earlier_call_is_trained(recipe: Path, tmp_path: Path) -> None:
+    """Interrupted after the baselines, which self_training learns from."""
+    out = tmp_path / "out"
+    settings = CompareSettings(change(recipe, arms=["self_training"]), out, jobs=1, device="cpu")
+    assert compare(settings).num_new == 4
+    for run in out.glob("runs/*/self_training-seed*"):
+        shutil.rmtree(run)
+    assert compare(dataclasses.replace(settings, jobs=2)).num_new == 2
+
+
 def test_arms_share_weights_order_and_labels(recipe: Path, tmp_path: Path) -> None:
     """With text weight 0 and no reader, the aligned arm must be the baseline to the bit."""
     from gpt4image.runs import hash_weights

@@ -45,7 +45,7 @@ def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
     """Runs jobs and yields each when it is done; a run that is finished already is not trained again.
 
     Args:
-        jobs: a job that waits for another comes after it.
+        jobs: a job that waits for another comes after it; one that waits for a run that is none of the jobs is ready.
         num_processes: how many train at once.
 
     Raises:
@@ -59,13 +59,15 @@ def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // num_processes)
     with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=(threads,)) as pool:
-        waiting, running, finished = list(jobs), dict[Future[None], Job](), set[Path]()
+        waiting, running = list(jobs), dict[Future[None], Job]()
+        unfinished = {job.settings.run for job in jobs}
         while waiting or running:
-            for job in [job for job in waiting if job.after is None or job.after in finished]:
+            for job in [job for job in waiting if job.after not in unfinished]:
                 if len(running) == num_processes:
                     break
                 waiting.remove(job)
                 running[pool.submit(run_job, job)] = job
+            assert running, "a job waits for one that stands after it"
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
@@ -73,7 +75,7 @@ def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
                     future.result()
                 except BrokenProcessPool as error:
                     raise RunError(f"the process that trained {job.label} was killed; run the same again") from error
-                finished.add(job.settings.run)
+                unfinished.remove(job.settings.run)
                 yield job
 
 
