@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from gpt4image.describe import DescriptionStore, State
-from gpt4image.describe.payload import encode_image, to_data_url
+from gpt4image.describe.endpoint.payload import encode_image, to_data_url
 from gpt4image.images import open_images, scan_images
 
 SERVER = Path(__file__).with_name("describe_server.py")

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt4image.describe.asks import Request, Wanted
-from gpt4image.describe.prompts import parse_prompts
-from gpt4image.describe.registration import register_images, remember_prompts
-from gpt4image.describe.selection import select_images
-from gpt4image.describe.store import Description, DescriptionStore
+from gpt4image.describe.asking.missing import Request, Wanted
+from gpt4image.describe.asking.selection import select_images
+from gpt4image.describe.prompts.parse import parse_prompts
+from gpt4image.describe.store.registration import register_images, remember_prompts
+from gpt4image.describe.store.store import Description, DescriptionStore
 from gpt4image.images import ImageSet, Scan
 from gpt4image.images.folder import FileStore
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt4image.embed.encoders import load_encoder
-from gpt4image.embed.precision import lower_precision
+from gpt4image.embed.encoders.load import load_encoder
+from gpt4image.embed.encoders.precision import lower_precision
 
 FIELDS = ("description", "attributes", "blind")
 

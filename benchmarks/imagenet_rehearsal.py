@@ -134,7 +134,7 @@ def lint_texts(folder: Path) -> None:
 
 
 def embed_texts(folder: Path) -> None:
-    import gpt4image.embed.encoders as encoders
+    import gpt4image.embed.encoders.load as encoders
     from gpt4image.embed import EmbedSettings, embed
 
     encoders.load_encoder = lambda *arguments, **more: NoEncoder()
@@ -154,7 +154,7 @@ def join(folder: Path) -> None:
 def create(folder: Path) -> tuple[Any, Any]:
     """Settings and setup of training, as the train stage makes them."""
     from gpt4image.cli import parse_settings
-    from gpt4image.train.inputs import load_inputs
+    from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.processes import create_accelerator
     from gpt4image.train.run_folder import claim_run
     from gpt4image.train.settings import TrainSettings

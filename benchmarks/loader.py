@@ -53,8 +53,8 @@ def create_timm_loader(folder: Path, batch_size: int, workers: int):
 def create_own_loader(folder: Path, batch_size: int, workers: int):
     from gpt4image.images import open_images
     from gpt4image.train import TrainSettings
-    from gpt4image.train.augment import create_augmentation
-    from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
+    from gpt4image.train.data.augment import create_augmentation
+    from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
 
     images = open_images(str(folder))
     settings = TrainSettings(str(folder), Path("unused"), min_scale=0.08, input_size=224)
@@ -65,7 +65,7 @@ def create_own_loader(folder: Path, batch_size: int, workers: int):
         "std": (0.229, 0.224, 0.225),
     }
     # As for a set that is too large to be kept in memory.
-    import gpt4image.train.augment as augment
+    import gpt4image.train.data.augment as augment
 
     augment.KEPT_BYTES = 0
     reader, transform = create_augmentation(settings, images, config)

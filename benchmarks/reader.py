@@ -36,9 +36,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     from gpt4image.images import open_images
-    from gpt4image.train.class_targets import compute_class_targets
-    from gpt4image.train.inputs import load_inputs
+    from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.settings import TrainSettings
+    from gpt4image.train.targets.classes import compute_class_targets
 
     truth = dict(zip((images := open_images(arguments.images)).keys, images.labels, strict=True))
     heads = f"{'given right %':>14} {'taught right %':>15} {'log-loss':>9} {'noise found %':>14} {'seconds':>8}"

@@ -21,9 +21,9 @@ import pyarrow as pa
 import torch
 
 from gpt4image.embed.table import EmbeddingTable, save_table
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.files import read_json, write_json
-from gpt4image.train.targets import TargetSource
-from gpt4image.train.text_embeddings import TextEmbeddings
+from gpt4image.train.targets.source import TargetSource
 
 BATCH_SIZE = 256
 

@@ -24,7 +24,7 @@ from PIL import Image
 from gpt4image.embed.table import save_table
 from gpt4image.images import open_images, scan_images
 from gpt4image.train import TrainSettings
-from gpt4image.train.inputs import load_inputs
+from gpt4image.train.data.inputs import load_inputs
 from gpt4image.train.loop import update_weights
 from gpt4image.train.processes import create_accelerator
 from gpt4image.train.setup import Setup, create_setup

@@ -20,16 +20,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gpt4image.embed.table import EmbeddingTable, find_table
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.models import FeatureTap, count_features
-from gpt4image.train.gather import find_rank
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objective import Objective
-from gpt4image.train.pairs import Related, RelatedBy, Relation
-from gpt4image.train.projector import create_projector
-from gpt4image.train.targets import Targets
-from gpt4image.train.text_embeddings import TextEmbeddings
-from gpt4image.train.text_weight import TextWeight
+from gpt4image.train.objectives.gather import find_rank
+from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Related, RelatedBy, Relation
+from gpt4image.train.objectives.projector import create_projector
+from gpt4image.train.objectives.text_weight import TextWeight
+from gpt4image.train.targets.source import Targets
 
 __all__ = ["AlignedNetwork", "AlignmentLoss", "DescriptionTable", "FeatureTap", "Projector", "count_features"]
 
@@ -48,7 +48,7 @@ class DescriptionTable:
         work: work folder of `gpt4image embed`.
         embeddings: name of the table; not needed if there is only one.
         prompts: only descriptions of these prompts; of all if empty.
-        centring: `none`, `mean` or `whiten`; see `gpt4image.train.text_embeddings.TextEmbeddings`.
+        centring: `none`, `mean` or `whiten`; see `gpt4image.embed.text_embeddings.TextEmbeddings`.
 
     Raises:
         DescriptionError: there is no such table, or it has no descriptions of a prompt.
@@ -107,7 +107,7 @@ class Projector(nn.Sequential):
     Args:
         num_features: width F of the image features; `count_features` finds it for any classifier.
         dimension: width D, see `DescriptionTable.dimension`.
-        kind: `linear` or `mlp`, see `gpt4image.train.projector.create_projector`.
+        kind: `linear` or `mlp`, see `gpt4image.train.objectives.projector.create_projector`.
     """
 
     def __init__(self, num_features: int, dimension: int, kind: str = "linear") -> None:
@@ -125,10 +125,10 @@ class AlignmentLoss(nn.Module):
     `gpt4image train`, which sees both, does that.
 
     Args:
-        objective: `clip`, `ctr`, `byol`, `textteacher` or `sigmoid`; see `gpt4image.train.losses`.
+        objective: `clip`, `ctr`, `byol`, `textteacher` or `sigmoid`; see `gpt4image.train.objectives.losses`.
         weight: lambda.
         temperature: tau of `clip`, `ctr` and `sigmoid`.
-        related: what related pairs of different images count as; see `gpt4image.train.pairs.Relation`.
+        related: what related pairs of different images count as; see `gpt4image.train.objectives.pairs.Relation`.
         related_by: `class` (needs labels), `text` or `all`.
         near_text: cosine from which texts are near-identical.
         num_classes: number of classes C; only for `related_by="class"`.

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt4image.describe.states import State
-from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 
 torch.set_num_threads(1)
 

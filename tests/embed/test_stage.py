@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpt4image.embed import EmbeddingTable, EmbedSettings, embed
-from gpt4image.embed.encoders import load_encoder
+from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.errors import DescriptionError, EncoderError
 
 Write = Callable[..., Path]
@@ -86,7 +86,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gpt4image.embed import EmbedSettings, embed
-from gpt4image.embed.encoders import SentenceEncoder
+from gpt4image.embed.encoders.load import SentenceEncoder
 
 encode, calls = SentenceEncoder.encode, []
 

@@ -53,8 +53,8 @@ def describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path:
     """A store with one text an image, and a table of vectors that tell the classes apart."""
     import pyarrow as pa
 
-    from gpt4image.describe.states import State
-    from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+    from gpt4image.describe.store.states import State
+    from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
     from gpt4image.embed.table import save_table
     from gpt4image.images import open_images, scan_images
 
@@ -96,7 +96,7 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     from gpt4image.evaluate import EvaluateSettings, evaluate
     from gpt4image.models import create_model
     from gpt4image.runs import RunManifest
-    from gpt4image.train.projector import create_projector
+    from gpt4image.train.objectives.projector import create_projector
 
     run = compare / "runs" / f"{arm}-seed{seed}"
     run.mkdir(parents=True)

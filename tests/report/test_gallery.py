@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
-from gpt4image.describe.edits import Editor, Name, read_queued
-from gpt4image.describe.states import State
-from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.edits import Editor, Name, read_queued
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 from gpt4image.errors import DescriptionError
 from gpt4image.report.gallery.data import PART_SIZE, GalleryData
 from gpt4image.report.gallery.entries import read_entries
-from gpt4image.report.thumbnails import make_thumbnail
+from gpt4image.report.pictures.thumbnails import make_thumbnail
 
 DIGESTS = [f"{number:064x}" for number in range(1, 4)]
 

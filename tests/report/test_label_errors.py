@@ -15,9 +15,9 @@ from gpt4image.cli import main
 from gpt4image.files import read_json
 from gpt4image.report.label_errors import LabelErrorsSettings, find_label_errors
 from gpt4image.train import TrainSettings, train
-from gpt4image.train.class_targets import compute_class_targets
-from gpt4image.train.inputs import load_inputs
+from gpt4image.train.data.inputs import load_inputs
 from gpt4image.train.run_folder import settings_from_dict, settings_to_dict
+from gpt4image.train.targets.classes import compute_class_targets
 
 CLASSES = ("disc", "frame", "stripes")
 PER_CLASS, WRONG = 60, 6

@@ -8,13 +8,13 @@ from sklearn.decomposition import PCA
 from gpt4image.evaluate.metrics import compute_metrics
 from gpt4image.evaluate.projector import project
 from gpt4image.evaluate.record import Predictions
-from gpt4image.report.calibration import compute_reliability, softmax
-from gpt4image.report.examples import find_changes, mean_probabilities
-from gpt4image.report.feature_map import align, choose_classes, compute_neighbour_agreement, compute_pca
-from gpt4image.report.per_class import compute_class_gains
-from gpt4image.report.svg import Axes, choose_ticks, format_tick
-from gpt4image.report.words import find_nearest
-from gpt4image.train.projector import create_projector
+from gpt4image.report.charts.calibration import compute_reliability, softmax
+from gpt4image.report.charts.feature_map import align, choose_classes, compute_neighbour_agreement, compute_pca
+from gpt4image.report.charts.per_class import compute_class_gains
+from gpt4image.report.charts.svg import Axes, choose_ticks, format_tick
+from gpt4image.report.inside.examples import find_changes, mean_probabilities
+from gpt4image.report.inside.words import find_nearest
+from gpt4image.train.objectives.projector import create_projector
 
 
 def _predictions(logits: np.ndarray, labels: np.ndarray) -> Predictions:

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import save_file
 
 from gpt4image.cli import main
-from gpt4image.embed.encoders import load_encoder
+from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.files import read_json, write_json
 from gpt4image.images import open_images
 from gpt4image.predict import predict

@@ -10,14 +10,14 @@ from threading import Thread
 import pytest
 from PIL import Image
 
-from gpt4image.describe.states import State
-from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entries
 from gpt4image.report.gallery.server import MAX_BODY_BYTES, GalleryServer, open_server
-from gpt4image.report.pictures import index_pictures
+from gpt4image.report.pictures.find import index_pictures
 
 
 @pytest.fixture

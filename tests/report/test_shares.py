@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gpt4image.compare.comparison import load_comparison
 from gpt4image.compare.shares import find_shares
-from gpt4image.report.comparison import load_comparison
 from gpt4image.report.stage import ReportSettings, report
 
 

@@ -11,10 +11,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gpt4image.train.objective import Objective
-from gpt4image.train.pairs import Relation
-from gpt4image.train.targets import Targets
-from gpt4image.train.text_weight import TextWeight
+from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Relation
+from gpt4image.train.objectives.text_weight import TextWeight
+from gpt4image.train.targets.source import Targets
 
 NUM_ROWS, NUM_CLASSES, WIDTH = 12, 3, 6
 OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "sigmoid", "tokens")

@@ -9,10 +9,10 @@ import torch
 from gpt4image.errors import ModelError
 from gpt4image.models import count_features, create_model
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objective import Objective
-from gpt4image.train.projector import create_projector
-from gpt4image.train.targets import Targets
-from gpt4image.train.text_weight import TextWeight
+from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.projector import create_projector
+from gpt4image.train.objectives.text_weight import TextWeight
+from gpt4image.train.targets.source import Targets
 
 SWIN = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
 FAMILIES: list[tuple[str, int, dict[str, Any]]] = [

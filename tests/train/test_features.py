@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from gpt4image.errors import ModelError, SettingsError
 from gpt4image.images import UNLABELLED
+from gpt4image.label.situation import choose_validation
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
-from gpt4image.train.inputs import load_inputs
+from gpt4image.train.data.inputs import load_inputs
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.optimizer import Schedule, create_optimizer
-from gpt4image.train.situation import choose_validation
 
 Tiny = Callable[..., TrainSettings]
 Make = Callable[..., Path]
@@ -268,8 +268,8 @@ def test_a_compiled_network_learns_the_same(
 
 def test_words_as_targets_need_no_embeddings(make_photos: Make, tiny: Tiny, tmp_path: Path) -> None:
     """Descriptions name the class; one image has none."""
-    from gpt4image.describe.states import State
-    from gpt4image.describe.store import Description, DescriptionStore
+    from gpt4image.describe.store.states import State
+    from gpt4image.describe.store.store import Description, DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     photos = make_photos(8)

@@ -15,8 +15,8 @@ from gpt4image.errors import DescriptionError, ImageSetError, ModelError, RunErr
 from gpt4image.results import ExitStatus
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
-from gpt4image.train.class_targets import compute_class_targets
-from gpt4image.train.inputs import load_inputs
+from gpt4image.train.data.inputs import load_inputs
+from gpt4image.train.targets.classes import compute_class_targets
 
 Tiny = Callable[..., TrainSettings]
 Make = Callable[..., Path]

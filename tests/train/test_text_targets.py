@@ -9,9 +9,9 @@ import pytest
 
 from gpt4image.embed.join import join_digests
 from gpt4image.embed.table import EmbeddingTable, save_table
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError
-from gpt4image.train.text_embeddings import TextEmbeddings
-from gpt4image.train.token_targets import TokenTargets
+from gpt4image.train.targets.tokens import TokenTargets
 
 
 @pytest.fixture

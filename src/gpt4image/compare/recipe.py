@@ -10,7 +10,7 @@ import yaml
 
 from gpt4image.compare.arms import find_arms
 from gpt4image.errors import SettingsError
-from gpt4image.train.class_texts import ANSWERS
+from gpt4image.label.class_texts import ANSWERS
 from gpt4image.train.settings import TrainSettings
 
 LABEL_OPTIONS = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}

@@ -7,8 +7,8 @@ from gpt4image.describe.stage import (
     emit_requests,
     plan_descriptions,
 )
-from gpt4image.describe.states import State
-from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 
 __all__ = [
     "DescribeResult",

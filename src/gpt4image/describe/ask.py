@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from gpt4image.describe.asks import Ask, Wanted
-from gpt4image.describe.cost import Prices
-from gpt4image.describe.places import Places
-from gpt4image.describe.record import Recorder
+from gpt4image.describe.asking.cost import Prices
+from gpt4image.describe.asking.missing import Ask, Wanted
+from gpt4image.describe.asking.record import Recorder
+from gpt4image.describe.asking.stop_rules import MaxFailures, StopRules
+from gpt4image.describe.asking.tally import Tally
+from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
-from gpt4image.describe.stop_rules import MaxFailures, StopRules
-from gpt4image.describe.store import DescriptionStore
-from gpt4image.describe.tally import Tally
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.images import ImageSet
 from gpt4image.progress import say, track
 
@@ -39,14 +39,14 @@ def ask_describer(
 ) -> str:
     """Asks the describer of the settings; returns why it stopped early, or ""."""
     if settings.describer == "local" and settings.on == "ray":
-        from gpt4image.scale.describe_with_vllm import ask_vllm
+        from gpt4image.describe.local.vllm import ask_vllm
 
         return ask_vllm(settings, asks, images, places, recorder)
     if settings.describer == "local":
-        from gpt4image.describe.ask_local import ask_local_model
+        from gpt4image.describe.local.describer import ask_local_model
 
         return ask_local_model(settings, asks, images, places, recorder)
-    from gpt4image.describe.ask_endpoint import ask_endpoints
+    from gpt4image.describe.endpoint.describer import ask_endpoints
 
     return ask_endpoints(settings, asks, images, places, recorder)
 

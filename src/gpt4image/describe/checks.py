@@ -1,6 +1,6 @@
 """Checks the settings of the describe stage before any work."""
 
-from gpt4image.describe.rows import require_file
+from gpt4image.describe.replay.rows import require_file
 from gpt4image.describe.settings import DescribeSettings
 from gpt4image.errors import SettingsError
 

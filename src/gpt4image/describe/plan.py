@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpt4image.describe.ask import ask_for_missing
-from gpt4image.describe.asks import Wanted
-from gpt4image.describe.cost import Prices
-from gpt4image.describe.places import Places
-from gpt4image.describe.selection import select_images
+from gpt4image.describe.asking.cost import Prices
+from gpt4image.describe.asking.missing import Wanted
+from gpt4image.describe.asking.selection import select_images
+from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.settings import DescribeSettings
-from gpt4image.describe.store import DescriptionStore, Usage
+from gpt4image.describe.store.store import DescriptionStore, Usage
 from gpt4image.results import StageResult
 
 MEASURED_IMAGES = 4

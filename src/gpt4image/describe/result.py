@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpt4image.describe.states import REPAIRS, SETTLED, State
+from gpt4image.describe.store.states import REPAIRS, SETTLED, State
 from gpt4image.results import ExitStatus, StageResult
 
 MOST_LISTED = 10

@@ -10,11 +10,11 @@ from gpt4image.describe.settings import DescribeSettings
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.asks import Wanted
+    from gpt4image.describe.asking.missing import Wanted
     from gpt4image.describe.exchange.emit import EmitResult
-    from gpt4image.describe.places import Places
     from gpt4image.describe.plan import PlanResult
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.prompts.places import Places
+    from gpt4image.describe.store.store import DescriptionStore
 
 __all__ = ["DescribeResult", "DescribeSettings", "describe", "describe_command", "emit_requests", "plan_descriptions"]
 
@@ -73,10 +73,10 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
 @contextmanager
 def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, Places, DescriptionStore]]":
     """The images that are wanted, and the store that knows them."""
+    from gpt4image.describe.asking.wanted import want
     from gpt4image.describe.checks import check_settings
-    from gpt4image.describe.registration import register_images, remember_prompts
-    from gpt4image.describe.store import DescriptionStore
-    from gpt4image.describe.want import want
+    from gpt4image.describe.store.registration import register_images, remember_prompts
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     check_settings(settings)
@@ -91,9 +91,9 @@ def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, Places, Descr
 
 def _replay(settings: DescribeSettings) -> DescribeResult:
     from gpt4image.describe.checks import check_settings
-    from gpt4image.describe.registration import register_images
-    from gpt4image.describe.replay import replay
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.replay.describer import replay
+    from gpt4image.describe.store.registration import register_images
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     check_settings(settings)

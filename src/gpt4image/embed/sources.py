@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gpt4image.describe.store import DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 

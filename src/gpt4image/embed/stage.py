@@ -10,7 +10,7 @@ from gpt4image.progress import say
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.embed.encoders import TextEncoder
+    from gpt4image.embed.encoders.load import TextEncoder
     from gpt4image.embed.pending import PendingTable
 
 
@@ -142,13 +142,13 @@ def _sample(pending: "PendingTable") -> list[str]:
 @contextmanager
 def _encoder(settings: EmbedSettings, sample: Sequence[str]) -> "Iterator[TextEncoder]":
     """The encoder of the settings, in this process or on a cluster."""
-    from gpt4image.embed.encoders import load_encoder
-    from gpt4image.embed.endpoint_encoder import Access
-    from gpt4image.embed.precision import lower_precision
+    from gpt4image.embed.encoders.endpoint import Access
+    from gpt4image.embed.encoders.load import load_encoder
+    from gpt4image.embed.encoders.precision import lower_precision
 
     access = Access(settings.allow_remote, settings.api_key_env)
     if settings.on == "ray":
-        from gpt4image.scale.embed_on_ray import cluster_encoder
+        from gpt4image.embed.encoders.on_ray import cluster_encoder
 
         place = settings.ray_address, settings.ray_workers
         with cluster_encoder(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from gpt4image.train.label_model import compute_posterior, estimate_accuracy
-from gpt4image.train.reader import read_texts, scale_features
-from gpt4image.train.witness import Witness
+from gpt4image.label.posterior import compute_posterior, estimate_accuracy
+from gpt4image.label.reader import read_texts, scale_features
+from gpt4image.label.witness import Witness
 
 FEWEST_LABELLED = 20
 """Below that many texts with a label nothing is measured."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.describe.cost import Prices
+from gpt4image.describe.asking.cost import Prices
 
 if TYPE_CHECKING:
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.store.store import DescriptionStore
 
 
 @dataclass(frozen=True)

@@ -81,18 +81,18 @@ def forecast(settings: ForecastSettings) -> ForecastResult:
     """
     import numpy as np
 
-    from gpt4image.describe.cost import Prices
-    from gpt4image.describe.selection import select_images
-    from gpt4image.describe.states import State
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.asking.cost import Prices
+    from gpt4image.describe.asking.selection import select_images
+    from gpt4image.describe.store.states import State
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.embed import EmbedSettings, embed
     from gpt4image.embed.table import EmbeddingTable
+    from gpt4image.embed.text_embeddings import TextEmbeddings
     from gpt4image.forecast.outlook import look_out
     from gpt4image.forecast.pilot import measure_pilot
     from gpt4image.forecast.remaining import estimate_rest
     from gpt4image.images import open_images, scan_images
-    from gpt4image.train.text_embeddings import TextEmbeddings
-    from gpt4image.train.witness import Witness
+    from gpt4image.label.witness import Witness
 
     images = open_images(settings.images)
     scan = scan_images(images)
@@ -132,7 +132,7 @@ def forecast(settings: ForecastSettings) -> ForecastResult:
 
 
 def _refuse_undescribed(settings: ForecastSettings, num_images: int, num_classes: int) -> None:
-    from gpt4image.describe.store import FILE_NAME
+    from gpt4image.describe.store.store import FILE_NAME
 
     if not (settings.work / FILE_NAME).exists():
         limit = min(num_images, max(round(PILOT_SHARE * num_images), PILOT_EACH * num_classes))
@@ -144,7 +144,7 @@ def _refuse_undescribed(settings: ForecastSettings, num_images: int, num_classes
 
 def _descriptions(store: Any) -> tuple[str, ...]:
     """Prompts of the store but answers to `pick_class`; none, which means all, if there are no answers."""
-    from gpt4image.train.class_texts import ANSWERS
+    from gpt4image.label.class_texts import ANSWERS
 
     names = [name for name, count in store.prompts().items() if count]
     others = tuple(name for name in names if ANSWERS not in (name, name.rpartition("@")[0]))
@@ -152,7 +152,7 @@ def _descriptions(store: Any) -> tuple[str, ...]:
 
 
 def _names_class(prompt: str) -> bool:
-    from gpt4image.describe.presets import PRESETS
+    from gpt4image.describe.prompts.presets import PRESETS
 
     base, _, version = prompt.partition("@")
     return base in PRESETS and version.isdigit() and "{class}" in PRESETS[base][int(version) - 1]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gpt4image.images import ImageSet
     from gpt4image.runs import RunManifest
-    from gpt4image.train.inputs import Inputs
+    from gpt4image.train.data.inputs import Inputs
     from gpt4image.train.settings import TrainSettings
 
 
@@ -130,9 +130,9 @@ def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
 
     from gpt4image.images import UNLABELLED
     from gpt4image.runs import load_manifest
-    from gpt4image.train.class_targets import weigh_labels
-    from gpt4image.train.inputs import load_inputs
+    from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.run_folder import load_content
+    from gpt4image.train.targets.classes import weigh_labels
 
     manifest = load_manifest(settings.run)
     if "noise" not in manifest.reader:
@@ -170,7 +170,7 @@ def _restore_settings(settings: LabelErrorsSettings, manifest: "RunManifest") ->
     """The run's settings, with paths that are found from here and the very table that it used."""
     from dataclasses import replace
 
-    from gpt4image.report.training_texts import locate
+    from gpt4image.report.inside.training_texts import locate
     from gpt4image.train.run_folder import settings_from_dict
 
     used = settings_from_dict(manifest.settings)
@@ -228,7 +228,7 @@ def _find_descriptions(
     """The texts that were read of each image; none if only their embeddings are left."""
     import numpy as np
 
-    from gpt4image.report.training_texts import find_texts
+    from gpt4image.report.inside.training_texts import find_texts
 
     assert inputs.table is not None
     assert inputs.index is not None
@@ -261,7 +261,7 @@ def _write(
         write_text(settings.csv, buffer.getvalue())
     if settings.page is not None:
         from gpt4image.report.page import make_environment
-        from gpt4image.report.thumbnails import as_data_url
+        from gpt4image.report.pictures.thumbnails import as_data_url
 
         pictures = [as_data_url(shown.decode(i), 220) for i in range(len(shown))]
         template = make_environment().get_template("label_errors.html.j2")

@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpt4image import __version__
-from gpt4image.describe.cost import Prices
-from gpt4image.describe.provenance import Provenance
-from gpt4image.report.comparison import Comparison, Difference
-from gpt4image.report.share_charts import draw_shares
+from gpt4image.compare.comparison import Comparison, Difference
+from gpt4image.describe.asking.cost import Prices
+from gpt4image.describe.store.provenance import Provenance
+from gpt4image.report.charts.shares import draw_shares
 from gpt4image.report.view import View, choose_colours
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}

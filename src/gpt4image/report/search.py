@@ -155,8 +155,8 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
 
 def _encode(settings: SearchSettings, manifest: "RunManifest") -> "np.ndarray":
     """Embeddings of the text and the labels, relative to the mean of the training texts or of the labels."""
-    from gpt4image.embed.encoders import load_encoder
-    from gpt4image.report.training_texts import load_training_texts
+    from gpt4image.embed.encoders.load import load_encoder
+    from gpt4image.report.inside.training_texts import load_training_texts
 
     encoder = settings.encoder or (manifest.text.get("table") or {}).get("encoder")
     if encoder is None:
@@ -186,7 +186,7 @@ def _write(settings: SearchSettings, images: "ImageSet", order: "np.ndarray", ra
         write_text(settings.csv, buffer.getvalue())
     if settings.page is not None:
         from gpt4image.report.page import make_environment
-        from gpt4image.report.thumbnails import as_data_url
+        from gpt4image.report.pictures.thumbnails import as_data_url
 
         best = order[: settings.top].tolist()
         shown = [(as_data_url(images.decode(i), 220), images.class_name(i) or "") for i in best]

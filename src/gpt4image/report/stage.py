@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.cost import Prices
-    from gpt4image.report.comparison import Comparison
+    from gpt4image.compare.comparison import Comparison
+    from gpt4image.describe.asking.cost import Prices
 
 FILE_NAME = "index.html"
 
@@ -60,9 +60,9 @@ def report(settings: ReportSettings) -> ReportResult:
         RunError: the folder holds no comparison.
         SettingsError: the layout of feature maps is not installed.
     """
+    from gpt4image.compare.comparison import load_comparison
     from gpt4image.files import write_text
-    from gpt4image.report.comparison import load_comparison
-    from gpt4image.report.feature_map import check_layout
+    from gpt4image.report.charts.feature_map import check_layout
     from gpt4image.report.page import render_report
     from gpt4image.report.view import find_provenance, view_situation
 
@@ -80,7 +80,7 @@ def report(settings: ReportSettings) -> ReportResult:
 
 def _prices(settings: ReportSettings, comparison: "Comparison") -> "Prices":
     """What a million tokens cost: as given, else as the recipe says."""
-    from gpt4image.describe.cost import Prices
+    from gpt4image.describe.asking.cost import Prices
 
     recipe = comparison.recipe.get("describe") or {}
     given = (settings.usd_per_million_input, settings.usd_per_million_output)

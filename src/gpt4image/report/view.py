@@ -5,17 +5,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from gpt4image.describe.provenance import Provenance, read_provenance
+from gpt4image.compare.comparison import Arm, Comparison, Situation
+from gpt4image.describe.store.provenance import Provenance, read_provenance
 from gpt4image.errors import Gpt4ImageError, RunError
 from gpt4image.evaluate.record import Predictions, load_predictions
-from gpt4image.report.calibration import draw_calibration
-from gpt4image.report.comparison import Arm, Comparison, Situation
-from gpt4image.report.curves import CurveChart, draw_curves
-from gpt4image.report.feature_map import Layout
-from gpt4image.report.inside import Inside, Inspector
-from gpt4image.report.per_class import ClassGain, compute_class_gains
-from gpt4image.report.pictures import open_pictures
-from gpt4image.report.training_texts import locate
+from gpt4image.report.charts.calibration import draw_calibration
+from gpt4image.report.charts.curves import CurveChart, draw_curves
+from gpt4image.report.charts.feature_map import Layout
+from gpt4image.report.charts.per_class import ClassGain, compute_class_gains
+from gpt4image.report.inside.inside import Inside, Inspector
+from gpt4image.report.inside.training_texts import locate
+from gpt4image.report.pictures.find import open_pictures
 from gpt4image.runs import MANIFEST, RunManifest, load_manifest
 
 

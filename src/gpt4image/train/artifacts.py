@@ -5,7 +5,7 @@ from typing import Any
 from gpt4image import __version__
 from gpt4image.files import atomic_path
 from gpt4image.runs import PROJECTOR, WEIGHTS, RunManifest
-from gpt4image.train.inputs import Inputs
+from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.run_folder import settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup

@@ -14,8 +14,8 @@ from gpt4image.progress import Tracker, track
 from gpt4image.runs import CHECKPOINT, METRICS
 from gpt4image.train.artifacts import save_artifacts
 from gpt4image.train.checkpoint import load_checkpoint, save_checkpoint
-from gpt4image.train.inputs import Inputs
-from gpt4image.train.loader import seed_everything
+from gpt4image.train.data.inputs import Inputs
+from gpt4image.train.data.loader import seed_everything
 from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup

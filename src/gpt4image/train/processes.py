@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from gpt4image.errors import Gpt4ImageError, RunError, SettingsError
 from gpt4image.progress import silence
-from gpt4image.train.gather import count_processes
+from gpt4image.train.objectives.gather import count_processes
 from gpt4image.train.settings import TrainSettings
 
 T = TypeVar("T")

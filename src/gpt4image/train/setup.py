@@ -7,23 +7,23 @@ import numpy as np
 import torch
 from torch import nn
 
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import ModelError, SettingsError
 from gpt4image.models import count_features, create_model, find_input_size
-from gpt4image.train.augment import create_augmentation, create_mixup
-from gpt4image.train.class_targets import compute_class_targets
+from gpt4image.train.data.augment import create_augmentation, create_mixup
+from gpt4image.train.data.inputs import Inputs
+from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
 from gpt4image.train.initial_weights import load_initial_weights, warn_of_fine_tuning
-from gpt4image.train.inputs import Inputs
-from gpt4image.train.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objective import Objective
+from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Relation
+from gpt4image.train.objectives.projector import create_projector
+from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.optimizer import Schedule, create_optimizer
-from gpt4image.train.pairs import Relation
-from gpt4image.train.projector import create_projector
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets import TargetSource, TextTargets, find_taught
-from gpt4image.train.text_embeddings import TextEmbeddings
-from gpt4image.train.text_weight import TextWeight
-from gpt4image.train.token_targets import TokenTargets
+from gpt4image.train.targets.classes import compute_class_targets
+from gpt4image.train.targets.source import TargetSource, TextTargets, find_taught
+from gpt4image.train.targets.tokens import TokenTargets
 
 
 @dataclass

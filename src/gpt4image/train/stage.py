@@ -67,7 +67,7 @@ def train(settings: TrainSettings) -> TrainResult:
         ModelError: there is no such model, or it has no pooled features.
         RunError: the folder holds a run with other settings.
     """
-    from gpt4image.train.inputs import load_inputs
+    from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import Outcome, fit
     from gpt4image.train.processes import create_accelerator, first_process_first
     from gpt4image.train.run_folder import is_finished, only_trainer

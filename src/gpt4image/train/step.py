@@ -7,7 +7,7 @@ from torch import Tensor
 from gpt4image.pixels import normalize
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
-from gpt4image.train.targets import Targets
+from gpt4image.train.targets.source import Targets
 
 MEASURE_EVERY = 20
 """Updates between two measurements of what is only logged."""

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from gpt4image.describe.asks import Request, Thinking
-from gpt4image.describe.attempts import Asker
+from gpt4image.describe.asking.missing import Request, Thinking
 from gpt4image.describe.doctor.cards import Card, make_cards
 from gpt4image.describe.doctor.stage import SMALL_SIDE, DoctorSettings
 from gpt4image.describe.doctor.verdict import Examined
-from gpt4image.describe.endpoint import Question
-from gpt4image.describe.lanes import open_lane
-from gpt4image.describe.payload import encode_jpeg, to_data_url
-from gpt4image.describe.pool import Pool
-from gpt4image.describe.privacy import check_endpoints
-from gpt4image.describe.rate_limit import RateLimits
+from gpt4image.describe.endpoint.attempts import Asker
+from gpt4image.describe.endpoint.client import Question
+from gpt4image.describe.endpoint.lanes import open_lane
+from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
+from gpt4image.describe.endpoint.pool import Pool
+from gpt4image.describe.endpoint.privacy import check_endpoints
+from gpt4image.describe.endpoint.rate_limit import RateLimits
 from gpt4image.describe.settings import DescribeSettings
 from gpt4image.errors import SettingsError
 

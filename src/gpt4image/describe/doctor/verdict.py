@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.doctor.cards import DIRECTIONS, Card
-from gpt4image.describe.reply import Reply
-from gpt4image.describe.states import State
+from gpt4image.describe.store.states import State
 
 SWAPPED = {"red": "blue", "blue": "red"}
 SEES = 0.75

@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from gpt4image.describe.asks import Ask
+from gpt4image.describe.asking.missing import Ask
 
 DIGEST_CHARACTERS, KEY_CHARACTERS = 40, 8
 CUSTOM_ID = re.compile(rf"g4i-([0-9a-f]{{{DIGEST_CHARACTERS}}})-([0-9a-f]{{{KEY_CHARACTERS}}})-(\d+)")

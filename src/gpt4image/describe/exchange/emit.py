@@ -9,14 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from gpt4image.describe.asks import Ask, Wanted
-from gpt4image.describe.endpoint import Question, make_messages, optional_fields
+from gpt4image.describe.asking.missing import Ask, Wanted
+from gpt4image.describe.endpoint.client import Question, make_messages, optional_fields
+from gpt4image.describe.endpoint.lanes import parse_extra_body
+from gpt4image.describe.endpoint.payload import encode_image, to_data_url
 from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
-from gpt4image.describe.lanes import parse_extra_body
-from gpt4image.describe.payload import encode_image, to_data_url
-from gpt4image.describe.places import Places
+from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.settings import DescribeSettings
-from gpt4image.describe.store import DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import SettingsError, UnreadableImageError
 from gpt4image.images import ImageSet
 from gpt4image.progress import track

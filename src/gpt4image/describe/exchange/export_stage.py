@@ -51,7 +51,7 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
     Raises:
         DescriptionError: there are none, or the form takes one text an image and there are more.
     """
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.store.store import DescriptionStore
 
     write = _choose_writer(settings.file)
     with DescriptionStore.open(settings.work) as store:
@@ -62,7 +62,7 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
 
 
 def _rows(store: Any, settings: ExportDescriptionsSettings) -> Iterator[Row]:
-    from gpt4image.describe.states import State
+    from gpt4image.describe.store.states import State
 
     images = {image.digest: image for image in store.images()}
     state = None if settings.all_states else State.OK

@@ -10,8 +10,8 @@ from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.matching import ImageMatcher
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.replay.matching import ImageMatcher
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import ImageSet, Scan
 
 BATCH_SIZE = 50_000
@@ -82,7 +82,7 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
     """
     from gpt4image.describe.exchange.read import read_any
     from gpt4image.describe.exchange.rows_to_descriptions import RowReader
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     images = None if settings.images is None else open_images(settings.images)
@@ -104,8 +104,8 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
 def _make_matcher(
     file: Path, store: "DescriptionStore", images: "ImageSet | None", scan: "Scan | None"
 ) -> "ImageMatcher":
-    from gpt4image.describe.matching import ImageMatcher
-    from gpt4image.describe.registration import register_images
+    from gpt4image.describe.replay.matching import ImageMatcher
+    from gpt4image.describe.store.registration import register_images
 
     folder = file if file.is_dir() else file.parent
     if images is not None and scan is not None:

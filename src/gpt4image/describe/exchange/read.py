@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt4image.describe.rows import SUFFIXES, Row, read_rows
+from gpt4image.describe.replay.rows import SUFFIXES, Row, read_rows
 from gpt4image.errors import DescriptionError
 from gpt4image.images import ImageSet
 

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
+from gpt4image.describe.asking.refusals import judge_text
+from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.exchange.batch_id import parse_custom_id
 from gpt4image.describe.exchange.read import TEXT_FIELDS
-from gpt4image.describe.matching import ImageMatcher
-from gpt4image.describe.reply import Reply, UnusableReplyError, parse_reply
-from gpt4image.describe.rows import Row
-from gpt4image.describe.states import State
-from gpt4image.describe.store import Description, DescriptionStore
-from gpt4image.describe.texts import judge_text
+from gpt4image.describe.replay.matching import ImageMatcher
+from gpt4image.describe.replay.rows import Row
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import Description, DescriptionStore
 from gpt4image.errors import DescriptionError
 
 OWN_COLUMNS = tuple(field.name for field in fields(Description))

@@ -3,7 +3,7 @@
 import re
 
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
-from gpt4image.describe.states import FAILED, REPAIRS
+from gpt4image.describe.store.states import FAILED, REPAIRS
 
 EVASIVE = re.compile(
     r"\bas an ai\b|\blanguage model\b|\bno image (?:was|is|has been)\b|\bplease (?:provide|upload|share)\b|"

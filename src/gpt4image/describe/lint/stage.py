@@ -10,9 +10,9 @@ from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.edits import Editor
     from gpt4image.describe.lint.finding import Finding, Texts
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.store.edits import Editor
+    from gpt4image.describe.store.store import DescriptionStore
 
 MOST_TEXTS = 100_000
 """More are examined by a sample; the order of digests is as good as random."""
@@ -97,8 +97,8 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
-    from gpt4image.describe.edits import LINT, Editor, name_of
-    from gpt4image.describe.store import DescriptionStore
+    from gpt4image.describe.store.edits import LINT, Editor, name_of
+    from gpt4image.describe.store.store import DescriptionStore
 
     editor = Editor(settings.work, LINT)
     undone = editor.undo_all(settings.undo) if settings.undo else 0
@@ -154,8 +154,8 @@ def _refuse_unknown(requeue: tuple[str, ...], findings: "tuple[Finding, ...]") -
 
 def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:
     """Cuts the openings of all texts, not only of those examined, and says how many."""
-    from gpt4image.describe.edits import LINT
     from gpt4image.describe.lint.openings import strip_boilerplate
+    from gpt4image.describe.store.edits import LINT
 
     rows = store.ok_descriptions(settings.prompt, settings.describer)
     changes = (

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpt4image.describe.edits import Name, read_queued, read_undoable
-from gpt4image.describe.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.edits import Name, read_queued, read_undoable
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 from gpt4image.report.gallery.marks import EDITED, find_marks, name_of
 
 

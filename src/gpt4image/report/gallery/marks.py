@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from gpt4image.describe.edits import Name, name_of
 from gpt4image.describe.lint.finding import Finding, Texts
-from gpt4image.describe.states import State
-from gpt4image.describe.store import DescribedImage, Description
+from gpt4image.describe.store.edits import Name, name_of
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description
 
 EDITED = "edited"
 

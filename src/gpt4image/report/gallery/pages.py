@@ -9,8 +9,8 @@ from gpt4image.errors import UnreadableImageError
 from gpt4image.files import atomic_path, write_text
 from gpt4image.progress import track
 from gpt4image.report.gallery.data import GalleryData
-from gpt4image.report.pictures import Pictures
-from gpt4image.report.thumbnails import encode_jpeg, make_thumbnail
+from gpt4image.report.pictures.find import Pictures
+from gpt4image.report.pictures.thumbnails import encode_jpeg, make_thumbnail
 
 PAGE = "index.html"
 SIDE = 200

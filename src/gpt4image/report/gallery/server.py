@@ -12,12 +12,12 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from gpt4image.describe.edits import Editor, Name
+from gpt4image.describe.store.edits import Editor, Name
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry
 from gpt4image.report.gallery.pages import encode_thumbnail
-from gpt4image.report.pictures import Pictures
+from gpt4image.report.pictures.find import Pictures
 
 MAX_BODY_BYTES = 64 * 1024
 COOKIE = "gpt4image_gallery"

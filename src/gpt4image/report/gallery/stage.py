@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.report.pictures import Pictures
+    from gpt4image.report.pictures.find import Pictures
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def gallery(settings: GallerySettings) -> GalleryResult:
 
 def _open(images: str | None) -> "Pictures | None":
     from gpt4image.images import open_images
-    from gpt4image.report.pictures import index_pictures
+    from gpt4image.report.pictures.find import index_pictures
 
     return None if images is None else index_pictures(open_images(images))
 

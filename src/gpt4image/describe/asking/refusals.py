@@ -1,0 +1,56 @@
+"""Tells a description from what a model writes instead of one."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gpt4image.describe.store.states import State
+
+REFUSAL = re.compile(
+    r"^\W*(?:i['’]?m sorry\b|i am sorry\b|sorry\b|(?:i )?apologi[sz]e|unfortunately\b)?[\s,.;:!-]*(?:but )?"
+    r"(?:as an ai\b[^.]{0,60}?|unfortunately,? )?"
+    r"(?:i (?:can['’]?t|cannot|can not|am unable to|['’]?m unable to|am not able to|won['’]?t|will not|must decline)|"
+    r"i['’]m (?:unable|not able) to|unable to)"
+    r"[^.]{0,40}?\b(?:help|assist|describe|identify|provide|view|see|access|analy[sz]e|comply|fulfil|process|discuss|"
+    r"do that|continue)\b",
+    re.IGNORECASE,
+)
+"""The opening of a text that declines to describe."""
+
+LETTERS = re.compile(r"[^\W\d_]")
+
+
+def judge_text(text: str) -> State:
+    """The state of a text that was read or received whole: `ok`, `empty` (no word in it) or `refused`."""
+    if not LETTERS.search(text):
+        return State.EMPTY
+    return State.REFUSED if REFUSAL.match(text) else State.OK
+
+
+def flatten_json(text: str) -> str:
+    """A JSON answer as text, the values in order, with the names of the fields that hold them; "" if it is no JSON."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        value = json.loads(text[start : end + 1])
+    except ValueError:
+        return ""
+    return "; ".join(_phrases(value)) + "." if value else ""
+
+
+def _phrases(value: dict[str, Any]) -> Iterator[str]:
+    for name, held in value.items():
+        words = ", ".join(_leaves(held))
+        if words:
+            yield f"{name.replace('_', ' ')}: {words}"
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for held in value.values():
+            yield from _leaves(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _leaves(held)
+    elif value not in (None, "", False):
+        yield "yes" if value is True else str(value)

@@ -1,0 +1,191 @@
+"""One OpenAI-compatible endpoint: sends one request once, and says what kind of failure a failure is."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import openai
+from openai import AsyncOpenAI
+
+from gpt4image.describe.asking.missing import Request, Thinking
+from gpt4image.errors import EndpointError
+
+FATAL_STATUSES = frozenset({401, 403, 404})
+REFUSING_STATUSES = frozenset({400, 405, 411, 413, 414, 415, 422})
+MOST_ERROR_CHARACTERS = 300
+
+
+class PassingError(Exception):
+    """The request failed for a reason that may be gone next time.
+
+    Attributes:
+        retry_after_s: how long the endpoint asks to wait, None if it does not say.
+        is_throttle: the endpoint said 429: too many requests.
+        is_connection: no connection came about.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        retry_after_s: float | None = None,
+        is_throttle: bool = False,
+        is_connection: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s, self.is_throttle, self.is_connection = retry_after_s, is_throttle, is_connection
+
+
+class RefusedRequestError(Exception):
+    """The endpoint will never take this request; another image may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one image.
+
+    Attributes:
+        words: the prompt, its places filled.
+        data_url: the image.
+        request: how to ask.
+        seed: of the sampling, None to leave it to the endpoint.
+        schema: JSON schema of the answer, None for free text.
+    """
+
+    words: str
+    data_url: str
+    request: Request
+    seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+
+
+def make_messages(question: Question) -> Any:
+    """The messages of a chat request."""
+    image = {"type": "image_url", "image_url": {"url": question.data_url}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": question.words}]}]
+
+
+def optional_fields(
+    question: Question, extra: Mapping[str, Any], refused: Collection[str] = frozenset()
+) -> dict[str, Any]:
+    """The fields of a chat request beside model and messages.
+
+    Args:
+        question: what to ask.
+        extra: fields of the user's own.
+        refused: fields the endpoint does not know; `max_completion_tokens` takes the place of `max_tokens`.
+    """
+    limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
+    thinking = question.request.thinking
+    fields: dict[str, Any] = {limit: question.request.max_tokens}
+    if question.seed is not None:
+        fields["seed"] = question.seed
+    if thinking is not Thinking.AUTO:
+        fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
+    if thinking is Thinking.OFF:
+        fields["reasoning_effort"] = "none"
+    if question.schema is not None:
+        named = {"name": "description", "schema": question.schema, "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
+    return {name: value for name, value in (fields | dict(extra)).items() if name not in refused}
+
+
+@dataclass
+class Endpoint:
+    """One endpoint and what was learned about it.
+
+    Attributes:
+        url: base URL, such as `http://localhost:8000/v1`.
+        model: the model's name there.
+        client: the SDK's client for that URL.
+        extra: fields of the user's own for every request.
+        refused_fields: optional fields the endpoint does not know; they are no longer sent.
+        has_answered: whether any request succeeded in this run.
+    """
+
+    url: str
+    model: str
+    client: AsyncOpenAI
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    refused_fields: set[str] = field(default_factory=set)
+    has_answered: bool = False
+
+    async def ask(self, question: Question) -> bytes:
+        """Sends one request and returns the body of the answer.
+
+        Raises:
+            PassingError: worth another attempt.
+            RefusedRequestError: this request will never do.
+            EndpointError: no request will do.
+        """
+        optional = optional_fields(question, self.extra, self.refused_fields)
+        create = self.client.chat.completions.with_raw_response.create
+        try:
+            answer = await create(model=self.model, messages=make_messages(question), extra_body=optional)
+        except openai.APIStatusError as error:
+            if self._learn_refused_field(error, optional):
+                return await self.ask(question)
+            raise self._classify(error) from error
+        except openai.APIConnectionError as error:
+            raise self._classify_silence(error) from error
+        self.has_answered = True
+        return answer.content
+
+    def _learn_refused_field(self, error: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
+        """Whether the endpoint named an optional field as its reason; that field is not sent again."""
+        if error.status_code not in (400, 422):
+            return False
+        text = error.response.text
+        named = {name for name in sent if name in text and name not in self.extra and name != "max_completion_tokens"}
+        self.refused_fields |= named
+        return bool(named)
+
+    def _classify(self, error: openai.APIStatusError) -> Exception:
+        status, text = error.status_code, _short(error.response.text)
+        message = f"status {status}: {text}"
+        if status in FATAL_STATUSES or "insufficient_quota" in text:
+            return EndpointError(f"{self.url} answers {message}; check --endpoint, --model and the API key")
+        if status in REFUSING_STATUSES:
+            return RefusedRequestError(message)
+        retry_after_s = _retry_after_s(error.response.headers)
+        return PassingError(message, retry_after_s, is_throttle=status == 429)
+
+    def _classify_silence(self, error: openai.APIConnectionError) -> PassingError:
+        causes = list(_causes(error))
+        # The SDK calls a refused connection a timeout; what aiohttp said is among the causes.
+        if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
+            return PassingError(f"{self.url} cannot be reached: {_short(str(causes[-1]))}", is_connection=True)
+        if isinstance(error, openai.APITimeoutError):
+            return PassingError(f"no answer within {self.client.timeout} s")
+        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {_short(str(causes[-1]))}")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110: a number or a date)."""
+    if (milliseconds := _to_seconds(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    return _to_seconds(headers.get("retry-after", ""))
+
+
+def _to_seconds(value: str) -> float | None:
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    while error.__cause__ is not None:
+        error = error.__cause__
+        yield error
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:MOST_ERROR_CHARACTERS]

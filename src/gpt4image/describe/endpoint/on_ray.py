@@ -1,0 +1,186 @@
+"""Endpoints asked by workers all over a cluster; this process hands out the asks and alone writes the store.
+
+The workers are plain Ray actors: Ray Data would run ahead of whoever reads its results and give them out a block at a
+time, so that a stop at a budget or a killed driver would lose answers that are paid for.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gpt4image.cluster import cluster, count_workers, ended
+from gpt4image.describe.asking.missing import Ask
+from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.reply import Reply
+from gpt4image.describe.endpoint.here import AnswererHere
+from gpt4image.describe.endpoint.in_flight import Run
+from gpt4image.describe.endpoint.lanes import parse_extra_body
+from gpt4image.describe.endpoint.pacing import START
+from gpt4image.describe.prompts.places import Places
+from gpt4image.describe.settings import DescribeSettings
+from gpt4image.describe.store.states import State
+from gpt4image.errors import Gpt4ImageError
+from gpt4image.images import ImageSet
+
+MOST_DEATHS = 4
+"""Workers that may die over one image before it is given up."""
+REVIVAL_PAUSE_S = 0.5
+CALLS_AT_ONCE = 1000
+"""Of one worker; the pace of its endpoints keeps the requests below that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker sends back: the answer, or why no request will do; requests it may and does have in flight."""
+
+    answer: Answer | Gpt4ImageError
+    limit: int
+    in_flight: int
+
+
+class DescribeWorker:
+    """One process on the cluster: reads, scales and sends images."""
+
+    def __init__(self, settings: DescribeSettings, images: ImageSet) -> None:
+        self._settings, self._images = settings, images
+        self._opening: asyncio.Task[AnswererHere] | None = None
+
+    async def answer(self, ask: Ask, words: str) -> Report:
+        """Asks about one image."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(AnswererHere.open(self._settings, self._images, AsyncExitStack()))
+        answerer = await self._opening
+        try:
+            answer: Answer | Gpt4ImageError = await answerer.answer(ask, words)
+        except Gpt4ImageError as error:
+            answer = error
+        return Report(answer, answerer.limit, answerer.in_flight)
+
+    async def is_alive(self) -> bool:
+        return True
+
+
+@dataclass(eq=False)
+class _Station:
+    """A worker as this process sees it: `load` asks are with it, `limit` requests may be in flight."""
+
+    worker: Any
+    load: int = 0
+    limit: int = START
+    in_flight: int = 0
+    is_alive: bool = True
+
+
+class AnswererThere:
+    """Hands asks to the workers; each goes where there is the most room."""
+
+    def __init__(self, workers: Sequence[Any], limit_each: int | None) -> None:
+        self._stations = [_Station(worker, limit=limit_each or START) for worker in workers]
+        self._revived = asyncio.Event()
+        self._revivals: set[asyncio.Task[None]] = set()
+
+    @property
+    def limit(self) -> int:
+        return sum(station.limit for station in self._stations)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(station.in_flight for station in self._stations)
+
+    async def answer(self, ask: Ask, words: str) -> Answer:
+        from ray.exceptions import RayActorError
+
+        start = time.monotonic()
+        for _ in range(MOST_DEATHS):
+            station = await self._freest()
+            station.load += 1
+            try:
+                report: Report = await station.worker.answer.remote(replace(ask, old=None), words)
+            except RayActorError:
+                self._note_death(station)
+                continue
+            finally:
+                station.load -= 1
+            station.limit, station.in_flight = report.limit, report.in_flight
+            if isinstance(report.answer, Gpt4ImageError):
+                raise report.answer
+            return report.answer
+        reply = Reply(State.ENDPOINT_ERROR, error=f"{MOST_DEATHS} workers died while they had this image")
+        return Answer(reply, MOST_DEATHS, time.monotonic() - start)
+
+    async def _freest(self) -> _Station:
+        while not (alive := [station for station in self._stations if station.is_alive]):
+            self._revived.clear()
+            await self._revived.wait()
+        return min(alive, key=lambda station: station.load / station.limit)
+
+    def _note_death(self, station: _Station) -> None:
+        """Ray starts the worker again; until it answers, it gets nothing."""
+        if station.is_alive:
+            station.is_alive, station.in_flight = False, 0
+            task = asyncio.create_task(self._revive(station))
+            self._revivals.add(task)
+            task.add_done_callback(self._revivals.discard)
+
+    async def _revive(self, station: _Station) -> None:
+        from ray.exceptions import RayActorError
+
+        while not station.is_alive:
+            await asyncio.sleep(REVIVAL_PAUSE_S)
+            try:
+                station.is_alive = await station.worker.is_alive.remote()
+            except RayActorError:
+                continue
+        self._revived.set()
+
+    def close(self) -> None:
+        for task in self._revivals:
+            task.cancel()
+
+
+def ask_from_cluster(
+    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
+) -> str:
+    """Asks the endpoints of `settings` from a Ray cluster, whose machines see the images under the same paths.
+
+    Returns:
+        why the run stopped early, or "".
+
+    Raises:
+        SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
+        EndpointError: no request will do.
+    """
+    parse_extra_body(settings)
+    with cluster(settings.ray_address) as ray:
+        number = count_workers(ray, settings.ray_workers)
+        share = _share_of_one(settings, number)
+        kind = ray.remote(DescribeWorker).options(
+            num_cpus=1, max_restarts=-1, max_concurrency=CALLS_AT_ONCE, scheduling_strategy="SPREAD"
+        )
+        # Prompts are filled in here, so that workers need no more of an image than where it is.
+        bare = ray.put(replace(images, labels=images.labels[:0], columns={}))
+        with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
+            return asyncio.run(_ask(workers, share, asks, places, recorder))
+
+
+async def _ask(
+    workers: Sequence[Any], share: DescribeSettings, asks: Iterator[Ask], places: Places, recorder: Recorder
+) -> str:
+    return await Run(AnswererThere(workers, share.in_flight), places, recorder).ask_all(asks, share.deadline_s)
+
+
+def _share_of_one(settings: DescribeSettings, number: int) -> DescribeSettings:
+    """The settings of one of `number` workers: each has its part of what all may do together."""
+
+    def part(limit: int | None) -> int | None:
+        return limit and max(limit // number, 1)
+
+    return replace(
+        settings,
+        in_flight=part(settings.in_flight),
+        requests_per_minute=part(settings.requests_per_minute),
+        tokens_per_minute=part(settings.tokens_per_minute),
+    )

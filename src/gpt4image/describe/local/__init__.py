@@ -1,0 +1,1 @@
+"""Image-text models of this machine or cluster: transformers, or vLLM on its GPUs."""

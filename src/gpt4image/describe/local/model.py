@@ -1,0 +1,115 @@
+"""An image-text-to-text model of transformers, in this process."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
+
+from gpt4image.describe.asking.missing import Ask, Thinking
+from gpt4image.describe.asking.reply import Reply, judge_answer
+from gpt4image.errors import ModelError
+
+
+class LocalModel:
+    """Model and processor on one device; halves the batch when memory does not suffice."""
+
+    def __init__(self, name: str, device: str = "auto", temperature: float | None = None) -> None:
+        """Loads the model.
+
+        Args:
+            name: name on the Hugging Face hub, or a folder.
+            device: `cuda`, `mps`, `cpu`, or `auto` for the first of them that is there.
+            temperature: of the sampling; None for the model's own way of generating.
+
+        Raises:
+            ModelError: there is no such model, it does not take images, or there is no such device.
+        """
+        logging.disable_progress_bar()
+        try:
+            self._device = torch.device(_choose_device() if device == "auto" else device)
+            self._processor = AutoProcessor.from_pretrained(name)
+            self._model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto").eval()
+            self._model.to(self._device)
+        except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"--model {name} cannot be loaded as an image-text-to-text model on {device}: {reason}; "
+                "give a folder or hub name that transformers knows"
+            ) from error
+        tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        tokenizer.padding_side = "left"
+        self._decode = tokenizer.decode
+        self._sampling: dict[str, Any] = (
+            {} if temperature is None else {"do_sample": temperature > 0, "temperature": temperature or None}
+        )
+
+    def describe(self, images: Sequence[Image.Image], words: Sequence[str], asks: Sequence[Ask]) -> list[Reply]:
+        """One reply an image; all asks have the same request."""
+        if not images:
+            return []
+        try:
+            return self._describe(images, words, asks)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+        torch.cuda.empty_cache()
+        half = len(images) // 2
+        first = self.describe(images[:half], words[:half], asks[:half])
+        return first + self.describe(images[half:], words[half:], asks[half:])
+
+    def _describe(self, images: Sequence[Image.Image], words: Sequence[str], asks: Sequence[Ask]) -> list[Reply]:
+        inputs = self._encode(images, words, asks[0].request.thinking)
+        # The same images and samples give the same texts again, whatever ran before.
+        torch.manual_seed(int(asks[0].digest[:8], 16) + asks[0].sample)
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs, max_new_tokens=asks[0].request.max_tokens, pad_token_id=self._pad_token, **self._sampling
+            )
+        written = output[:, inputs["input_ids"].shape[1] :]
+        tokens_in = inputs["attention_mask"].sum(dim=1).tolist()
+        as_json = asks[0].prompt.schema is not None
+        return [self._read(row, read, as_json) for row, read in zip(written, tokens_in, strict=True)]
+
+    def _encode(self, images: Sequence[Image.Image], words: Sequence[str], thinking: Thinking) -> Any:
+        conversations = [
+            [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": text}]}]
+            for image, text in zip(images, words, strict=True)
+        ]
+        extra = {} if thinking is Thinking.AUTO else {"enable_thinking": thinking is Thinking.ON}
+        inputs = self._processor.apply_chat_template(
+            conversations,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+            **extra,
+        )
+        return inputs.to(self._device, dtype=self._model.dtype)
+
+    def _read(self, written: torch.Tensor, tokens_in: int, as_json: bool) -> Reply:
+        ends = torch.isin(written, self._end_tokens.to(written.device)).nonzero()
+        length = int(ends[0]) if len(ends) else len(written)
+        text = self._decode(written[:length], skip_special_tokens=True)
+        finish = "stop" if len(ends) else "length"
+        tokens_out = min(length + 1, len(written))
+        return judge_answer(text, finish=finish, tokens=(int(tokens_in), tokens_out), as_json=as_json)
+
+    @property
+    def _end_tokens(self) -> torch.Tensor:
+        ends = self._model.generation_config.eos_token_id
+        return torch.tensor(ends if isinstance(ends, list) else [ends])
+
+    @property
+    def _pad_token(self) -> int:
+        pad = self._model.generation_config.pad_token_id
+        return int(self._end_tokens[0]) if pad is None else pad
+
+
+def _choose_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""Descriptions that somebody has written before: files, their rows, and whose image a row is about."""

@@ -1,0 +1,72 @@
+"""Enters the images of a set into the store: their names, and those that cannot be read."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.store.states import State
+from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.errors import SettingsError
+from gpt4image.images import ImageSet, Scan
+
+BATCH_SIZE = 10_000
+
+
+def register_images(
+    images: ImageSet, scan: Scan, store: DescriptionStore, prompts: Sequence[str], describer: str
+) -> None:
+    """Writes key and class of every image, and the state `unreadable_image` for each that cannot be decoded."""
+    fingerprint = _fingerprint(images, scan)
+    if not store.has_registered(fingerprint):
+        store.write_images(_named(images, scan))
+        store.note_registered(fingerprint)
+    store.write(_unreadable(images, scan, prompts, describer))
+
+
+def remember_prompts(store: DescriptionStore, prompts: Sequence[Prompt]) -> None:
+    """Keeps the wording of every prompt, so that a name stands for one wording forever.
+
+    Raises:
+        SettingsError: a name stands for another wording already.
+    """
+    for prompt in prompts:
+        known = store.prompt_identity(prompt.name, prompt.identity)
+        if known != prompt.identity:
+            raise SettingsError(
+                f"--prompt {prompt.name} stands for another wording in {store.path}: {known!r}; "
+                "give the new one another name"
+            )
+
+
+def _fingerprint(images: ImageSet, scan: Scan) -> str:
+    """Hash of all digests, keys and classes, in their order."""
+    running = hashlib.sha256("\n".join(images.classes).encode())
+    running.update(np.ascontiguousarray(images.labels).tobytes())
+    for start in range(0, len(images), BATCH_SIZE):
+        running.update("\n".join(scan.digests[start : start + BATCH_SIZE]).encode())
+        running.update("\n".join(images.keys[start : start + BATCH_SIZE]).encode())
+    return running.hexdigest()
+
+
+def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:
+    """The images ordered by digest: a table grows several times faster at its end than all over."""
+    for index in sorted(range(len(images)), key=scan.digests.__getitem__):
+        key = images.keys[index]
+        yield DescribedImage(store_digest(key, scan.digests[index]), key, images.class_name(index))
+
+
+def _unreadable(images: ImageSet, scan: Scan, prompts: Sequence[str], describer: str) -> Iterator[Description]:
+    for index in (~scan.readable).nonzero()[0].tolist():
+        key = images.keys[index]
+        digest = store_digest(key, scan.digests[index])
+        for prompt in prompts:
+            yield Description(
+                digest, prompt, describer, state=State.UNREADABLE_IMAGE, error=scan.errors[key], attempts=0
+            )
+
+
+def store_digest(key: str, digest: str) -> str:
+    """The digest under which an image is stored, also one whose bytes cannot even be read."""
+    return digest or f"key:{key}"

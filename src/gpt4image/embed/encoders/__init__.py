@@ -1,0 +1,1 @@
+"""Frozen text encoders: sentence-transformers, CLIP towers, endpoints; their precision and batches."""

@@ -1,0 +1,1 @@
+"""What each image most probably is, by its given label and by what its texts say."""

@@ -1,0 +1,185 @@
+"""A look inside two models of one situation: examples, the projector's words, maps of the features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpt4image.compare.comparison import Arm, Comparison
+from gpt4image.evaluate.projector import load_projector, project
+from gpt4image.evaluate.record import Predictions
+from gpt4image.report.charts.feature_map import FeatureMap, Layout, choose_classes, draw_maps
+from gpt4image.report.inside.examples import Changes, find_changes, mean_probabilities
+from gpt4image.report.inside.training_texts import TrainingTexts, load_training_texts
+from gpt4image.report.inside.words import find_nearest
+from gpt4image.report.pictures.find import Pictures, open_pictures
+from gpt4image.runs import load_manifest, load_model
+
+NUM_MAPPED = 500
+NUM_TRAINING = 1000
+NUM_WORDS = 6
+NUM_DESCRIPTIONS = 3
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image: `picture` as a `data:` URL, its class, its description."""
+
+    picture: str | None
+    class_name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image and what is said about it; `before` and `after` are (class, probability in percent).
+
+    Attributes:
+        picture: `data:` URL.
+        key: name of the image.
+        truth: its class.
+        before: the baseline's answer.
+        after: the arm's answer.
+        neighbour: the training image most similar in the arm's features, if it is there.
+        words: descriptions nearest to what the projector makes of the image.
+    """
+
+    picture: str | None
+    key: str
+    truth: str
+    before: tuple[str, float]
+    after: tuple[str, float]
+    neighbour: Neighbour | None = None
+    words: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """All that was found; `notes` say what could not be shown and why."""
+
+    improved: list[Example]
+    worsened: list[Example]
+    changes: Changes
+    words: list[Example]
+    maps: list[FeatureMap]
+    map_classes: list[str]
+    notes: list[str]
+
+
+class Inspector:
+    """Looks at the first seed of an arm against the baseline's.
+
+    Args:
+        comparison: whose.
+        arms: baseline and arm.
+        predictions: of both, one a seed, all on the same images.
+        pictures: the test images.
+        layout: of the maps.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        arms: tuple[Arm, Arm],
+        predictions: tuple[list[Predictions], list[Predictions]],
+        pictures: Pictures,
+        layout: Layout = "pca",
+    ) -> None:
+        self.layout: Layout = layout
+        self.comparison, self.arms, self.predictions, self.pictures = comparison, arms, predictions, pictures
+        self.digests, self.labels = predictions[0][0].digests, predictions[0][0].labels
+        self.manifest = load_manifest(arms[1].runs[0].path)
+        self.answers = [mean_probabilities(side) for side in predictions]
+        self.changes = find_changes(*predictions)
+        self.sampled = self._sample()
+        self.worded = self._spread()
+        self.notes: list[str] = []
+
+    def look(self) -> Inside:
+        """Runs both models on a sample of images and puts together what there is to see."""
+        digests = [self.digests[i] for i in self.sampled]
+        features = [self._features(arm, self.pictures, digests) for arm in self.arms]
+        training = open_pictures(self.manifest.images, self.comparison.folder)
+        known = None if training is None else training.index.keys()
+        texts = load_training_texts(self.manifest, self.comparison.folder, NUM_TRAINING, known)
+        if texts is None:
+            self.notes.append("The descriptions of the training images were not found, so no words are shown.")
+        neighbours = {} if texts is None else self._neighbours(features[1], texts, training)
+        words = {} if texts is None else self._words(features[1], texts)
+        examples = {i: self._example(i, neighbours.get(i), words.get(i, [])) for i in self._shown()}
+        labels, classes = self.labels[self.sampled], self.manifest.classes
+        return Inside(
+            improved=[examples[i] for i in self.changes.improved],
+            worsened=[examples[i] for i in self.changes.worsened],
+            changes=self.changes,
+            words=[examples[i] for i in self.worded if examples[i].words],
+            maps=draw_maps(dict(zip((arm.name for arm in self.arms), features, strict=True)), labels, self.layout),
+            map_classes=[classes[label] for label in choose_classes(labels)],
+            notes=self.notes,
+        )
+
+    def _sample(self) -> list[int]:
+        """Images spread evenly over the test set, and those that changed and are shown."""
+        available = [i for i, digest in enumerate(self.digests) if digest in self.pictures.index]
+        spread = np.linspace(0, len(available) - 1, min(NUM_MAPPED, len(available))).round().astype(int)
+        shown = {*self.changes.improved, *self.changes.worsened} & set(available)
+        return sorted({available[place] for place in spread.tolist()} | shown)
+
+    def _spread(self) -> list[int]:
+        """A few images for the projector's words, each of another class where there are enough."""
+        chosen = sorted({int(self.labels[i]): i for i in reversed(self.sampled)}.values())
+        places = np.linspace(0, len(chosen) - 1, min(NUM_WORDS, len(chosen))).round().astype(int)
+        return [chosen[place] for place in places.tolist()]
+
+    def _shown(self) -> list[int]:
+        return sorted({*self.changes.improved, *self.changes.worsened, *self.worded})
+
+    def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
+        from gpt4image.predict import predict
+
+        run = arm.runs[0].path
+        manifest = load_manifest(run)
+        label = f"looking with {arm.name}"
+        return predict(load_model(run, manifest), pictures.subset(digests), manifest.data_config, label=label).features
+
+    def _neighbours(
+        self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None
+    ) -> dict[int, Neighbour]:
+        """The nearest training image of each image shown."""
+        if training is None:
+            self.notes.append("The training images were not found, so no nearest ones are shown.")
+            return {}
+        theirs = self._features(self.arms[1], training, texts.digests)
+        nearest = dict(zip(self.sampled, find_nearest(features, theirs, 1)[:, 0].tolist(), strict=True))
+        return {
+            image: Neighbour(
+                training.thumbnail(texts.digests[nearest[image]], 96),
+                training.class_name(texts.digests[nearest[image]]),
+                texts.texts[nearest[image]],
+            )
+            for image in self._shown()
+        }
+
+    def _words(self, features: np.ndarray, texts: TrainingTexts) -> dict[int, list[str]]:
+        """The descriptions nearest to the projection of each sampled image."""
+        state = load_projector(self.arms[1].runs[0].path)
+        if state is None:
+            self.notes.append("The run has no projector, so what it sees cannot be told in words.")
+            return {}
+        nearest = find_nearest(project(state, features), texts.vectors, NUM_DESCRIPTIONS)
+        return {image: [texts.texts[row] for row in nearest[place]] for place, image in enumerate(self.sampled)}
+
+    def _example(self, index: int, neighbour: Neighbour | None, words: list[str]) -> Example:
+        digest, classes = self.digests[index], self.manifest.classes
+        before, after = (
+            (classes[row.argmax()], 100 * float(row.max())) for row in (side[index] for side in self.answers)
+        )
+        return Example(
+            picture=self.pictures.thumbnail(digest),
+            key=self.pictures.key(digest),
+            truth=classes[int(self.labels[index])],
+            before=before,
+            after=after,
+            neighbour=neighbour,
+            words=words,
+        )

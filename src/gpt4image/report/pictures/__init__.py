@@ -1,0 +1,1 @@
+"""Images found again by digest, and made small enough for a page."""

@@ -1,1 +1,0 @@
-"""The describe and embed stages on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""What is minimised: alignment losses, pairs, the projector, the weight of the text."""

@@ -1,0 +1,1 @@
+"""What each image is taught: class probabilities, text embeddings, words."""

@@ -1,0 +1,140 @@
+"""What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gpt4image.images import UNLABELLED
+from gpt4image.train.objectives.gather import gather_rows
+
+
+@dataclass
+class Targets:
+    """Targets of one batch.
+
+    Attributes:
+        classes: class probabilities; all zero where an image has no label.
+        text: text embeddings; zero where `has_text` is False.
+        has_text: whether the image has a description.
+        images: position of each image in the image set; equal ones are copies.
+    """
+
+    classes: Float[Tensor, "B C"]
+    text: Float[Tensor, "B D"] | None
+    has_text: Bool[Tensor, "B"] | None
+    images: Int[Tensor, "B"]
+
+    def mix(self, weights: Float[Tensor, "B B"], text_too: bool = True) -> "Targets":
+        """Mixes targets as pixels were mixed: row i becomes the average over rows j with `weights[i, j]`.
+
+        Text is averaged over those rows that have one; they must make up half of the image at least. The official
+        code leaves the text as it is (`text_too=False`): half of the time it belongs to the smaller part.
+        """
+        classes = weights @ self.classes
+        if self.text is None or self.has_text is None or not text_too:
+            return Targets(classes, self.text, self.has_text, self.images)
+        share = weights @ self.has_text.to(weights.dtype)
+        text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
+        return Targets(classes, text, share >= 0.5, self.images)
+
+    def described(self) -> "Targets":
+        """Only the rows that have a text."""
+        assert self.text is not None
+        assert self.has_text is not None
+        keep = self.has_text
+        return Targets(self.classes[keep], self.text[keep], keep[keep], self.images[keep])
+
+    def gather(self) -> "Targets":
+        """The rows of all processes; all of them described."""
+        assert self.text is not None
+        assert self.has_text is not None
+        parts = (self.classes, self.text, self.has_text, self.images)
+        return Targets(*map(gather_rows, parts))
+
+
+@runtime_checkable
+class TextTargets(Protocol):
+    """What images are taught about their texts: embeddings, or the words themselves."""
+
+    @property
+    def dimension(self) -> int:
+        """Width D."""
+
+    def has_text(self) -> np.ndarray:
+        """bool [N], whether each image has a description."""
+
+    def gather(self, images: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B D"]:
+        """Targets of some images; zero for those without description."""
+
+
+def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Class probabilities [N, C] of labels [N]; rows of `UNLABELLED` are zero."""
+    probabilities = np.zeros((len(labels), num_classes), dtype=np.float32)
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    probabilities[labelled, labels[labelled]] = 1
+    return probabilities
+
+
+class LabelTargets:
+    """Class probabilities made of labels when they are asked for: of all of ImageNet at once they would take 5 GB.
+
+    Args:
+        labels: int64 [N].
+        num_classes: C.
+        smoothing: share of the probability that is spread over all classes.
+    """
+
+    def __init__(self, labels: np.ndarray, num_classes: int, smoothing: float = 0.0) -> None:
+        self.labels, self.num_classes, self.smoothing = labels, num_classes, smoothing
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, images: np.ndarray) -> np.ndarray:
+        """float32 [B, C] of some images; zero rows for those without a label."""
+        return smooth(one_hot(self.labels[images], self.num_classes), self.smoothing)
+
+
+ClassTargets = LabelTargets | np.ndarray
+"""Class probabilities of each image: item [images] is float32 [B, C], zero rows for images that teach no class."""
+
+
+def smooth(classes: np.ndarray, smoothing: float) -> np.ndarray:
+    """Spreads a share of the probabilities [N, C] over all classes; zero rows stay zero."""
+    if not smoothing:
+        return classes
+    taught = classes.sum(1, keepdims=True) > 0
+    return np.where(taught, (1 - smoothing) * classes + smoothing / classes.shape[1], 0).astype(np.float32)
+
+
+def find_taught(classes: ClassTargets) -> np.ndarray:
+    """bool [N], which images teach a class."""
+    return classes.labels != UNLABELLED if isinstance(classes, LabelTargets) else classes.sum(1) > 0
+
+
+class TargetSource:
+    """Gathers the targets of a batch in the main process: nothing of it travels through worker queues.
+
+    Args:
+        classes: of all images.
+        text: what is to be learnt of the texts, or None.
+        device: where the targets are needed.
+    """
+
+    def __init__(self, classes: ClassTargets, text: TextTargets | None, device: torch.device) -> None:
+        self.classes, self.text, self.device = classes, text, device
+
+    def gather(self, images: Tensor) -> Targets:
+        """Targets of the images (int64 [B])."""
+        indices = images.numpy()
+        classes = torch.from_numpy(self.classes[indices]).to(self.device, non_blocking=True)
+        ids = images.to(self.device, non_blocking=True)
+        if self.text is None:
+            return Targets(classes, None, None, ids)
+        text = torch.from_numpy(self.text.gather(indices)).to(self.device, non_blocking=True)
+        has_text = torch.from_numpy(self.text.has_text()[indices]).to(self.device, non_blocking=True)
+        return Targets(classes, text, has_text, ids)

@@ -1,0 +1,102 @@
+"""Crops drawn before decoding are, in the statistics of place and pixels, those of timm's transform."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from timm.data.transforms import RandomResizedCropAndInterpolation
+
+from gpt4image.images import open_images
+from gpt4image.train.data.crop import CropReader, WholeReader
+from gpt4image.train.data.resized import ResizedReader
+
+SIZE = 32
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A smooth JPEG of 480 x 320 whose red is the column and whose green is the row, upright and turned; a PNG."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, 480), np.linspace(0, 255, 320))
+    pixels = np.stack([columns, rows, np.full_like(rows, 128)], axis=2).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "photos" / "a.jpg", quality=95, subsampling=0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photos" / "b.jpg", quality=95, subsampling=0, exif=exif)
+    image.save(tmp_path / "photos" / "c.png")
+    return tmp_path / "photos"
+
+
+def crop_of(scale: tuple[float, float]) -> RandomResizedCropAndInterpolation:
+    return RandomResizedCropAndInterpolation(SIZE, scale=scale, interpolation="bicubic")
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.9, 1.0), (0.01, 0.02)])
+def test_the_same_draw_gives_the_same_crop(photos: Path, index: int, scale: tuple[float, float]) -> None:
+    images = open_images(str(photos))
+    crop = crop_of(scale)
+    for seed in range(10):
+        random.seed(seed)
+        fast = np.asarray(CropReader(crop).read(images, index), dtype=float)
+        random.seed(seed)
+        slow = np.asarray(crop(WholeReader(None, 0).read(images, index)), dtype=float)
+        # The picture is a ramp of 255 grey values over 480 pixels: 4 of them are 8 pixels out of 480.
+        assert abs(fast - slow).max() < 6
+        assert abs(fast - slow).mean() < 1
+
+
+@pytest.mark.parametrize("resized", [False, True])
+def test_statistics_of_many_crops_agree(photos: Path, tmp_path: Path, resized: bool) -> None:
+    """Means over crops with different draws: where they lie, how large they are, how sharp they are."""
+    images, crop = open_images(str(photos)), crop_of((0.08, 1.0))
+
+    def statistics(read, seed: int) -> np.ndarray:
+        random.seed(seed)
+        crops = np.stack([np.asarray(read(), dtype=float) for _ in range(300)])
+        centre, spread = crops.mean((1, 2))[:, :2], crops[:, -1, -1, :2] - crops[:, 0, 0, :2]
+        return np.concatenate([centre.mean(0), centre.std(0), spread.mean(0), spread.std(0)])
+
+    reader = ResizedReader(CropReader(crop), tmp_path / "cache") if resized else CropReader(crop)
+    fast = statistics(lambda: reader.read(images, 0), seed=0)
+    slow = statistics(lambda: crop(WholeReader(None, 0).read(images, 0)), seed=1)
+    # Centres have a standard deviation of about 40, so means of 300 one of 2.5.
+    assert fast == pytest.approx(slow, abs=10)
+
+
+def test_large_jpegs_are_decoded_at_a_reduced_scale(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = open_images(str(photos))
+    sizes = []
+    decode = type(images).decode
+
+    def spy(self, index: int, data=None, draft_size=None):
+        image = decode(self, index, data, draft_size)
+        sizes.append(image.size)
+        return image
+
+    monkeypatch.setattr(type(images), "decode", spy)
+    for scale, wanted in (((1.0, 1.0), (60, 40)), ((0.3, 0.3), (120, 80)), ((0.01, 0.01), (480, 320))):
+        random.seed(0)
+        CropReader(crop_of(scale)).read(images, 0)
+        assert sizes[-1] == wanted
+
+
+def test_smaller_copies_are_made_once_and_anew_for_a_changed_image(photos: Path, tmp_path: Path) -> None:
+    images, crop = open_images(str(photos)), crop_of((0.2, 0.3))
+    reader, cache = ResizedReader(CropReader(crop), tmp_path / "cache"), tmp_path / "cache"
+    for index in range(3):
+        random.seed(index)
+        first = np.asarray(reader.read(images, index), dtype=float)
+        random.seed(index)
+        assert (np.asarray(reader.read(images, index)) == first).all()
+    copies = sorted(cache.rglob("*.jpg"))
+    assert sorted(Image.open(copy).size for copy in copies) == [(72, 48), (72, 48), (72, 48)]
+    times = [copy.stat().st_mtime_ns for copy in copies]
+    reader.read(images, 0)
+    assert [copy.stat().st_mtime_ns for copy in copies] == times
+    Image.new("RGB", (100, 60)).save(photos / "c.png")
+    assert np.asarray(reader.read(images, 2)).max() == 0
+    assert len(list(cache.rglob("*.jpg"))) == 4

@@ -1,0 +1,155 @@
+"""How label and text losses come together, against loops and gradients taken by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.text_weight import TextWeight
+from gpt4image.train.targets.source import Targets
+
+NAMES = ["clip", "ctr", "byol", "textteacher", "sigmoid", "tokens"]
+
+
+@pytest.fixture
+def batch() -> tuple[nn.Linear, nn.Linear, Tensor, Targets]:
+    """Head, projector, image features and targets of 6 images."""
+    torch.manual_seed(0)
+    features = torch.randn(6, 5, requires_grad=True)
+    text = torch.randn(6, 4).softmax(1)
+    targets = Targets(torch.eye(3)[[0, 1, 2, 0, 1, 2]], text, torch.ones(6, dtype=torch.bool), torch.arange(6))
+    return nn.Linear(5, 3), nn.Linear(5, 4), features, targets
+
+
+def compute(batch, name: str, targets: Targets | None = None, weight: float = 0.3, **kwargs):
+    head, projector, features, given = batch
+    objective = Objective(name, TextWeight(weight), **kwargs)
+    return objective(head(features), features, projector(features), targets or given)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_total_is_label_plus_lambda_text(batch, name: str) -> None:
+    head, _, features, targets = batch
+    loss = compute(batch, name)
+    label = nn.functional.cross_entropy(head(features), targets.classes.argmax(1))
+    assert loss.label.item() == pytest.approx(label.item())
+    assert loss.total.item() == pytest.approx(label.item() + 0.3 * loss.text.item())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_description_masks_its_own_text_loss_only(batch, name: str) -> None:
+    """Row 2 has none: text teaches it nothing, and the others learn as if it were not in the batch."""
+    head, projector, features, targets = batch
+    has_text = torch.tensor([True, True, False, True, True, True])
+    text = torch.where(has_text[:, None], targets.text, 0)
+    missing = Targets(targets.classes, text, has_text, targets.images)
+    loss = compute(batch, name, missing)
+    (text_gradient,) = torch.autograd.grad(loss.text, features, retain_graph=True)
+    assert text_gradient[2].abs().max() == 0
+    assert (text_gradient[has_text].abs().sum(1) > 0).all()
+
+    kept = features[has_text].detach().requires_grad_()
+    without = Targets(targets.classes[has_text], text[has_text], has_text[has_text], targets.images[has_text])
+    alone = Objective(name, TextWeight(0.3))(head(kept), kept, projector(kept), without)
+    (wanted,) = torch.autograd.grad(alone.text, kept)
+    assert text_gradient[has_text] == pytest.approx(wanted, abs=1e-6)
+
+    (total_gradient,) = torch.autograd.grad(loss.total, features)
+    label = nn.functional.cross_entropy(head(features), targets.classes.argmax(1))
+    (label_gradient,) = torch.autograd.grad(label, features)
+    assert total_gradient[2] == pytest.approx(label_gradient[2], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("described", [0, 1])
+def test_without_texts_to_compare_only_labels_teach(batch, name: str, described: int) -> None:
+    _, projector, _, targets = batch
+    has_text = torch.arange(6) < described
+    loss = compute(batch, name, Targets(targets.classes, targets.text, has_text, targets.images))
+    assert loss.total.item() == loss.label.item()
+    loss.total.backward()
+    # DDP needs a gradient of every parameter.
+    assert projector.weight.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_adaptive_weight_balances_the_gradients(batch, name: str) -> None:
+    """TextTeacher: total = lambda alpha L_txt + (1 - lambda) L_cls, alpha = |dL_cls/dz| / |dL_txt/dz|."""
+    features = batch[2]
+    loss = compute(batch, name, weight=0.4, adaptive=True)
+    norms = [
+        math.sqrt(sum(float(g) ** 2 for g in torch.autograd.grad(part, features, retain_graph=True)[0].flatten()))
+        for part in (loss.label, loss.text)
+    ]
+    alpha = norms[0] / norms[1]
+    assert loss.text_weight.item() == pytest.approx(0.4 * alpha, rel=1e-5)
+    wanted = 0.4 * alpha * loss.text.item() + 0.6 * loss.label.item()
+    assert loss.total.item() == pytest.approx(wanted, rel=1e-5)
+    # alpha is a constant, not a part of what is differentiated.
+    (gradient,) = torch.autograd.grad(loss.total, features, retain_graph=True)
+    label, text = (torch.autograd.grad(part, features, retain_graph=True)[0] for part in (loss.label, loss.text))
+    assert gradient == pytest.approx(0.6 * label + 0.4 * alpha * text, abs=1e-6)
+
+
+def test_what_is_only_logged_does_not_change_the_gradient(batch) -> None:
+    head, projector, features, targets = batch
+    objective = Objective("clip", TextWeight(0.3))
+    gradients = []
+    for measure in (False, True):
+        loss = objective(head(features), features, projector(features), targets, measure=measure)
+        gradients.append(torch.autograd.grad(loss.total, features)[0])
+    assert torch.equal(*gradients)
+    assert loss.measures.keys() == {"gradient_label", "gradient_text", "text_retrieval"}
+
+
+def test_retrieval_accuracy_counts_nearest_own_texts() -> None:
+    text = torch.eye(4)
+    projected = torch.stack([text[0], text[1], text[3], text[2]]).requires_grad_()
+    targets = Targets(torch.eye(4), text, torch.ones(4, dtype=torch.bool), torch.arange(4))
+    loss = Objective("clip", TextWeight(1.0))(2 * projected, projected, projected, targets, measure=True)
+    assert loss.measures["text_retrieval"].item() == 50
+
+
+def test_extra_texts_are_further_negatives_of_the_images(batch) -> None:
+    """An own loop over rows; the copy of image 3 among the extra texts is no negative."""
+    head, projector, features, targets = batch
+    extra = Targets(torch.zeros(3, 3), torch.randn(3, 4), torch.ones(3, dtype=torch.bool), torch.tensor([10, 3, 11]))
+    loss = Objective("ctr", TextWeight(0.3), temperature=0.5)(
+        head(features), features, projector(features), targets, extra=extra
+    )
+    unit = nn.functional.normalize
+    v, t = unit(projector(features), dim=1).detach(), unit(torch.cat([targets.text, extra.text]), dim=1)
+    slow = 0.0
+    for i in range(6):
+        scores = [float(v[i] @ t[j]) / 0.5 for j in range(9) if not (i == 3 and j == 7)]
+        slow += math.log(sum(map(math.exp, scores))) - float(v[i] @ t[i]) / 0.5
+    assert loss.text.item() == pytest.approx(slow / 6, rel=1e-5)
+
+
+def test_the_official_objective_takes_copies_for_negatives(batch) -> None:
+    head, projector, features, targets = batch
+    copies = Targets(targets.classes, targets.text, targets.has_text, torch.tensor([0, 0, 0, 1, 1, 1]))
+    right, official = (
+        Objective("clip", TextWeight(0.3), official=official)(head(features), features, projector(features), copies)
+        for official in (False, True)
+    )
+    assert official.text.item() == pytest.approx(compute(batch, "clip").text.item())
+    assert right.text.item() < official.text.item()
+
+
+@pytest.mark.parametrize(
+    ("weight", "values"),
+    [
+        (TextWeight(0.3), [0.3, 0.3, 0.3]),
+        (TextWeight(0.0, 0.4, "linear"), [0.0, 0.2, 0.4]),
+        (TextWeight(0.4, 0.0, "cosine"), [0.4, 0.2, 0.0]),
+    ],
+)
+def test_weight_over_the_course_of_training(weight: TextWeight, values: list[float]) -> None:
+    assert [weight.at(progress) for progress in (0, 0.5, 1)] == pytest.approx(values)
+
+
+def test_the_cosine_course_is_slow_at_both_ends() -> None:
+    assert TextWeight(0.0, 1.0, "cosine").at(0.25) == pytest.approx((1 - math.cos(math.pi / 4)) / 2)
