@@ -1,11 +1,13 @@
-"""The compare stage: a recipe in, `comparison.json` and the report out."""
+"""The compare stage: a recipe in, `comparison.json` and, by the room above, the report out."""
 
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt4image.compare.settings import CompareSettings
 from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
 
@@ -16,31 +18,8 @@ if TYPE_CHECKING:
 
 COMPARISON = "comparison.json"
 REPORT = "index.html"
-
-
-@dataclass(frozen=True)
-class CompareSettings:
-    """Compare arms over seeds: does text help, and by how much?
-
-    Attributes:
-        recipe: YAML file; see the folder recipes/
-        out: folder for runs, comparison.json and the report; a comparison that was interrupted goes on
-        seeds: runs an arm; the recipe's if not given
-        arms: arms beside the baseline; the recipe's if none is given
-        situations: names of the recipe's situations to compare; all if none is given
-        jobs: runs at once; one a core on a CPU if not given, one on a GPU
-        device: auto or cpu
-        corruptions: also measure every run under the 15 common corruptions of the test images, which takes long
-    """
-
-    recipe: Path
-    out: Path = Path("comparison")
-    seeds: int | None = None
-    arms: tuple[str, ...] = ()
-    situations: tuple[str, ...] = ()
-    jobs: int | None = None
-    device: str = "auto"
-    corruptions: bool = False
+WriteReport = Callable[[Path], Path]
+"""Writes the report of a comparison's folder; it comes from a room above."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +28,12 @@ class CompareResult(StageResult):
 
     Attributes:
         comparison: the content of comparison.json.
-        report: the HTML report.
+        report: the HTML report; None if none was to be written.
         num_new: runs trained by this call.
     """
 
     comparison: dict[str, Any]
-    report: Path
+    report: Path | None
     num_new: int
 
     def lines(self) -> Iterator[Any]:
@@ -68,17 +47,20 @@ class CompareResult(StageResult):
             yield situation["verdict"]
         if not self.num_new:
             yield "all runs were finished already; nothing was done again"
-        yield f"report: {self.report}"
+        if self.report:
+            yield f"report: {self.report}"
 
 
-def compare(settings: CompareSettings) -> CompareResult:
+def compare(settings: CompareSettings, write_report: WriteReport | None = None) -> CompareResult:
     """Runs what a recipe says and has not been run yet, then summarises.
+
+    Args:
+        settings: recipe and folder.
+        write_report: writes a report of the folder; called if anything is new, or no report is there.
 
     Raises:
         SettingsError: the recipe cannot be used.
     """
-    import dataclasses
-
     from gpt4image.compare.recipe import read_recipe
 
     recipe = read_recipe(settings.recipe)
@@ -86,21 +68,23 @@ def compare(settings: CompareSettings) -> CompareResult:
     if settings.arms:
         situations = tuple(dataclasses.replace(situation, arms=settings.arms) for situation in situations)
     recipe = dataclasses.replace(recipe, seeds=settings.seeds or recipe.seeds, situations=situations)
-    return run_recipe(recipe, settings.out, settings.jobs, settings.device, settings.corruptions)
+    return run_recipe(recipe, settings.out, settings.jobs, settings.device, settings.corruptions, write_report)
 
 
 def run_recipe(
-    recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto", corruptions: bool = False
+    recipe: "Recipe",
+    out: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    corruptions: bool = False,
+    write_report: WriteReport | None = None,
 ) -> CompareResult:
-    """Describes, embeds, trains and evaluates all that is not done yet; writes comparison.json and the report."""
-    import dataclasses
-
+    """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report."""
     from gpt4image.compare.lineup import draw_up, wants_texts
     from gpt4image.compare.runner import run_jobs
     from gpt4image.compare.summary import summarise
     from gpt4image.files import write_json
     from gpt4image.progress import track
-    from gpt4image.report import write_report
 
     work = recipe.work or out / "work"
     if wants_texts(recipe):
@@ -117,10 +101,11 @@ def run_recipe(
             for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
                 tracker.advance(note=job.label)
     comparison, report = summarise(out, recipe, lineups), out / REPORT
-    if not (report.exists() and _is_known(out / COMPARISON, comparison)):
+    if is_new := not _is_known(out / COMPARISON, comparison):
         write_json(out / COMPARISON, comparison)
+    if write_report and (is_new or not report.exists()):
         report = write_report(out)
-    return CompareResult(comparison, report, len(missing))
+    return CompareResult(comparison, report if write_report else None, len(missing))
 
 
 def _chosen_situations(recipe: "Recipe", names: tuple[str, ...]) -> "tuple[Situation, ...]":
