@@ -3,7 +3,6 @@
 python docs/write_cli.py
 """
 
-import importlib
 from pathlib import Path
 
 from gpt4image.cli.commands import COMMANDS, Command
@@ -30,7 +29,7 @@ def write_page() -> str:
 
 
 def _write_command(name: str, command: Command) -> str:
-    settings = getattr(importlib.import_module(command.module), command.settings)
+    settings, _ = command.load()
     lines = [f"## {name}", "", write_description(settings), "", f"    {write_usage(name, settings)}", ""]
     for group in read_groups(settings):
         lines += [f"### {group.heading}", ""] if group.heading else []

@@ -1,7 +1,6 @@
 """The command line: light start-up, exit statuses, one line a mistake, help for every setting."""
 
 import dataclasses
-import importlib
 import inspect
 import json
 import re
@@ -42,7 +41,7 @@ def test_help_of_every_command_is_light(command: str) -> None:
 
 
 def settings_of(command: str) -> Any:
-    return getattr(importlib.import_module(COMMANDS[command].module), COMMANDS[command].settings)
+    return COMMANDS[command].load()[0]
 
 
 def flags_in(page: str) -> set[str]:

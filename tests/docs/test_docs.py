@@ -54,8 +54,7 @@ def test_command_is_understood(page: str, line: str, monkeypatch: pytest.MonkeyP
         words = ["gpt4image", *words[words.index("gpt4image.cli") + 1 :]]
     if words[1].isupper() or words[1:] == ["--version"]:
         return
-    command = COMMANDS[words[1]]
-    settings = getattr(importlib.import_module(command.module), command.settings)
+    settings, _ = COMMANDS[words[1]].load()
     parse_settings(words[1], settings, words[2:])
 
 

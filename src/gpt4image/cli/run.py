@@ -1,6 +1,5 @@
 """Runs one command: words in, an exit status out."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -37,15 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise SettingsError(f"there is no such command; choose from {', '.join(COMMANDS)}")
-    command = COMMANDS[name]
-    module = importlib.import_module(command.module)
-    settings_class = getattr(module, command.settings)
+    settings_class, function = COMMANDS[name].load()
     if {"-h", "--help", "--help-all"} & set(arguments):
         print(write_help(name, settings_class, everything="--help-all" in arguments))
         return ExitStatus.DONE
     as_json = "--json" in arguments
     settings = parse_settings(name, settings_class, [word for word in arguments if word != "--json"])
-    result: StageResult = getattr(module, command.function)(settings)
+    result: StageResult = function(settings)
     _show(result, as_json)
     return result.exit_status
 
