@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from gpt4image import __version__
 from gpt4image.cli.commands import COMMANDS
@@ -41,7 +42,7 @@ def _run(name: str, arguments: list[str]) -> int:
         print(write_help(name, settings_class, everything="--help-all" in arguments))
         return ExitStatus.DONE
     as_json = "--json" in arguments
-    settings = parse_settings(name, settings_class, [word for word in arguments if word != "--json"])
+    settings: Any = parse_settings(name, settings_class, [word for word in arguments if word != "--json"])
     result: StageResult = function(settings)
     _show(result, as_json)
     return result.exit_status

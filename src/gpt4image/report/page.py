@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +12,10 @@ from gpt4image import __version__
 from gpt4image.compare.comparison import Comparison, Difference
 from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.store.provenance import Provenance
+from gpt4image.files import write_text
+from gpt4image.images import ImageSet
 from gpt4image.report.charts.shares import draw_shares
+from gpt4image.report.pictures import as_data_url, encode_jpeg
 from gpt4image.report.view import View, choose_colours
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
@@ -53,6 +57,12 @@ def make_environment() -> Environment:
         "sentence": begin_sentence,
     }
     return environment
+
+
+def write_image_page(path: Path, template: str, images: ImageSet, **values: Any) -> None:
+    """Writes a page that shows images and needs no other file; the template finds them as `pictures`."""
+    pictures = [as_data_url(encode_jpeg(images.decode(position), 220)) for position in range(len(images))]
+    write_text(path, make_environment().get_template(template).render(images=images, pictures=pictures, **values))
 
 
 def render_report(

@@ -14,8 +14,7 @@ from gpt4image.report.charts.curves import CurveChart, draw_curves
 from gpt4image.report.charts.feature_map import Layout
 from gpt4image.report.charts.per_class import ClassGain, compute_class_gains
 from gpt4image.report.inside.inside import Inside, Inspector
-from gpt4image.report.inside.training_texts import locate
-from gpt4image.report.pictures.find import open_pictures
+from gpt4image.report.pictures import locate, open_pictures
 from gpt4image.runs import MANIFEST, RunManifest, load_manifest
 
 

@@ -7,7 +7,6 @@ import secrets
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,8 +15,8 @@ from gpt4image.describe.store.edits import Editor, Name
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry
-from gpt4image.report.gallery.pages import encode_thumbnail
-from gpt4image.report.pictures.find import Pictures
+from gpt4image.report.gallery.pages import QUALITY, SIDE, render_page
+from gpt4image.report.pictures import Pictures
 
 MAX_BODY_BYTES = 64 * 1024
 COOKIE = "gpt4image_gallery"
@@ -158,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         part = re.fullmatch(r"/data/(\d{1,7})\.js", path)
         thumbnail = re.fullmatch(r"/thumbnails/([0-9a-f]{2})/([0-9a-f]{62})\.jpg", path)
         if path == "/":
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", self._page())
+            self._send(HTTPStatus.OK, "text/html; charset=utf-8", render_page(data).encode())
         elif path == "/data/index.js":
             self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.index_script().encode())
         elif part and int(part[1]) < data.num_parts():
@@ -168,15 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def _page(self) -> bytes:
-        from gpt4image.report.page import make_environment
-
-        template = make_environment().get_template("gallery.html.j2")
-        return template.render(title=self.server.data.title).encode()
-
     def _send_thumbnail(self, digest: str) -> None:
         assert self.server.pictures is not None
-        encoded = encode_thumbnail(self.server.pictures, digest)
+        encoded = self.server.pictures.jpeg(digest, SIDE, QUALITY)
         if encoded is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such image")
         else:
@@ -222,10 +215,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: the address with the token must not end up in a log."""
-
-
-def open_server(
-    data: GalleryData, pictures: Pictures | None, work: Path, author: str, host: str, port: int
-) -> GalleryServer:
-    """A server that is bound but does not serve yet."""
-    return GalleryServer(data, pictures, Editor(work, author), host, port)

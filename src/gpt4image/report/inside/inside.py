@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float32, Int64
 
 from gpt4image.compare.comparison import Arm, Comparison
-from gpt4image.evaluate.projector import load_projector, project
+from gpt4image.evaluate.projector import centred_unit, load_projector, project
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.charts.feature_map import FeatureMap, Layout, choose_classes, draw_maps
 from gpt4image.report.inside.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.inside.training_texts import TrainingTexts, load_training_texts
-from gpt4image.report.inside.words import find_nearest
-from gpt4image.report.pictures.find import Pictures, open_pictures
+from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.runs import load_manifest, load_model
 
 NUM_MAPPED = 500
@@ -183,3 +183,11 @@ class Inspector:
             neighbour=neighbour,
             words=words,
         )
+
+
+def find_nearest(
+    queries: Float32[np.ndarray, "q d"], vectors: Float32[np.ndarray, "n d"], most: int
+) -> Int64[np.ndarray, "q m"]:
+    """The `most` vectors nearest to each query by cosine similarity, both taken relative to their own mean."""
+    scores = centred_unit(queries) @ centred_unit(vectors).T
+    return np.argsort(-scores, axis=1, kind="stable")[:, :most].astype(np.int64)

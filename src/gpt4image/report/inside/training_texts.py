@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import DescriptionError
+from gpt4image.report.pictures import locate
 from gpt4image.runs import RunManifest
 
 
@@ -24,17 +25,6 @@ class TrainingTexts:
     digests: list[str]
     texts: list[str]
     vectors: np.ndarray
-
-
-def locate(path: str, folder: Path) -> Path | None:
-    """A path that a run remembers: absolute, or relative to the working folder or to a folder around the comparison,
-    or within a comparison that has been moved since; None if it is empty or nothing is there."""
-    if not path:
-        return None
-    places = [Path(path), *(parent / path for parent in (folder.resolve(), *folder.resolve().parents[:3]))]
-    parts = Path(path).parts
-    places += [folder.joinpath(*parts[start:]) for start in range(1, len(parts) - 1)]
-    return next((place for place in places if place.exists()), None)
 
 
 def load_training_texts(
