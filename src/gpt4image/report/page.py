@@ -43,18 +43,18 @@ def make_environment() -> Environment:
     )
     environment.filters |= {
         "points": format_points,
-        "percent": format_percent,
+        "percent": lambda value, digits=1: "–" if value is None else f"{value:.{digits}f}",
         "interval": format_interval,
         "duration": format_duration,
         "words": format_words,
-        "count": format_count,
+        "count": lambda value: f"{value:,}" if value else "–",
         "fact": lambda name: FACTS.get(name, name.replace("_", " ")),
         "minus": lambda text: re.sub(r"(?<=[\s(])-(?=\d)", "−", text),
         "states": format_states,
         "usd": format_usd,
-        "period": format_period,
+        "period": lambda *days: " to ".join(dict.fromkeys(format_moment(day).partition(",")[0] for day in days)),
         "moment": format_moment,
-        "sentence": begin_sentence,
+        "sentence": lambda text: text[:1].upper() + text[1:],
     }
     return environment
 
@@ -76,31 +76,24 @@ def render_report(
         provenance: where the descriptions come from.
         prices: of their tokens.
     """
-    return (
-        make_environment()
-        .get_template("report.html.j2")
-        .render(
-            comparison=comparison,
-            views=views,
-            provenance=provenance,
-            prices=prices or Prices(),
-            findings=FINDINGS,
-            shares=draw_shares(comparison.shares, choose_colours(comparison)),
-            colours=choose_colours(comparison),
-            most=MOST_CLASSES,
-            version=__version__,
-        )
+    colours = choose_colours(comparison)
+    template = make_environment().get_template("report.html.j2")
+    return template.render(
+        comparison=comparison,
+        views=views,
+        provenance=provenance,
+        prices=prices or Prices(),
+        findings=FINDINGS,
+        shares=draw_shares(comparison.shares, colours),
+        colours=colours,
+        most=MOST_CLASSES,
+        version=__version__,
     )
 
 
 def format_points(value: float | None, digits: int = 1) -> str:
     """A difference with its sign and a real minus, such as `+1.5`."""
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def format_percent(value: float | None, digits: int = 1) -> str:
-    """A share in percent without the sign, such as `56.3`."""
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def format_interval(difference: Difference) -> str:
@@ -127,11 +120,6 @@ def format_moment(text: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
-def format_count(value: int) -> str:
-    """A whole number with commas, a dash for none."""
-    return f"{value:,}" if value else "–"
-
-
 def format_usd(amount: float) -> str:
     """Dollars and cents; below ten cents two digits that count."""
     return f"{amount:,.2f} USD" if amount >= 0.1 or amount == 0 else f"{float(f'{amount:.2g}'):f}".rstrip("0") + " USD"
@@ -141,17 +129,6 @@ def format_states(states: Mapping[str, int]) -> str:
     """What did not become a description, such as `3 truncated, 1 refused`; a dash for none."""
     failed = (f"{number:,} {name.replace('_', ' ')}" for name, number in states.items() if name != "ok")
     return ", ".join(failed) or "–"
-
-
-def format_period(first: str, last: str) -> str:
-    """One day, or the first and the last."""
-    days = dict.fromkeys(format_moment(moment).partition(",")[0] for moment in (first, last))
-    return " to ".join(days)
-
-
-def begin_sentence(text: str) -> str:
-    """The text with a capital first letter, the rest as it is."""
-    return text[:1].upper() + text[1:]
 
 
 def format_words(value: Any) -> str:
