@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from gpt4image.describe.store.edits import Editor, Name
@@ -117,26 +117,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _host_is_ours(self) -> bool:
         """Another name that points here is how a foreign page gets around the same-origin rule."""
-        if self.headers.get("Host", "").lower() in self.server.hosts:
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "this host name is not served")
-        return False
+        known = self.headers.get("Host", "").lower() in self.server.hosts
+        return known or self._refuse(HTTPStatus.FORBIDDEN, "this host name is not served")
 
     def _origin_is_ours(self) -> bool:
-        if self.headers.get("Origin", "") in {f"http://{host}" for host in self.server.hosts}:
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
-        return False
+        known = self.headers.get("Origin", "") in {f"http://{host}" for host in self.server.hosts}
+        return known or self._refuse(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
 
     def _is_known(self) -> bool:
         try:
             morsel = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie_name())
         except CookieError:
             morsel = None
-        if morsel is not None and self._is_token(morsel.value):
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token")
-        return False
+        known = morsel is not None and self._is_token(morsel.value)
+        return known or self._refuse(
+            HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token"
+        )
 
     def _is_token(self, word: str) -> bool:
         return hmac.compare_digest(word.encode(), self.server.token.encode())
@@ -193,9 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+    def _refuse(self, status: HTTPStatus, reason: str) -> Literal[False]:
         self._send(status, "application/json", json.dumps({"error": reason}).encode(), {"Connection": "close"})
         self.close_connection = True
+        return False
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
