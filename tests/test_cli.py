@@ -1,11 +1,13 @@
 """The command line: light start-up, exit statuses, one line a mistake, help for every setting."""
 
 import dataclasses
-import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import docstring_parser
 import pytest
@@ -13,8 +15,11 @@ import yaml
 from PIL import Image
 
 from gpt4image import __version__
-from gpt4image.cli import COMMANDS, main, make_parser
+from gpt4image.cli import COMMANDS, main
+from gpt4image.cli.groups import read_groups
+from gpt4image.cli.usage import write_help
 
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAVY = {"torch", "timm", "transformers", "sentence_transformers", "sklearn", "matplotlib", "ray", "onnx"}
 
 
@@ -32,16 +37,72 @@ def test_overview_loads_no_library_at_all() -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_help_of_every_command_is_light(command: str) -> None:
-    assert not modules_after(f"from gpt4image.cli import main; main([{command!r}, '--help'])") & HEAVY
+    assert not modules_after(f"from gpt4image.cli import main; main([{command!r}, '--help-all'])") & HEAVY
+
+
+def settings_of(command: str) -> Any:
+    return COMMANDS[command].load()[0]
+
+
+def flags_in(page: str) -> set[str]:
+    """Flags that stand at the beginning of a line, switches without their `no-`."""
+    return set(re.findall(r"^  (--\S+|[A-Z_]+)", page.replace("[no-]", ""), re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_setting_is_documented_and_nothing_else(command: str) -> None:
-    module = importlib.import_module(COMMANDS[command].module)
-    settings = getattr(module, COMMANDS[command].settings)
-    documented = [param.arg_name for param in docstring_parser.parse(settings.__doc__).params]
+    settings = settings_of(command)
+    parts = [part for part in reversed(settings.__mro__) if inspect.get_annotations(part)]
+    documented = [param.arg_name for part in parts for param in docstring_parser.parse(part.__doc__).params]
     assert documented == [field.name for field in dataclasses.fields(settings)]
-    assert make_parser(command, settings).format_help().count("--json") >= 1
+    assert write_help(command, settings, everything=False).count("--json") >= 1
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_setting_stands_in_one_group_in_all_of_the_help_and_on_the_page(command: str) -> None:
+    settings = settings_of(command)
+    flags = [setting.flag for group in read_groups(settings) for setting in group.settings]
+    names = [flag.removeprefix("--").replace("-", "_").lower() for flag in flags]
+    assert names == [field.name for field in dataclasses.fields(settings)]
+    assert flags_in(write_help(command, settings, everything=True)) == {*flags, "--config", "--json"}
+    section = PAGE.read_text(encoding="utf-8").split(f"\n## {command}\n")[1].split("\n## ")[0]
+    for flag in flags:
+        assert len(re.findall(rf"^\| `{flag}[` ]", section, re.MULTILINE)) == 1, flag
+    assert re.findall(r"^### (.+)$", section, re.MULTILINE) == [g.heading for g in read_groups(settings) if g.heading]
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_help_fits_on_one_screen(command: str) -> None:
+    lines = write_help(command, settings_of(command), everything=False).splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("command", ["train", "describe"])
+def test_help_shows_what_most_people_need_and_says_where_the_rest_is(command: str) -> None:
+    settings = settings_of(command)
+    page, everything = (write_help(command, settings, everything=everything) for everything in (False, True))
+    shown = flags_in(page) - {"--config", "--json"}
+    assert 10 <= len(shown) <= 15
+    assert {name.replace("_", "-") for name in settings.COMMON} <= {flag.removeprefix("--") for flag in shown}
+    hidden = len(dataclasses.fields(settings)) - len(shown)
+    assert page.splitlines()[-1] == f"gpt4image {command} --help-all shows {hidden} more settings."
+    assert "--help-all" not in everything
+    headings = [line for line in page.splitlines()[4:-1] if line and line[0] != " "]
+    assert headings == [g.heading for g in read_groups(settings) if any(setting.is_common for setting in g.settings)]
+
+
+def test_help_of_a_setting_says_what_it_may_be_and_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "photos", "run", "--help-all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: gpt4image train IMAGES RUN [OPTIONS]"
+    assert lines[lines.index("Labels") + 1].split(maxsplit=1) == [
+        "--[no-]reader",
+        "let a classifier of the texts correct and complete the labels [yes]",
+    ]
+    assert "  --precision WORD       arithmetic of forward and backward passes: fp32, bf16, fp16 [fp32]" in lines
+    place = lines.index("  --text-weight-course WORD")
+    assert lines[place + 1].strip() == "how the weight gets there: linear, cosine [cosine]"
 
 
 def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
+import csv
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes indented JSON atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes rows of cells atomically."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    write_text(path, buffer.getvalue())
 
 
 def read_json(path: Path) -> Any:

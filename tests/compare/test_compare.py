@@ -12,11 +12,13 @@ import pytest
 import yaml
 from rich.console import Console
 
-from gpt4image.compare import CompareSettings, compare
+from gpt4image.compare import CompareSettings
+from gpt4image.compare import compare as compare_without_report
 from gpt4image.compare.verdict import judge, judge_all, judge_without_labels
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.evaluate.corruptions import Corruption
 from gpt4image.files import read_json
+from gpt4image.report import compare_and_report as compare
 from gpt4image.runs import load_manifest
 
 FEW = {"name": "few", "train": {"keep_labels": 4}}
@@ -51,6 +53,16 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     assert [len(arm["runs"]) for arm in situation["arms"].values()] == [2, 2, 2]
     assert situation["differences"]["aligned"]["num_images"] == 120
     assert (out / "index.html").exists()
+
+
+def test_the_report_is_written_afterwards_if_it_is_asked_for(recipe: Path, tmp_path: Path) -> None:
+    settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned",), jobs=1, device="cpu")
+    without = compare_without_report(settings)
+    assert without.report is None
+    assert not any("report: " in str(line) for line in without.lines())
+    assert not (tmp_path / "out" / "index.html").exists()
+    assert compare(settings).report == tmp_path / "out" / "index.html"
+    assert list(compare(settings).lines())[-1] == f"report: {tmp_path / 'out' / 'index.html'}"
 
 
 def test_what_waits_for_a_run_of_an_earlier_call_is_trained(recipe: Path, tmp_path: Path) -> None:

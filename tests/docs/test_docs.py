@@ -54,8 +54,7 @@ def test_command_is_understood(page: str, line: str, monkeypatch: pytest.MonkeyP
         words = ["gpt4image", *words[words.index("gpt4image.cli") + 1 :]]
     if words[1].isupper() or words[1:] == ["--version"]:
         return
-    command = COMMANDS[words[1]]
-    settings = getattr(importlib.import_module(command.module), command.settings)
+    settings, _ = COMMANDS[words[1]].load()
     parse_settings(words[1], settings, words[2:])
 
 
@@ -94,6 +93,47 @@ def _anchors(page: Path) -> set[str]:
     """What the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def _tree(page: str) -> dict[str, str]:
+    """Paths within the package that the tree of a page draws, with what it says of them."""
+    text = (ROOT / page).read_text(encoding="utf-8").partition("src/gpt4image/\n")[2].partition("```")[0]
+    found, room = {}, ""
+    for indent, name, phrase in re.findall(r"^(│   )?[├└]── (\S+) +(.+)$", text, re.MULTILINE):
+        room = room if indent else name
+        found[room + name if indent else name] = phrase
+    return found
+
+
+def test_trees_draw_what_there_is() -> None:
+    package = ROOT / "src" / "gpt4image"
+    folders = {f"{path.parent.relative_to(package).as_posix()}/" for path in package.rglob("*/__init__.py")}
+    own = {name for name in folders if name.count("/") == 1}
+    contributing, readme = _tree("CONTRIBUTING.md"), _tree("README.md")
+    assert contributing.keys() - {"report/templates/"} == folders
+    modules = {path.name for path in package.glob("*.py") if path.name != "__init__.py"}
+    assert readme.keys() == own | modules
+
+
+@pytest.mark.parametrize(
+    ("thing", "room"),
+    [
+        ("provider's quirks", "describe/endpoint/"),
+        ("losses", "train/objectives/"),
+        ("file formats of captions", "describe/exchange/"),
+        ("witnesses", "label/"),
+        ("one source a file", "images/"),
+        ("one chart a file", "report/charts/"),
+        ("metrics", "evaluate/"),
+        ("situations and arms", "compare/"),
+        ("presets", "describe/prompts/"),
+        ("text encoders, one kind a file", "embed/encoders/"),
+    ],
+)
+def test_the_tree_says_where_new_things_go(thing: str, room: str) -> None:
+    """One room each, and CONTRIBUTING fits on a screen."""
+    assert [name for name, phrase in _tree("CONTRIBUTING.md").items() if thing in phrase] == [room]
+    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 64
 
 
 def test_command_page_is_in_step_with_the_settings() -> None:

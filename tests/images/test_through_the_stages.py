@@ -49,7 +49,7 @@ def test_from_descriptions_to_a_tested_model(
     images, work = open_images(source), tmp_path / "work"
     texts = [{"key": key, "description": f"a small {images.class_name(i)}"} for i, key in enumerate(images.keys)]
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
-    assert describe(DescribeSettings(source, work, "replay", file=tmp_path / "texts.jsonl")).new == 24
+    assert describe(DescribeSettings(source, work, describer="replay", file=tmp_path / "texts.jsonl")).new == 24
     assert embed(EmbedSettings(work, device="cpu")).num_rows == 24
     settings = TrainSettings(
         source,

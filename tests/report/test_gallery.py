@@ -14,7 +14,7 @@ from gpt4image.describe.store.store import DescribedImage, Description, Descript
 from gpt4image.errors import DescriptionError
 from gpt4image.report.gallery.data import PART_SIZE, GalleryData
 from gpt4image.report.gallery.entries import read_entries
-from gpt4image.report.pictures.thumbnails import make_thumbnail
+from gpt4image.report.pictures import make_thumbnail
 
 DIGESTS = [f"{number:064x}" for number in range(1, 4)]
 

@@ -8,12 +8,12 @@ from sklearn.decomposition import PCA
 from gpt4image.evaluate.metrics import compute_metrics
 from gpt4image.evaluate.projector import project
 from gpt4image.evaluate.record import Predictions
-from gpt4image.report.charts.calibration import compute_reliability, softmax
+from gpt4image.report.charts.calibration import compute_reliability
 from gpt4image.report.charts.feature_map import align, choose_classes, compute_neighbour_agreement, compute_pca
 from gpt4image.report.charts.per_class import compute_class_gains
 from gpt4image.report.charts.svg import Axes, choose_ticks, format_tick
 from gpt4image.report.inside.examples import find_changes, mean_probabilities
-from gpt4image.report.inside.words import find_nearest
+from gpt4image.report.inside.inside import find_nearest
 from gpt4image.train.objectives.projector import create_projector
 
 
@@ -35,8 +35,9 @@ def test_reliability_table_gives_the_calibration_error() -> None:
     assert ece == pytest.approx(compute_metrics(one.logits, one.labels, list("abcde")).ece, abs=1e-3)
 
 
-def test_softmax_of_large_logits() -> None:
-    assert softmax(np.array([[1000.0, 1000.0]], dtype=np.float32)).tolist() == [[0.5, 0.5]]
+def test_probabilities_of_large_logits() -> None:
+    one = _predictions(np.array([[1000.0, 1000.0]]), np.array([0]))
+    assert mean_probabilities([one]).tolist() == [[0.5, 0.5]]
 
 
 @pytest.mark.parametrize(("kind", "norm"), [("mlp", True), ("mlp", False), ("linear", True)])

@@ -10,14 +10,15 @@ from threading import Thread
 import pytest
 from PIL import Image
 
+from gpt4image.describe.store.edits import Editor
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entries
-from gpt4image.report.gallery.server import MAX_BODY_BYTES, GalleryServer, open_server
-from gpt4image.report.pictures.find import index_pictures
+from gpt4image.report.gallery.server import MAX_BODY_BYTES, GalleryServer
+from gpt4image.report.pictures import index_pictures
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[GalleryServer]:
         store.write_images(DescribedImage(digest, "red.png", None) for digest in pictures.index)
         store.write(Description(digest, "short@1", "vlm", text="Red.") for digest in pictures.index)
     data = GalleryData(read_entries(tmp_path / "work"), frozenset(pictures.index), "work", editable=True)
-    with open_server(data, pictures, tmp_path / "work", "ada", "127.0.0.1", 0) as server:
+    with GalleryServer(data, pictures, Editor(tmp_path / "work", "ada"), "127.0.0.1", 0) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
@@ -193,4 +194,4 @@ def test_garbage_does_not_stop_the_server(server: GalleryServer) -> None:
 def test_listens_on_loopback_only(server: GalleryServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     with pytest.raises(SettingsError, match=r"--host 127\.0\.0\.1 --port \d+ cannot be used"):
-        open_server(server.data, None, server.editor.work, "ada", "127.0.0.1", server.server_port)
+        GalleryServer(server.data, None, server.editor, "127.0.0.1", server.server_port)

@@ -1,14 +1,15 @@
 """`comparison.json` as typed values: arms by seeds in one or more situations, with differences to the baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gpt4image.errors import RunError
 from gpt4image.files import read_json
 
 FILE_NAME = "comparison.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Arm:
     name: str
     role: str
     runs: list[Run]
-    top1_mean: float | None
-    top1_std: float | None
+    top1_mean: float | None = None
+    top1_std: float | None = None
     explanation: str = ""
     top1_low: float | None = None
     top1_high: float | None = None
@@ -79,12 +80,12 @@ class Situation:
     """What of the labels was given, and how each arm fared."""
 
     name: str
-    settings: Mapping[str, Any]
     arms: dict[str, Arm]
     differences: dict[str, Difference]
-    verdict: str
+    verdict: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    reference: "Reference | None" = None
+    reference: Reference | None = None
     corruptions: dict[str, Any] = field(default_factory=dict)
     retrieval: dict[str, Any] = field(default_factory=dict)
 
@@ -105,8 +106,8 @@ class Comparison:
 
     folder: Path
     title: str
-    verdict: str
     situations: list[Situation]
+    verdict: str = ""
     baseline: str = "baseline"
     created: str = ""
     images: str = ""
@@ -129,62 +130,41 @@ def load_comparison(folder: Path) -> Comparison:
     try:
         record = read_json(path)
         situations = [_read_situation(folder, entry) for entry in record["situations"]]
-        known = ("baseline", "created", "images", "test_images", "classes", "recipe", "shares", "seconds")
-        facts = {name: record[name] for name in known if record.get(name) is not None}
-        return Comparison(folder, record.get("title") or folder.name, record.get("verdict", ""), situations, **facts)
+        title = record.get("title") or folder.name
+        return _read(Comparison, record, folder=folder, title=title, situations=situations)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a comparison ({error!r}); run gpt4image compare again") from error
 
 
+def _read(kind: type[T], record: Mapping[str, Any], **values: Any) -> T:
+    """A typed value from what a record says of it; these values go before, and what is not said is the default."""
+    names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in record.items() if name in names and value is not None} | values)
+
+
 def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:
-    return Situation(
-        name=record["name"],
-        settings=record.get("settings", {}),
+    reference = record.get("reference")
+    return _read(
+        Situation,
+        record,
         arms={name: _read_arm(folder, name, arm) for name, arm in record["arms"].items()},
-        differences={name: _read_difference(entry) for name, entry in record.get("differences", {}).items() if entry},
-        verdict=record.get("verdict", ""),
-        left_out=record.get("left_out") or [],
-        reference=_read_reference(record.get("reference")),
-        corruptions=_read_corruptions(record.get("corruptions") or {}),
-        retrieval=record.get("retrieval") or {},
+        differences=_read_differences(record),
+        reference=_read(Reference, reference, differences=_read_differences(reference)) if reference else None,
+        corruptions={
+            name: {**arm, "difference": _read(Difference, arm["difference"]) if arm.get("difference") else None}
+            for name, arm in (record.get("corruptions") or {}).items()
+        },
     )
 
 
-def _read_corruptions(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Arm to its accuracy under corruptions; `difference` is None where there is none to the baseline."""
-    differences = {name: arm.get("difference") for name, arm in record.items()}
-    return {
-        name: {**arm, "difference": _read_difference(found) if (found := differences[name]) else None}
-        for name, arm in record.items()
-    }
-
-
-def _read_reference(record: Mapping[str, Any] | None) -> Reference | None:
-    if not record:
-        return None
-    differences = {name: _read_difference(entry) for name, entry in record["differences"].items()}
-    return Reference(record["situation"], record["arm"], differences)
+def _read_differences(record: Mapping[str, Any]) -> dict[str, Difference]:
+    return {name: _read(Difference, entry) for name, entry in record.get("differences", {}).items() if entry}
 
 
 def _read_arm(folder: Path, name: str, record: Mapping[str, Any]) -> Arm:
-    measures = ("top1", "top5", "ece", "seconds")
-    runs = [
-        Run(
-            run["seed"],
-            folder / run["path"],
-            **{measure: run.get(measure) for measure in measures},
-            reader=run.get("reader") or {},
-        )
-        for run in record["runs"]
-    ]
+    runs = [_read(Run, run, path=folder / run["path"]) for run in record["runs"]]
     role = record.get("role", "baseline" if name == "baseline" else "method")
-    explanation = record.get("explanation") or role
-    mean, std, low, high = (record.get(key) for key in ("top1_mean", "top1_std", "top1_low", "top1_high"))
-    return Arm(name, role, runs, mean, std, explanation, low, high)
-
-
-def _read_difference(record: Mapping[str, Any]) -> Difference:
-    return Difference(record["mean"], record["low"], record["high"], record.get("level", 0.95))
+    return _read(Arm, record, name=name, role=role, runs=runs, explanation=record.get("explanation") or role)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpt4image import progress
 from gpt4image.errors import RunError
@@ -85,15 +86,8 @@ def run_job(job: Job) -> None:
     from gpt4image.train import train
 
     train(job.settings)
-    evaluate(
-        EvaluateSettings(
-            run=job.settings.run,
-            images=job.test_images,
-            workers=0,
-            device=job.settings.device,
-            corruptions=job.corruptions,
-        )
-    )
+    how: dict[str, Any] = {"workers": 0, "device": job.settings.device, "corruptions": job.corruptions}
+    evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, **how))
     if job.retrieval_images:
         _measure_retrieval(job)
 

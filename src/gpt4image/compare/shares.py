@@ -36,18 +36,19 @@ def _order(option: str, value: float) -> tuple[bool, float]:
     return (option == "keep_labels" and value == 1, value)
 
 
+def accuracy_of(arm: Mapping[str, Any]) -> dict[str, float]:
+    """Top-1 of an arm in percent, with its interval: `{mean, low, high}`."""
+    return {end: arm[f"top1_{end}"] for end in ("mean", "low", "high")}
+
+
 def _to_series(option: str, found: Sequence[tuple[float, Mapping[str, Any]]]) -> dict[str, Any]:
-    ends = {"mean": "top1_mean", "low": "top1_low", "high": "top1_high"}
-    names = list(dict.fromkeys(name for _, one in found for name in one["arms"]))
+    arms = [one["arms"] for _, one in found]
     return {
         "option": option,
         "values": [value for value, _ in found],
         "situations": [one["name"] for _, one in found],
         "arms": {
-            name: [
-                {end: one["arms"][name][key] for end, key in ends.items()} if name in one["arms"] else None
-                for _, one in found
-            ]
-            for name in names
+            name: [accuracy_of(own[name]) if name in own else None for own in arms]
+            for name in dict.fromkeys(name for own in arms for name in own)
         },
     }

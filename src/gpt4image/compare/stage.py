@@ -1,12 +1,17 @@
-"""The compare stage: a recipe in, `comparison.json` and the report out."""
+"""The compare stage: a recipe in, `comparison.json` and, by the room above, the report out."""
 
+import dataclasses
+import itertools
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt4image.compare.settings import CompareSettings
 from gpt4image.errors import SettingsError
+from gpt4image.files import read_json, write_json
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -16,31 +21,8 @@ if TYPE_CHECKING:
 
 COMPARISON = "comparison.json"
 REPORT = "index.html"
-
-
-@dataclass(frozen=True)
-class CompareSettings:
-    """Compare arms over seeds: does text help, and by how much?
-
-    Attributes:
-        recipe: YAML file; see the folder recipes/
-        out: folder for runs, comparison.json and the report; a comparison that was interrupted goes on
-        seeds: runs an arm; the recipe's if not given
-        arms: arms beside the baseline; the recipe's if none is given
-        situations: names of the recipe's situations to compare; all if none is given
-        jobs: runs at once; one a core on a CPU if not given, one on a GPU
-        device: auto or cpu
-        corruptions: also measure every run under the 15 common corruptions of the test images, which takes long
-    """
-
-    recipe: Path
-    out: Path = Path("comparison")
-    seeds: int | None = None
-    arms: tuple[str, ...] = ()
-    situations: tuple[str, ...] = ()
-    jobs: int | None = None
-    device: str = "auto"
-    corruptions: bool = False
+WriteReport = Callable[[Path], Path]
+"""Writes the report of a comparison's folder; it comes from a room above."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +31,12 @@ class CompareResult(StageResult):
 
     Attributes:
         comparison: the content of comparison.json.
-        report: the HTML report.
+        report: the HTML report; None if none was to be written.
         num_new: runs trained by this call.
     """
 
     comparison: dict[str, Any]
-    report: Path
+    report: Path | None
     num_new: int
 
     def lines(self) -> Iterator[Any]:
@@ -68,17 +50,20 @@ class CompareResult(StageResult):
             yield situation["verdict"]
         if not self.num_new:
             yield "all runs were finished already; nothing was done again"
-        yield f"report: {self.report}"
+        if self.report:
+            yield f"report: {self.report}"
 
 
-def compare(settings: CompareSettings) -> CompareResult:
+def compare(settings: CompareSettings, write_report: WriteReport | None = None) -> CompareResult:
     """Runs what a recipe says and has not been run yet, then summarises.
+
+    Args:
+        settings: recipe and folder.
+        write_report: writes a report of the folder; called if anything is new, or no report is there.
 
     Raises:
         SettingsError: the recipe cannot be used.
     """
-    import dataclasses
-
     from gpt4image.compare.recipe import read_recipe
 
     recipe = read_recipe(settings.recipe)
@@ -86,41 +71,40 @@ def compare(settings: CompareSettings) -> CompareResult:
     if settings.arms:
         situations = tuple(dataclasses.replace(situation, arms=settings.arms) for situation in situations)
     recipe = dataclasses.replace(recipe, seeds=settings.seeds or recipe.seeds, situations=situations)
-    return run_recipe(recipe, settings.out, settings.jobs, settings.device, settings.corruptions)
+    return run_recipe(recipe, settings.out, settings.jobs, settings.device, settings.corruptions, write_report)
 
 
 def run_recipe(
-    recipe: "Recipe", out: Path, jobs: int | None = None, device: str = "auto", corruptions: bool = False
+    recipe: "Recipe",
+    out: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    corruptions: bool = False,
+    write_report: WriteReport | None = None,
 ) -> CompareResult:
-    """Describes, embeds, trains and evaluates all that is not done yet; writes comparison.json and the report."""
-    import dataclasses
-
+    """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report."""
     from gpt4image.compare.lineup import draw_up, wants_texts
     from gpt4image.compare.runner import run_jobs
     from gpt4image.compare.summary import summarise
-    from gpt4image.files import write_json
     from gpt4image.progress import track
-    from gpt4image.report import write_report
 
     work = recipe.work or out / "work"
     if wants_texts(recipe):
         _describe(recipe, work)
     lineups = draw_up(recipe, work)
-    table = _embed(recipe, work, lineups, device)
-    planned = _plan(recipe, out, lineups, {"work": work, "embeddings": table}, device)
-    planned = [
-        dataclasses.replace(job, corruptions=corruptions, retrieval_images=recipe.retrieval_images) for job in planned
-    ]
+    texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
+    planned = _plan(recipe, out, lineups, texts, device, corruptions)
     missing = [job for job in planned if not _is_done(job)]
     if missing:
         with track("training and evaluating runs", len(missing)) as tracker:
             for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
                 tracker.advance(note=job.label)
     comparison, report = summarise(out, recipe, lineups), out / REPORT
-    if not (report.exists() and _is_known(out / COMPARISON, comparison)):
+    if is_new := not _is_known(out / COMPARISON, comparison):
         write_json(out / COMPARISON, comparison)
+    if write_report and (is_new or not report.exists()):
         report = write_report(out)
-    return CompareResult(comparison, report, len(missing))
+    return CompareResult(comparison, report if write_report else None, len(missing))
 
 
 def _chosen_situations(recipe: "Recipe", names: tuple[str, ...]) -> "tuple[Situation, ...]":
@@ -135,9 +119,10 @@ def _describe(recipe: "Recipe", work: Path) -> None:
     from gpt4image.describe import DescribeSettings, describe
 
     if recipe.describe:
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in recipe.describe.items()}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in recipe.describe.items()}
+        values |= {name: Path(values[name]) for name in values.keys() & {"file"}}
         for images in filter(None, (recipe.images, recipe.retrieval_images)):
-            describe(DescribeSettings(images=images, work=work, **_with_paths(values, ("file",))))
+            describe(DescribeSettings(images=images, work=work, **values))
 
 
 def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: str) -> str:
@@ -149,24 +134,21 @@ def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: st
     if not lineups:
         return ""
     prompts = tuple(dict.fromkeys(prompt for lineup in lineups for prompt in lineup.prompts))
-    everything = any(not lineup.prompts for lineup in lineups)
-    settings = EmbedSettings(
-        work=work,
-        prompt=() if everything else prompts,
-        class_names=open_images(recipe.images).classes,
-        device=device,
-        **dict(recipe.embed),
-    )
+    if not all(lineup.prompts for lineup in lineups):
+        prompts = ()
+    classes = open_images(recipe.images).classes
+    settings = EmbedSettings(work=work, prompt=prompts, class_names=classes, device=device, **dict(recipe.embed))
     embed(settings)
     return settings.folder.name
 
 
-def _with_paths(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: Path(value) if name in names else value for name, value in values.items()}
-
-
 def _plan(
-    recipe: "Recipe", out: Path, lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str
+    recipe: "Recipe",
+    out: Path,
+    lineups: "Sequence[Lineup]",
+    texts: Mapping[str, Any],
+    device: str,
+    corruptions: bool,
 ) -> "list[Job]":
     """All runs, seed by seed, so that an interrupted comparison has whole seeds."""
     from gpt4image.compare.arms import BASELINE
@@ -175,20 +157,25 @@ def _plan(
     from gpt4image.train.settings import TrainSettings
 
     planned = []
-    for seed in range(recipe.seeds):
-        for number, lineup in enumerate(lineups):
-            situation = lineup.situation
-            for name, arm in lineup.arms.items():
-                text: dict[str, Any] = {**texts, "prompts": lineup.prompts} if arm.uses_text else {}
-                if arm.uses_answers:
-                    text = {"work": texts["work"], "prompts": (recipe.answers,)}
-                teacher = out / run_folder(situation, BASELINE, seed) if arm.needs_baseline else None
-                values = {**recipe.train, **situation.train, **arm.overrides, **text, "seed": seed, "device": device}
-                if teacher:
-                    values["teacher"] = teacher
-                run = out / run_folder(situation, name, seed)
-                settings = TrainSettings(images=recipe.images, run=run, **values)
-                planned.append(Job(number, name, settings, recipe.test_images, teacher))
+    for seed, (number, lineup) in itertools.product(range(recipe.seeds), enumerate(lineups)):
+        situation = lineup.situation
+        for name, arm in lineup.arms.items():
+            values: dict[str, Any] = {
+                **recipe.train,
+                **situation.train,
+                **arm.overrides,
+                "seed": seed,
+                "device": device,
+            }
+            if arm.uses_answers:
+                values |= {"work": texts["work"], "prompts": (recipe.answers,)}
+            elif arm.uses_text:
+                values |= {**texts, "prompts": lineup.prompts}
+            if arm.needs_baseline:
+                values["teacher"] = out / run_folder(situation, BASELINE, seed)
+            settings = TrainSettings(images=recipe.images, run=out / run_folder(situation, name, seed), **values)
+            after = values["teacher"] if arm.needs_baseline else None
+            planned.append(Job(number, name, settings, recipe.test_images, after, corruptions, recipe.retrieval_images))
     return planned
 
 
@@ -200,34 +187,25 @@ def _is_done(job: "Job") -> bool:
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
-    if not is_finished(run) or _source_of(evaluation_path(run), "images") != job.test_images:
+    if not is_finished(run) or _read(evaluation_path(run)).get("images") != job.test_images:
         return False
     if job.corruptions and not corruptions_path(run).exists():
         return False
     wants_retrieval = job.retrieval_images and has_text_projector(run)
-    if wants_retrieval and _source_of(retrieval_path(run), "source") != job.retrieval_images:
+    if wants_retrieval and _read(retrieval_path(run)).get("source") != job.retrieval_images:
         return False
     check_settings(job.settings)
     return True
 
 
-def _source_of(path: Path, name: str) -> str | None:
-    """The images that a record is about, None if there is no record."""
-    from gpt4image.files import read_json
-
-    return read_json(path).get(name) if path.exists() else None
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
 
 
 def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
     """Whether the file says the same, but for the time."""
-    import json
-
-    from gpt4image.files import read_json
-
-    if not path.exists():
-        return False
-    known, new = read_json(path), json.loads(json.dumps(comparison, default=str))
-    return {**known, "created": None} == {**new, "created": None}
+    new = json.loads(json.dumps(comparison, default=str))
+    return {**_read(path), "created": None} == {**new, "created": None}
 
 
 def _num_processes(jobs: int | None) -> int:

@@ -1,6 +1,7 @@
 """From finished runs to `comparison.json`: means, spread, paired differences, verdicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from gpt4image.compare.arms import BASELINE, Arm
 from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.recipe import Recipe, Situation
-from gpt4image.compare.shares import find_shares
+from gpt4image.compare.shares import accuracy_of, find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
 from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
 from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
@@ -102,8 +103,7 @@ def _judge(
     roles = {name: arm.role for name, arm in lineup.arms.items()}
     if lineup.has_labels:
         return judge(differences, roles)
-    ends = {"mean": "top1_mean", "low": "top1_low", "high": "top1_high"}
-    accuracies = {name: {end: arm[key] for end, key in ends.items()} for name, arm in entries.items()}
+    accuracies = {name: accuracy_of(arm) for name, arm in entries.items()}
     runs = [run for arm in entries.values() for run in arm["runs"]]
     chance = _chance(out / runs[0]["path"]) if runs else 0.0
     return judge_without_labels(accuracies, roles, chance, reference["differences"] if reference else None)
@@ -119,12 +119,10 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
     runs = []
     for seed in seeds:
         folder = run_folder(situation, name, seed)
-        measures = read_json(evaluation_path(out / folder))
-        manifest = load_manifest(out / folder)
+        measures, manifest = read_json(evaluation_path(out / folder)), load_manifest(out / folder)
         shown = {key: measures[key] for key in ("top1", "top5", "ece")}
-        runs.append(
-            {"seed": seed, "path": str(folder), **shown, "seconds": manifest.seconds, "reader": manifest.reader}
-        )
+        shown |= {"seconds": manifest.seconds, "reader": manifest.reader}
+        runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]
     interval = accuracy_interval([out / run["path"] for run in runs])
     return {
@@ -146,12 +144,9 @@ def _summarise_corruptions(out: Path, entries: Mapping[str, Any]) -> dict[str, A
         if not runs or not all(corruptions_path(run).exists() for run in runs):
             continue
         records = [read_json(corruptions_path(run)) for run in runs]
-        names = records[0]["by_corruption"]
         found[name] = {
             "top1_mean": float(np.mean([record["top1"] for record in records])),
-            "by_corruption": {
-                one: float(np.mean([record["by_corruption"][one] for record in records])) for one in names
-            },
+            "by_corruption": _mean_each([record["by_corruption"] for record in records]),
             "severities": records[0]["severities"],
         }
         if name != BASELINE and BASELINE in found:
@@ -167,16 +162,17 @@ def _summarise_retrieval(out: Path, entries: Mapping[str, Any]) -> dict[str, Any
         paths = [retrieval_path(out / run["path"]) for run in arm["runs"]]
         if paths and all(path.exists() for path in paths):
             records = [read_json(path) for path in paths]
-            names = records[0]["recalls"]
-            recalls = {one: float(np.mean([record["recalls"][one] for record in records])) for one in names}
+            recalls = _mean_each([record["recalls"] for record in records])
             found[name] = {"recalls": recalls, "images": records[0]["images"], "texts": records[0]["texts"]}
     return found
+
+
+def _mean_each(records: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([record[name] for record in records])) for name in records[0]}
 
 
 def _difference(
     out: Path, arm: tuple[Situation, str], other: tuple[Situation, str], seeds: Sequence[int]
 ) -> dict[str, Any]:
-    runs = [[out / run_folder(situation, name, seed) for seed in seeds] for situation, name in (arm, other)]
-    difference = paired_difference(runs[0], runs[1])
-    keys = ("mean", "low", "high", "level", "num_seeds", "num_images", "random")
-    return {key: getattr(difference, key) for key in keys}
+    mine, others = ([out / run_folder(*one, seed) for seed in seeds] for one in (arm, other))
+    return asdict(paired_difference(mine, others))

@@ -55,11 +55,12 @@ def demo(settings: DemoSettings) -> DemoResult:
     from gpt4image.compare.summary import run_folder
     from gpt4image.export import ExportSettings, export
     from gpt4image.progress import say
+    from gpt4image.report import write_report
 
     with as_file(files("gpt4image.demo")) as folder:
         recipe = _recipe(folder, settings.seeds)
         say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; all goes to {settings.out}")
-        comparison = run_recipe(recipe, settings.out, settings.jobs)
+        comparison = run_recipe(recipe, settings.out, settings.jobs, write_report=write_report)
     run = settings.out / run_folder(recipe.situations[0], "aligned", 0)
     target = settings.out / "export"
     if not (target / "verification.json").exists():

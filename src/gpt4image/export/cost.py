@@ -9,11 +9,6 @@ from torch import nn
 REPEATS = 15
 
 
-def count_parameters(model: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 @torch.inference_mode()
 def count_flops(model: nn.Module, input_size: tuple[int, int, int]) -> int:
     """Floating-point operations for one image: matrix products, convolutions and attention; a multiply-add is two."""

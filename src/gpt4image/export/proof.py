@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gpt4image.errors import VerificationError
-from gpt4image.export.cost import count_flops, count_parameters, measure_latency_ms
+from gpt4image.export.cost import count_flops, measure_latency_ms
 from gpt4image.export.onnx_file import FILE_NAME, load_onnx
 from gpt4image.export.timm_folder import check_parameter_names, check_preprocessing, load_timm_folder
 from gpt4image.export.verify import NUM_GENERATED, Predictor, batches_of, check_agreement, collect_logits
@@ -61,8 +61,12 @@ def _check_cost(exported: nn.Module, plain: nn.Module, size: tuple[int, int, int
     """Cost of both models; the counts must be equal, latency is noisy and only told."""
     latencies = measure_latency_ms([exported, plain], size)
     both = {
-        name: {"parameters": count_parameters(model), "flops_per_image": count_flops(model, size), "latency_ms": ms}
-        for name, model, ms in zip(("exported", "plain"), (exported, plain), latencies, strict=True)
+        name: {
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "flops_per_image": count_flops(model, size),
+            "latency_ms": latency_ms,
+        }
+        for name, model, latency_ms in zip(("exported", "plain"), (exported, plain), latencies, strict=True)
     }
     for count in ("parameters", "flops_per_image"):
         if both["exported"][count] != both["plain"][count]:

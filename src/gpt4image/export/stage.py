@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import SettingsError
+from gpt4image.files import read_json, write_json, write_text
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from gpt4image.images import ImageSet
-    from gpt4image.runs import RunManifest
 
 VERIFICATION = "verification.json"
 
@@ -83,6 +81,11 @@ def export(settings: ExportSettings) -> ExportResult:
         SettingsError: the target is in use, or the ONNX extra is missing.
         VerificationError: the exported model does not compute what the trained one does; nothing is left behind.
     """
+    from gpt4image.export.card import render_card
+    from gpt4image.export.onnx_file import FILE_NAME, require_onnx, write_onnx
+    from gpt4image.export.proof import prove
+    from gpt4image.export.timm_folder import write_timm_folder
+    from gpt4image.progress import say
     from gpt4image.runs import load_manifest, load_model
 
     manifest = load_manifest(settings.run)
@@ -90,15 +93,17 @@ def export(settings: ExportSettings) -> ExportResult:
     if finished is not None:
         return ExportResult(settings.export, finished, reused=True)
     if settings.onnx:
-        from gpt4image.export.onnx_file import require_onnx
-
         require_onnx()
     images = None if settings.images is None else _select(settings.images, settings.max_images, manifest.classes)
     model = load_model(settings.run, manifest)
     with _new_folder(settings.export) as folder:
-        _write_models(model, manifest, folder, settings.onnx)
-        record = _prove(model, manifest, folder, images) | _identity(settings)
-        _write_papers(settings, manifest, record, folder)
+        write_timm_folder(model, manifest, folder)
+        if settings.onnx:
+            say("writing ONNX ...")
+            write_onnx(model, manifest, folder / FILE_NAME)
+        record = prove(model, manifest, folder, images) | _identity(settings)
+        write_json(folder / VERIFICATION, record)
+        write_text(folder / "README.md", render_card(settings.run, settings.export.name, manifest, record))
     return ExportResult(settings.export, record, reused=False)
 
 
@@ -114,8 +119,6 @@ def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
     Raises:
         SettingsError: something else is there.
     """
-    from gpt4image.files import read_json
-
     folder = settings.export
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
@@ -152,30 +155,3 @@ def _select(source: str, max_images: int, classes: list[str]) -> "ImageSet":
     readable = np.flatnonzero(scan_images(images).readable)
     count = min(len(readable), max_images)
     return images.subset(readable[np.linspace(0, len(readable) - 1, count).round().astype(np.int64)])
-
-
-def _write_models(model: "nn.Module", manifest: "RunManifest", folder: Path, onnx: bool) -> None:
-    from gpt4image.export.timm_folder import write_timm_folder
-
-    write_timm_folder(model, manifest, folder)
-    if onnx:
-        from gpt4image.export.onnx_file import FILE_NAME, write_onnx
-        from gpt4image.progress import say
-
-        say("writing ONNX ...")
-        write_onnx(model, manifest, folder / FILE_NAME)
-
-
-def _prove(model: "nn.Module", manifest: "RunManifest", folder: Path, images: "ImageSet | None") -> dict[str, Any]:
-    from gpt4image.export.proof import prove
-
-    return prove(model, manifest, folder, images)
-
-
-def _write_papers(settings: ExportSettings, manifest: "RunManifest", record: dict[str, Any], folder: Path) -> None:
-    """Writes the verification and the model card."""
-    from gpt4image.export.card import render_card
-    from gpt4image.files import write_json, write_text
-
-    write_json(folder / VERIFICATION, record)
-    write_text(folder / "README.md", render_card(settings.run, settings.export.name, manifest, record))

@@ -89,12 +89,7 @@ def check_agreement(
             f"(allowed {TOLERANCES[kind]:.0e}) and "
             f"{other} of {len(trained)} images get another class; nothing was written"
         )
-    return Agreement(largest, other, _top1(exported, labels), _top1(trained, labels))
-
-
-def _top1(logits: np.ndarray, labels: np.ndarray | None) -> float | None:
-    labelled = np.zeros(len(logits), dtype=bool) if labels is None else labels >= 0
-    if not labelled.any():
-        return None
-    assert labels is not None
-    return 100 * float((logits[labelled].argmax(1) == labels[labelled]).mean())
+    if labels is None or (labels < 0).all():
+        return Agreement(largest, other, None, None)
+    right = [100 * float((logits.argmax(1) == labels)[labels >= 0].mean()) for logits in (exported, trained)]
+    return Agreement(largest, other, *right)

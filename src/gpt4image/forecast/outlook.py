@@ -7,8 +7,10 @@ the reader gets right. The rule compares the two.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gpt4image.forecast.pilot import Pilot
+if TYPE_CHECKING:
+    from gpt4image.forecast.pilot import Pilot
 
 WEAK = "weak texts"
 """The finding where agreement and disagreement with labels say nothing about either."""
@@ -67,7 +69,7 @@ class Outlook:
     words: str
 
 
-def look_out(pilot: Pilot | None, num_labelled: int, num_unlabelled: int, answered: float) -> Outlook:
+def look_out(pilot: "Pilot | None", num_labelled: int, num_unlabelled: int, answered: float) -> Outlook:
     """Applies the rule.
 
     Args:
@@ -98,7 +100,7 @@ def look_out(pilot: Pilot | None, num_labelled: int, num_unlabelled: int, answer
     return Outlook(before, after, least, finding, words)
 
 
-def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
+def _judge(pilot: "Pilot", factor: float, least: float) -> tuple[str, str]:
     if pilot.agreement.low < min(2 * pilot.chance, 0.9):
         return WEAK, (
             "the texts are not shown to tell the classes apart at least twice as well as guessing: another prompt "

@@ -49,17 +49,10 @@ def estimate_rest(store: "DescriptionStore", rows: Any, digests: set[str], price
     for prompt, describer, digest in zip(*columns, strict=True):
         described.setdefault((prompt, describer), set()).add(digest)
     for (prompt, describer), own in sorted(described.items()):
-        usage = store.usage(prompt, describer)
-        missing = len(digests - own)
-        known = usage.measured > 0
-        tokens_in, tokens_out = missing * usage.tokens_in, missing * usage.tokens_out
-        yield Remaining(
-            prompt,
-            describer,
-            len(digests & own),
-            missing,
-            usage.measured,
-            round(tokens_in) if known else None,
-            round(tokens_out) if known else None,
-            prices.usd(tokens_in, tokens_out) if known and prices.known else None,
-        )
+        usage, missing = store.usage(prompt, describer), len(digests - own)
+        tokens_in = tokens_out = usd = None
+        if usage.measured:
+            tokens_in, tokens_out = round(missing * usage.tokens_in), round(missing * usage.tokens_out)
+            usd = prices.usd(missing * usage.tokens_in, missing * usage.tokens_out) if prices.known else None
+        counts = len(digests & own), missing, usage.measured
+        yield Remaining(prompt, describer, *counts, tokens_in, tokens_out, usd)

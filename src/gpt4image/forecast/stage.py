@@ -1,17 +1,11 @@
 """The forecast: images and descriptions of some of them in, what describing all would bring and cost out."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpt4image.errors import DescriptionError
-from gpt4image.results import StageResult
-
-if TYPE_CHECKING:
-    from gpt4image.forecast.outlook import Outlook
-    from gpt4image.forecast.pilot import Pilot
-    from gpt4image.forecast.remaining import Remaining
+from gpt4image.forecast.result import ForecastResult
 
 PILOT_SHARE, PILOT_EACH = 0.05, 10
 """A pilot is about a twentieth of the images, but ten of each class at least."""
@@ -38,38 +32,6 @@ class ForecastSettings:
     usd_per_million_input: float | None = None
     usd_per_million_output: float | None = None
     device: str = "auto"
-
-
-@dataclass(frozen=True)
-class ForecastResult(StageResult):
-    """What the pilot says.
-
-    Attributes:
-        images: readable images, each content once.
-        labelled: of them with a label.
-        described: of them with a usable description.
-        fewest: described images of the class that has fewest.
-        answered: share of the asked images that got a usable description.
-        pilot: what the texts know; None if too few have a label.
-        outlook: what may be expected.
-        remaining: what is missing and would cost, by prompt and describer.
-        told: prompts that name the class to the describer, so that agreement with the label says nothing.
-    """
-
-    images: int
-    labelled: int
-    described: int
-    fewest: int
-    answered: float
-    pilot: "Pilot | None"
-    outlook: "Outlook"
-    remaining: "tuple[Remaining, ...]"
-    told: tuple[str, ...] = ()
-
-    def lines(self) -> Iterator[Any]:
-        from gpt4image.forecast.show import show
-
-        yield from show(self)
 
 
 def forecast(settings: ForecastSettings) -> ForecastResult:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import DescriptionError, RunError, SettingsError
+from gpt4image.files import write_csv
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -150,9 +151,9 @@ def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
     overruled = np.flatnonzero((labels != UNLABELLED) & (weighed.posterior.argmax(1) != labels))
     overruled = overruled[np.argsort(-weighed.posterior[overruled].max(1), kind="stable")]
     positions = weighed.described[overruled]
-    found = _describe(
-        settings, manifest, train_settings, inputs, positions, weighed.posterior[overruled], weighed.by_text[overruled]
-    )
+    images, texts = inputs.images.subset(positions), _find_descriptions(train_settings, inputs, positions)
+    by_model = _ask_model(settings, manifest, images)
+    found = list(_list_errors(images, weighed.posterior[overruled], weighed.by_text[overruled], by_model, texts))
     result = LabelErrorsResult(
         found=tuple(found[: settings.top]),
         num_found=len(found),
@@ -162,7 +163,14 @@ def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
         csv=settings.csv,
         page=settings.page,
     )
-    _write(settings, inputs.images.subset(positions[: settings.top]), found, result)
+    if settings.csv is not None:
+        names = [field.name for field in fields(LabelError)]
+        write_csv(settings.csv, [names, *((*astuple(one)[:-1], "\n".join(one.texts)) for one in found)])
+    if settings.page is not None:
+        from gpt4image.report.page import write_image_page
+
+        shown = images.subset(np.arange(len(result.found)))
+        write_image_page(settings.page, "label_errors.html.j2", shown, run=settings.run.name, result=result)
     return result
 
 
@@ -170,7 +178,7 @@ def _restore_settings(settings: LabelErrorsSettings, manifest: "RunManifest") ->
     """The run's settings, with paths that are found from here and the very table that it used."""
     from dataclasses import replace
 
-    from gpt4image.report.inside.training_texts import locate
+    from gpt4image.report.pictures import locate
     from gpt4image.train.run_folder import settings_from_dict
 
     used = settings_from_dict(manifest.settings)
@@ -182,44 +190,43 @@ def _restore_settings(settings: LabelErrorsSettings, manifest: "RunManifest") ->
     return replace(used, work=work, images=used.images if images is None else str(images), embeddings=table)
 
 
-def _describe(
-    settings: LabelErrorsSettings,
-    manifest: "RunManifest",
-    train_settings: "TrainSettings",
-    inputs: "Inputs",
-    positions: "np.ndarray",
-    posterior: "np.ndarray",
-    by_text: "np.ndarray",
-) -> list[LabelError]:
-    """What label, text and image model say of the K images at `positions`; probabilities are [K, C]."""
-    if len(positions) == 0:
-        return []
+def _ask_model(settings: LabelErrorsSettings, manifest: "RunManifest", images: "ImageSet") -> "np.ndarray":
+    """Probabilities [K, C] of the run's image model."""
+    import numpy as np
     from scipy.special import softmax
 
     from gpt4image.predict import predict
     from gpt4image.runs import load_model
 
-    images, names = inputs.images.subset(positions), inputs.images.classes
-    model = load_model(settings.run, manifest)
-    outputs = predict(model, images, manifest.data_config, settings.batch_size, settings.workers, settings.device)
-    by_model = softmax(outputs.logits.astype(float), axis=1)
-    suggested, text_says, model_says = (says.argmax(1) for says in (posterior, by_text, by_model))
-    texts = _find_descriptions(train_settings, inputs, positions)
-    return [
-        LabelError(
+    if len(images) == 0:
+        return np.zeros((0, len(images.classes)))
+    model, how = load_model(settings.run, manifest), (settings.batch_size, settings.workers, settings.device)
+    return softmax(predict(model, images, manifest.data_config, *how).logits.astype(float), axis=1)
+
+
+def _list_errors(
+    images: "ImageSet",
+    posterior: "np.ndarray",
+    by_text: "np.ndarray",
+    by_model: "np.ndarray",
+    texts: list[tuple[str, ...]],
+) -> Iterator[LabelError]:
+    """What label, text and image model say of K images; probabilities are [K, C]."""
+    names = images.classes
+    for i, label in enumerate(images.labels):
+        suggested, text_says, model_says = (int(says[i].argmax()) for says in (posterior, by_text, by_model))
+        yield LabelError(
             key=images.keys[i],
             label=names[label],
-            suggested=names[suggested[i]],
+            suggested=names[suggested],
             probability=round(float(posterior[i].max()), 4),
-            text_says=names[text_says[i]],
+            text_says=names[text_says],
             text_probability=round(float(by_text[i].max()), 4),
-            model_says=names[model_says[i]],
+            model_says=names[model_says],
             model_probability=round(float(by_model[i].max()), 4),
-            agree=bool(text_says[i] == model_says[i] != label),
+            agree=bool(text_says == model_says != label),
             texts=texts[i],
         )
-        for i, label in enumerate(images.labels)
-    ]
 
 
 def _find_descriptions(
@@ -233,6 +240,8 @@ def _find_descriptions(
     assert inputs.table is not None
     assert inputs.index is not None
     assert train_settings.work is not None
+    if len(positions) == 0:
+        return []
     own = [inputs.index.of(int(position)) for position in positions]
     rows = inputs.table.rows.take(np.concatenate(own)).to_pylist()
     try:
@@ -243,27 +252,3 @@ def _find_descriptions(
         return [()] * len(positions)
     ends = np.cumsum([len(one) for one in own]).tolist()
     return [tuple(filter(None, texts[end - len(one) : end])) for one, end in zip(own, ends, strict=True)]
-
-
-def _write(
-    settings: LabelErrorsSettings, shown: "ImageSet", found: list[LabelError], result: LabelErrorsResult
-) -> None:
-    from gpt4image.files import write_text
-
-    if settings.csv is not None:
-        import csv
-        import io
-
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerow([field.name for field in fields(LabelError)])
-        writer.writerows((*astuple(one)[:-1], "\n".join(one.texts)) for one in found)
-        write_text(settings.csv, buffer.getvalue())
-    if settings.page is not None:
-        from gpt4image.report.page import make_environment
-        from gpt4image.report.pictures.thumbnails import as_data_url
-
-        pictures = [as_data_url(shown.decode(i), 220) for i in range(len(shown))]
-        template = make_environment().get_template("label_errors.html.j2")
-        entries = list(zip(result.found, pictures, strict=True))
-        write_text(settings.page, template.render(run=settings.run.name, result=result, entries=entries))

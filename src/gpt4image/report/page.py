@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +12,10 @@ from gpt4image import __version__
 from gpt4image.compare.comparison import Comparison, Difference
 from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.store.provenance import Provenance
+from gpt4image.files import write_text
+from gpt4image.images import ImageSet
 from gpt4image.report.charts.shares import draw_shares
+from gpt4image.report.pictures import as_data_url, encode_jpeg
 from gpt4image.report.view import View, choose_colours
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
@@ -39,20 +43,26 @@ def make_environment() -> Environment:
     )
     environment.filters |= {
         "points": format_points,
-        "percent": format_percent,
+        "percent": lambda value, digits=1: "–" if value is None else f"{value:.{digits}f}",
         "interval": format_interval,
         "duration": format_duration,
         "words": format_words,
-        "count": format_count,
+        "count": lambda value: f"{value:,}" if value else "–",
         "fact": lambda name: FACTS.get(name, name.replace("_", " ")),
         "minus": lambda text: re.sub(r"(?<=[\s(])-(?=\d)", "−", text),
         "states": format_states,
         "usd": format_usd,
-        "period": format_period,
+        "period": lambda *days: " to ".join(dict.fromkeys(format_moment(day).partition(",")[0] for day in days)),
         "moment": format_moment,
-        "sentence": begin_sentence,
+        "sentence": lambda text: text[:1].upper() + text[1:],
     }
     return environment
+
+
+def write_image_page(path: Path, template: str, images: ImageSet, **values: Any) -> None:
+    """Writes a page that shows images and needs no other file; the template finds them as `pictures`."""
+    pictures = [as_data_url(encode_jpeg(images.decode(position), 220)) for position in range(len(images))]
+    write_text(path, make_environment().get_template(template).render(images=images, pictures=pictures, **values))
 
 
 def render_report(
@@ -66,31 +76,24 @@ def render_report(
         provenance: where the descriptions come from.
         prices: of their tokens.
     """
-    return (
-        make_environment()
-        .get_template("report.html.j2")
-        .render(
-            comparison=comparison,
-            views=views,
-            provenance=provenance,
-            prices=prices or Prices(),
-            findings=FINDINGS,
-            shares=draw_shares(comparison.shares, choose_colours(comparison)),
-            colours=choose_colours(comparison),
-            most=MOST_CLASSES,
-            version=__version__,
-        )
+    colours = choose_colours(comparison)
+    template = make_environment().get_template("report.html.j2")
+    return template.render(
+        comparison=comparison,
+        views=views,
+        provenance=provenance,
+        prices=prices or Prices(),
+        findings=FINDINGS,
+        shares=draw_shares(comparison.shares, colours),
+        colours=colours,
+        most=MOST_CLASSES,
+        version=__version__,
     )
 
 
 def format_points(value: float | None, digits: int = 1) -> str:
     """A difference with its sign and a real minus, such as `+1.5`."""
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def format_percent(value: float | None, digits: int = 1) -> str:
-    """A share in percent without the sign, such as `56.3`."""
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def format_interval(difference: Difference) -> str:
@@ -117,11 +120,6 @@ def format_moment(text: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
-def format_count(value: int) -> str:
-    """A whole number with commas, a dash for none."""
-    return f"{value:,}" if value else "–"
-
-
 def format_usd(amount: float) -> str:
     """Dollars and cents; below ten cents two digits that count."""
     return f"{amount:,.2f} USD" if amount >= 0.1 or amount == 0 else f"{float(f'{amount:.2g}'):f}".rstrip("0") + " USD"
@@ -131,17 +129,6 @@ def format_states(states: Mapping[str, int]) -> str:
     """What did not become a description, such as `3 truncated, 1 refused`; a dash for none."""
     failed = (f"{number:,} {name.replace('_', ' ')}" for name, number in states.items() if name != "ok")
     return ", ".join(failed) or "–"
-
-
-def format_period(first: str, last: str) -> str:
-    """One day, or the first and the last."""
-    days = dict.fromkeys(format_moment(moment).partition(",")[0] for moment in (first, last))
-    return " to ".join(days)
-
-
-def begin_sentence(text: str) -> str:
-    """The text with a capital first letter, the rest as it is."""
-    return text[:1].upper() + text[1:]
 
 
 def format_words(value: Any) -> str:

@@ -1,11 +1,12 @@
 """Search: images of the user's own by text, through the projector of a run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import RunError, SettingsError
+from gpt4image.files import atomic_path, write_csv
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
@@ -125,12 +126,18 @@ def search(settings: SearchSettings) -> SearchResult:
     readable = np.flatnonzero(scan.readable)
     images, digests = images.subset(readable), [scan.digests[index] for index in readable]
     projected = centred_unit(_project_once(settings, images, digests))
-    texts = _unit(_encode(settings, manifest))
-    scores = projected @ texts.T
+    texts = _encode(settings, manifest)
+    scores = projected @ (texts / np.maximum(np.linalg.norm(texts, axis=1, keepdims=True), 1e-12)).T
     order = np.argsort(-scores[:, 0], kind="stable")
     names = [settings.labels[i] for i in scores[:, 1:].argmax(1)] if settings.labels else [""] * len(images)
     ranked = [Found(images.keys[i], round(float(scores[i, 0]), 4), names[i]) for i in order]
-    _write(settings, images, order, ranked)
+    if settings.csv is not None:
+        write_csv(settings.csv, [("key", "score", "label"), *map(astuple, ranked)])
+    if settings.page is not None:
+        from gpt4image.report.page import write_image_page
+
+        best, total = images.subset(order[: settings.top]), len(images)
+        write_image_page(settings.page, "search.html.j2", best, text=settings.text, total=total, found=ranked)
     counts = {label: names.count(label) for label in settings.labels}
     return SearchResult(settings.text, tuple(ranked[: settings.top]), len(images), counts, scan.errors, settings.page)
 
@@ -140,7 +147,6 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
     import numpy as np
 
     from gpt4image.evaluate.projector import project_images
-    from gpt4image.files import atomic_path
     from gpt4image.runs import hash_digests, hash_weights
 
     cache = settings.run / "search" / f"{hash_digests([hash_weights(settings.run), *digests])[:24]}.npy"
@@ -166,32 +172,3 @@ def _encode(settings: SearchSettings, manifest: "RunManifest") -> "np.ndarray":
     if texts is not None and texts.vectors.shape[1] == vectors.shape[1]:
         return vectors - texts.vectors.mean(0)
     return vectors - vectors[1:].mean(0) if len(settings.labels) > 2 else vectors
-
-
-def _unit(vectors: "np.ndarray") -> "np.ndarray":
-    import numpy as np
-
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _write(settings: SearchSettings, images: "ImageSet", order: "np.ndarray", ranked: list[Found]) -> None:
-    from gpt4image.files import write_text
-
-    if settings.csv is not None:
-        import csv
-        import io
-
-        buffer = io.StringIO()
-        csv.writer(buffer).writerows([("key", "score", "label"), *((f.key, f.score, f.label) for f in ranked)])
-        write_text(settings.csv, buffer.getvalue())
-    if settings.page is not None:
-        from gpt4image.report.page import make_environment
-        from gpt4image.report.pictures.thumbnails import as_data_url
-
-        best = order[: settings.top].tolist()
-        shown = [(as_data_url(images.decode(i), 220), images.class_name(i) or "") for i in best]
-        template = make_environment().get_template("search.html.j2")
-        write_text(
-            settings.page,
-            template.render(text=settings.text, total=len(images), found=list(zip(ranked, shown, strict=False))),
-        )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gpt4image.compare import CompareResult, CompareSettings, compare
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -91,3 +92,8 @@ def _prices(settings: ReportSettings, comparison: "Comparison") -> "Prices":
 def write_report(comparison_folder: Path) -> Path:
     """Writes the report of a comparison and returns its path."""
     return report(ReportSettings(comparison_folder)).report
+
+
+def compare_and_report(settings: CompareSettings) -> CompareResult:
+    """`gpt4image compare`: what a recipe says and has not been run yet, then the report."""
+    return compare(settings, write_report)

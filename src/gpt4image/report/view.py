@@ -1,6 +1,6 @@
 """What the report shows of one situation, gathered from its runs; what is missing is noted and left out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -14,8 +14,7 @@ from gpt4image.report.charts.curves import CurveChart, draw_curves
 from gpt4image.report.charts.feature_map import Layout
 from gpt4image.report.charts.per_class import ClassGain, compute_class_gains
 from gpt4image.report.inside.inside import Inside, Inspector
-from gpt4image.report.inside.training_texts import locate
-from gpt4image.report.pictures.find import open_pictures
+from gpt4image.report.pictures import locate, open_pictures
 from gpt4image.runs import MANIFEST, RunManifest, load_manifest
 
 
@@ -70,27 +69,23 @@ def view_situation(
 ) -> View:
     """Gathers what there is to show."""
     colours, main = choose_colours(comparison), situation.main_arm(comparison.baseline)
-    baseline, notes = situation.arms.get(comparison.baseline), []
-    sides: tuple[list[Predictions], list[Predictions]] | None = None
-    if baseline is not None and main is not None:
-        try:
-            sides = _load_pair(baseline, main)
-        except RunError as error:
-            notes.append(f"{situation.name}: {error}")
-    curves = draw_curves(situation, colours)
-    if sides is None or main is None or baseline is None:
-        return View(situation, main, colours, curves, notes=tuple(notes))
+    view = View(situation, main, colours, draw_curves(situation, colours))
+    baseline = situation.arms.get(comparison.baseline)
+    if baseline is None or main is None:
+        return view
+    try:
+        sides = _load_pair(baseline, main)
+    except RunError as error:
+        return replace(view, notes=(f"{situation.name}: {error}",))
+    manifest, notes = load_manifest(main.runs[0].path), list[str]()
     inside = _look(comparison, (baseline, main), sides, notes, layout) if look_inside else None
-    return View(
-        situation,
-        main,
-        colours,
-        curves,
-        draw_calibration({baseline.name: sides[0], main.name: sides[1]}, colours),
-        compute_class_gains(*sides, comparison.classes or load_manifest(main.runs[0].path).classes),
-        inside,
-        load_manifest(main.runs[0].path),
-        tuple(notes + (inside.notes if inside else [])),
+    return replace(
+        view,
+        calibration=draw_calibration({baseline.name: sides[0], main.name: sides[1]}, colours),
+        gains=compute_class_gains(*sides, comparison.classes or manifest.classes),
+        inside=inside,
+        manifest=manifest,
+        notes=tuple(notes + (inside.notes if inside else [])),
     )
 
 

@@ -1,8 +1,9 @@
-"""The settings of the train stage."""
+"""The settings of the train stage, in groups; `TrainSettings` has all of them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gpt4image.errors import SettingsError
 
@@ -11,20 +12,25 @@ Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "sigmoid", "to
 NEEDS_NEGATIVES = ("clip", "ctr", "textteacher", "sigmoid")
 """Objectives that compare the images and texts of a batch with each other."""
 MIN_TEXTS = 8
-LEAST = {
-    "epochs": 1,
-    "batch_size": 2,
-    "grad_accum_steps": 1,
-    "aug_repeats": 1,
-    "input_size": 8,
-    "workers": 0,
-    "extra_texts": 0,
-}
+ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("workers extra_texts", lambda value: value >= 0, "at least 0"),
+    ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
+    ("batch_size", lambda value: value >= 2, "at least 2"),
+    ("input_size", lambda value: value >= 8, "at least 8"),
+    ("lr temperature lr_base_size layer_decay crop_pct", lambda value: value > 0, "above 0"),
+    ("weight_decay text_weight mixup cutmix warmup_epochs keep_labels", lambda value: value >= 0, "0 or more"),
+    ("smoothing hflip random_erasing", lambda value: 0 <= value <= 1, "between 0 and 1"),
+    ("wrong_labels confused_labels described", lambda value: 0 <= value <= 1, "between 0 and 1"),
+    ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
+    ("ema_decay", lambda value: 0 <= value < 1, "at least 0 and below 1"),
+)
+"""Settings, what they must be if they are given, and that in words."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """Train one image model.
+class Data:
+    """What to train on.
 
     Attributes:
         images: training images: a folder with one sub-folder a class, a list, or fashion-mnist:1k
@@ -32,14 +38,59 @@ class TrainSettings:
         work: work folder with the text embeddings; without it a plain model is trained
         embeddings: name of the table in WORK/embeddings; not needed if there is only one
         prompts: only descriptions of these prompts; all of the table if none is given
+    """
+
+    images: str
+    run: Path
+    work: Path | None = None
+    _: KW_ONLY
+    embeddings: str | None = None
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Model.
+
+    Attributes:
         model: timm model name, or import:PACKAGE.MODULE:FUNCTION
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
         init_weights: safetensors or PyTorch file with weights to start from; the head may have other classes
         input_size: side of the model's input in pixels; the model's own if not given
+    """
+
+    model: str = "resnet18"
+    model_kwargs: dict[str, Any] = field(default_factory=dict)
+    pretrained: bool = False
+    init_weights: Path | None = None
+    input_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """Length and pace.
+
+    Attributes:
         epochs: passes over the images
         batch_size: images a step, over all processes
         grad_accum_steps: steps an update
+        validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
+        ema_decay: average the weights over updates with this decay; the average is the model that is saved
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    grad_accum_steps: int = 1
+    validation_share: float = 0.0
+    ema_decay: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Optimizer and schedule.
+
+    Attributes:
         optimizer: timm optimizer name, such as adamw or sgd
         lr: learning rate at the peak of the schedule
         lr_base_size: number of images an update that lr is meant for; lr is scaled in proportion
@@ -52,7 +103,27 @@ class TrainSettings:
         warmup_lr: learning rate at the start of the warm-up
         min_lr: learning rate at the end of the schedule
         clip_grad: largest norm of the gradient; no limit if not given
-        ema_decay: average the weights over updates with this decay; the average is the model that is saved
+    """
+
+    optimizer: str = "adamw"
+    lr: float = 2e-3
+    lr_base_size: int | None = None
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    layer_decay: float | None = None
+    schedule: str = "cosine"
+    schedule_unit: Literal["update", "epoch"] = "update"
+    warmup_epochs: float | None = None
+    warmup_lr: float = 1e-6
+    min_lr: float = 1e-6
+    clip_grad: float | None = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Augmentation and regularization.
+
+    Attributes:
         min_scale: smallest share of an image's area that a random crop takes
         hflip: chance of a horizontal flip
         interpolation: of resizing; the model's own if not given
@@ -64,6 +135,26 @@ class TrainSettings:
         cutmix: cutmix alpha, 0 for none
         aug_repeats: copies of an image in a batch, each augmented by itself
         smoothing: label smoothing
+    """
+
+    min_scale: float = 0.35
+    hflip: float = 0.5
+    interpolation: str | None = None
+    crop_pct: float | None = None
+    color_jitter: float = 0.0
+    rand_augment: str | None = None
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    aug_repeats: int = 1
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """Alignment of images with texts.
+
+    Attributes:
         objective: how image features are aligned with text embeddings
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
@@ -79,63 +170,8 @@ class TrainSettings:
         projector: from image features to text embeddings
         projector_norm: batch norm in the mlp, as in the official ResNet recipe; without it as for DeiT
         projector_std: standard deviation of the projector's initial weights
-        teacher: finished plain run whose predictions are further targets (self-training, no text)
-        reader: let a classifier of the texts correct and complete the labels
-        shuffle_texts: control: every image gets another image's description
-        text_source: what an image's text is: its descriptions; label, as a control, the name of its class; answers, the
-            class that a describer named in answer to a prompt such as pick_class
-        keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
-        wrong_labels: share of labels replaced by another class, any alike
-        confused_labels: share of each class's labels replaced by the next class
-        described: share of images whose descriptions are used
-        validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
-        seed: of weights, data order, augmentation and the choices above
-        precision: arithmetic of forward and backward passes
-        compile: compile the network with torch.compile
-        workers: loader processes; 0 loads in the main process
-        resized_cache: folder for smaller copies of the images, made at first reading and read instead from then on
-        tracker: also log to this; tensorboard writes into the run's folder
-        device: auto or cpu
-        stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
 
-    images: str
-    run: Path
-    work: Path | None = None
-    embeddings: str | None = None
-    prompts: tuple[str, ...] = ()
-    model: str = "resnet18"
-    model_kwargs: dict[str, Any] = field(default_factory=dict)
-    pretrained: bool = False
-    init_weights: Path | None = None
-    input_size: int | None = None
-    epochs: int = 30
-    batch_size: int = 64
-    grad_accum_steps: int = 1
-    optimizer: str = "adamw"
-    lr: float = 2e-3
-    lr_base_size: int | None = None
-    weight_decay: float = 0.05
-    momentum: float = 0.9
-    layer_decay: float | None = None
-    schedule: str = "cosine"
-    schedule_unit: Literal["update", "epoch"] = "update"
-    warmup_epochs: float | None = None
-    warmup_lr: float = 1e-6
-    min_lr: float = 1e-6
-    clip_grad: float | None = 5.0
-    ema_decay: float | None = None
-    min_scale: float = 0.35
-    hflip: float = 0.5
-    interpolation: str | None = None
-    crop_pct: float | None = None
-    color_jitter: float = 0.0
-    rand_augment: str | None = None
-    random_erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    aug_repeats: int = 1
-    smoothing: float = 0.0
     objective: Objective = "clip"
     compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
@@ -151,15 +187,58 @@ class TrainSettings:
     projector: Literal["mlp", "linear"] = "linear"
     projector_norm: bool = True
     projector_std: float = 0.02
-    teacher: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Labels.
+
+    Attributes:
+        reader: let a classifier of the texts correct and complete the labels
+        teacher: finished plain run whose predictions are further targets (self-training, no text)
+    """
+
     reader: bool = True
+    teacher: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Experiments: labels and texts that are hidden, spoilt or exchanged.
+
+    Attributes:
+        shuffle_texts: control: every image gets another image's description
+        text_source: what an image's text is: its descriptions; label, as a control, the name of its class; answers, the
+            class that a describer named in answer to a prompt such as pick_class
+        keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
+        wrong_labels: share of labels replaced by another class, any alike
+        confused_labels: share of each class's labels replaced by the next class
+        described: share of images whose descriptions are used
+    """
+
     shuffle_texts: bool = False
     text_source: Literal["descriptions", "label", "answers"] = "descriptions"
     keep_labels: float = 1.0
     wrong_labels: float = 0.0
     confused_labels: float = 0.0
     described: float = 1.0
-    validation_share: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Run and machine.
+
+    Attributes:
+        seed: of weights, data order, augmentation and the choices above
+        precision: arithmetic of forward and backward passes
+        compile: compile the network with torch.compile
+        workers: loader processes; 0 loads in the main process
+        resized_cache: folder for smaller copies of the images, made at first reading and read instead from then on
+        tracker: also log to this; tensorboard writes into the run's folder
+        device: auto or cpu
+        stop_after: stop when this epoch is done (exit status 4); the same command goes on
+    """
+
     seed: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
@@ -169,19 +248,21 @@ class TrainSettings:
     device: Literal["auto", "cpu"] = "auto"
     stop_after: int | None = None
 
+
+# Dataclasses take their fields from the last base first, which is the order of the groups above.
+@dataclass(frozen=True)
+class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimizer, Length, Model, Data):
+    """Train one image model."""
+
+    COMMON: ClassVar[tuple[str, ...]] = (
+        "work", "model", "pretrained", "input_size", "epochs", "batch_size", "validation_share", "lr", "objective",
+        "reader", "seed", "precision", "workers",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            self._check(name, value is None or value >= least, f"at least {least}")
-        for name in ("lr", "temperature", "lr_base_size", "layer_decay", "crop_pct"):
-            self._check(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0")
-        for name in ("weight_decay", "text_weight", "mixup", "cutmix", "warmup_epochs", "keep_labels"):
-            self._check(name, (getattr(self, name) or 0) >= 0, "0 or more")
-        for name in ("smoothing", "hflip", "random_erasing", "wrong_labels", "confused_labels", "described"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
-        self._check("min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
-        self._check("validation_share", 0 <= self.validation_share <= 0.5, "between 0 and 0.5")
-        self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "at least 0 and below 1")
+        for names, is_allowed, words in ALLOWED:
+            for name in names.split():
+                self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
         self._check("text_weight", not self.is_adaptive or self.text_weight <= 1, "at most 1 with an adaptive weight")
         if self.embeddings and not self.work:
             raise SettingsError("--embeddings needs --work, the folder that holds them")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float32
 from markupsafe import Markup
+from scipy.special import softmax
 
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.charts import svg
@@ -14,19 +14,13 @@ LEAST_IMAGES = 5
 """Bins with fewer answers are not drawn: their accuracy is mostly chance."""
 
 
-def softmax(logits: Float32[np.ndarray, "n c"]) -> np.ndarray:
-    """Probabilities [n, c]."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
 def compute_reliability(predictions: list[Predictions]) -> np.ndarray:
     """Reliability over 15 bins of equal width, of all runs together.
 
     Returns:
         float [bins, 3]: mean confidence, accuracy (both 0 to 1) and number of answers of each bin.
     """
-    confidence = np.concatenate([softmax(one.logits).max(1) for one in predictions])
+    confidence = np.concatenate([softmax(one.logits, axis=1).max(1) for one in predictions])
     correct = np.concatenate([one.correct for one in predictions])
     bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     counts = np.bincount(bins, minlength=NUM_BINS)

@@ -20,13 +20,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One measure of one arm.
-
-    Attributes:
-        arm: name of the arm.
-        epochs: int [E].
-        values: float [seeds, E].
-    """
+    """One measure of one arm: `epochs` int [E], `values` float [seeds, E]."""
 
     arm: str
     epochs: np.ndarray
@@ -68,15 +62,14 @@ def draw_curves(situation: Situation, colours: Mapping[str, str]) -> list[CurveC
 
 
 def _draw(title: str, curves: list[Curve], colours: Mapping[str, str], last: Mapping[str, float]) -> Markup:
-    low = min(float(curve.values.min()) for curve in curves)
-    high = max(float(curve.values.max()) for curve in curves)
-    first = min(int(curve.epochs[0]) for curve in curves)
-    end = max(int(curve.epochs[-1]) for curve in curves)
-    axes = svg.Axes((first, end), (low, high + 0.02 * (high - low)))
+    values = np.concatenate([curve.values.ravel() for curve in curves])
+    epochs = np.concatenate([curve.epochs for curve in curves])
+    low, high = float(values.min()), float(values.max())
+    axes = svg.Axes((int(epochs.min()), int(epochs.max())), (low, high + 0.02 * (high - low)))
     body = axes.grid("epoch", x_least_step=1)
     for curve in curves:
-        css = colours[curve.arm]
-        body += svg.band(axes, curve.epochs.tolist(), curve.values.min(0).tolist(), curve.values.max(0).tolist(), css)
-        body += svg.line(axes, curve.epochs.tolist(), curve.values.mean(0).tolist(), css)
+        xs, ys = curve.epochs.tolist(), curve.values
+        body += svg.band(axes, xs, ys.min(0).tolist(), ys.max(0).tolist(), colours[curve.arm])
+        body += svg.line(axes, xs, ys.mean(0).tolist(), colours[curve.arm])
     at_end = ", ".join(f"{arm} {value:.3g}" for arm, value in last.items())
     return svg.draw(axes, title, f"By epoch, mean and range over seeds. At the end: {at_end}.", body)

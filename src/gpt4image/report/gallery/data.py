@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from gpt4image.describe.store.edits import Name
@@ -13,6 +13,7 @@ from gpt4image.describe.store.store import Description
 from gpt4image.report.gallery.entries import Entry
 
 PART_SIZE = 500
+WORDS = ("classes", "states", "marks", "prompts", "describers")
 QUEUED = "queued"
 """Taken out of the store by a person, to be described again."""
 
@@ -30,13 +31,7 @@ class GalleryData:
     def __init__(self, entries: list[Entry], pictures: frozenset[str], title: str, editable: bool = False) -> None:
         self.entries, self.pictures, self.title, self.editable = entries, pictures, title, editable
         self.position = {entry.digest: number for number, entry in enumerate(entries)}
-        self._words: dict[str, dict[str, int]] = {
-            "classes": {},
-            "states": {},
-            "marks": {},
-            "prompts": {},
-            "describers": {},
-        }
+        self._words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
         for entry in entries:
             self._compact(entry)
 
@@ -47,18 +42,9 @@ class GalleryData:
     def index_script(self) -> str:
         """All that filters need: class, states and marks of every image, states and marks as bits."""
         rows = [self._summary(entry) for entry in self.entries]
-        return self._call(
-            "index",
-            {
-                "title": self.title,
-                "editable": self.editable,
-                "partSize": PART_SIZE,
-                **{name: list(words) for name, words in self._words.items()},
-                "classOf": [row[0] for row in rows],
-                "statesOf": [row[1] for row in rows],
-                "marksOf": [row[2] for row in rows],
-            },
-        )
+        facts = {"title": self.title, "editable": self.editable, "partSize": PART_SIZE, **self._known_words()}
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(("classOf", "statesOf", "marksOf"))}
+        return self._call("index", facts | columns)
 
     def part_script(self, number: int) -> str:
         """The texts of one part."""
@@ -73,61 +59,38 @@ class GalleryData:
         """One entry as the page takes it after a change."""
         position = self.position[digest]
         entry = self.entries[position]
-        return {"position": position, "entry": self._compact(entry), "summary": self._summary(entry)} | {
-            name: list(words) for name, words in self._words.items()
-        }
+        shown = {"position": position, "entry": self._compact(entry), "summary": self._summary(entry)}
+        return shown | self._known_words()
+
+    def _known_words(self) -> dict[str, list[str]]:
+        return {name: list(words) for name, words in self._words.items()}
 
     def _summary(self, entry: Entry) -> tuple[int, int, int]:
-        states = self._bits("states", _states(entry))
-        marks = self._bits("marks", (mark for marks in entry.marks for mark in marks))
-        return self._number("classes", entry.class_name), states, marks
+        states = [*(str(one.state) for one in entry.descriptions), *(QUEUED for _ in entry.queued)]
+        marks = [mark for marks in entry.marks for mark in marks]
+        bits = self._bits("states", states), self._bits("marks", marks)
+        return self._number("classes", entry.class_name), *bits
 
     def _compact(self, entry: Entry) -> list[Any]:
         """Digest, key, class, whether there is a picture, descriptions, whether a change can be undone."""
-        descriptions = [
-            self._compact_description(description, marks)
-            for description, marks in zip(entry.descriptions, entry.marks, strict=True)
-        ]
-        descriptions += [self._compact_queued(name) for name in entry.queued]
-        shown = int(entry.digest in self.pictures)
-        return [
-            entry.digest,
-            entry.key,
-            self._number("classes", entry.class_name),
-            shown,
-            descriptions,
-            int(entry.undoable),
-        ]
+        descriptions = []
+        for one, marks in zip(entry.descriptions, entry.marks, strict=True):
+            numbers = [self._number("marks", mark) for mark in marks]
+            descriptions.append([*self._name(one, str(one.state)), one.text, one.author, one.error, numbers])
+        descriptions += [[*self._name(name, QUEUED), "", "", "", []] for name in entry.queued]
+        class_name, shown = self._number("classes", entry.class_name), int(entry.digest in self.pictures)
+        return [entry.digest, entry.key, class_name, shown, descriptions, int(entry.undoable)]
 
-    def _compact_description(self, description: Description, marks: Sequence[str]) -> list[Any]:
-        return [
-            self._number("prompts", description.prompt),
-            self._number("describers", description.describer),
-            description.sample,
-            self._number("states", str(description.state)),
-            description.text,
-            description.author,
-            description.error,
-            [self._number("marks", mark) for mark in marks],
-        ]
-
-    def _compact_queued(self, name: Name) -> list[Any]:
-        prompt, describer = self._number("prompts", name.prompt), self._number("describers", name.describer)
-        return [prompt, describer, name.sample, self._number("states", QUEUED), "", "", "", []]
+    def _name(self, one: Description | Name, state: str) -> list[int]:
+        prompt, describer = self._number("prompts", one.prompt), self._number("describers", one.describer)
+        return [prompt, describer, one.sample, self._number("states", state)]
 
     def _number(self, kind: str, word: str) -> int:
         return self._words[kind].setdefault(word, len(self._words[kind]))
 
     def _bits(self, kind: str, words: Iterable[str]) -> int:
-        return sum({1 << self._number(kind, str(word)) for word in words})
+        return sum({1 << self._number(kind, word) for word in words})
 
     @staticmethod
     def _call(function: str, *arguments: Any) -> str:
-        return (
-            f"gallery.{function}({','.join(json.dumps(argument, separators=(',', ':')) for argument in arguments)});\n"
-        )
-
-
-def _states(entry: Entry) -> Iterator[str]:
-    yield from (str(description.state) for description in entry.descriptions)
-    yield from (QUEUED for _ in entry.queued)
+        return f"gallery.{function}({','.join(json.dumps(one, separators=(',', ':')) for one in arguments)});\n"

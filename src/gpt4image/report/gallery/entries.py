@@ -1,11 +1,11 @@
 """What the gallery shows: every image of a store with all that was written about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpt4image.describe.store.edits import Name, read_queued, read_undoable
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import Description, DescriptionStore
 from gpt4image.report.gallery.marks import EDITED, find_marks, name_of
 
 
@@ -50,12 +50,14 @@ def read_entries(work: Path, lint: bool = True) -> list[Entry]:
     for description in descriptions:
         found.setdefault(description.digest, []).append(description)
     queued, undoable = read_queued(work), read_undoable(work)
-    entries = (
-        replace(_entry(images.get(digest), digest, several, marks), queued=queued.get(digest, ()))
-        for digest, several in found.items()
-    )
-    marked = (replace(entry, undoable=True) if entry.digest in undoable else entry for entry in entries)
-    return sorted(marked, key=lambda entry: entry.key)
+    entries = []
+    for digest, several in found.items():
+        image = images.get(digest)
+        key, class_name = (image.key, image.class_name or "") if image else (digest, "")
+        own = tuple(marks.get(name_of(one), ()) + _edited(one) for one in several)
+        queue = queued.get(digest, ())
+        entries.append(Entry(digest, key, class_name, tuple(several), own, queue, digest in undoable))
+    return sorted(entries, key=lambda entry: entry.key)
 
 
 def read_entry(work: Path, entry: Entry) -> Entry:
@@ -72,17 +74,6 @@ def read_entry(work: Path, entry: Entry) -> Entry:
         queued=read_queued(work).get(entry.digest, ()),
         undoable=entry.digest in read_undoable(work),
     )
-
-
-def _entry(
-    image: DescribedImage | None,
-    digest: str,
-    descriptions: Sequence[Description],
-    marks: Mapping[Name, tuple[str, ...]],
-) -> Entry:
-    key, class_name = (digest, None) if image is None else (image.key, image.class_name)
-    found = tuple(marks.get(name_of(one), ()) + _edited(one) for one in descriptions)
-    return Entry(digest, key, class_name or "", tuple(descriptions), found)
 
 
 def _edited(description: Description) -> tuple[str, ...]:

@@ -7,17 +7,16 @@ import secrets
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from gpt4image.describe.store.edits import Editor, Name
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry
-from gpt4image.report.gallery.pages import encode_thumbnail
-from gpt4image.report.pictures.find import Pictures
+from gpt4image.report.gallery.pages import QUALITY, SIDE, render_page
+from gpt4image.report.pictures import Pictures
 
 MAX_BODY_BYTES = 64 * 1024
 COOKIE = "gpt4image_gallery"
@@ -118,26 +117,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _host_is_ours(self) -> bool:
         """Another name that points here is how a foreign page gets around the same-origin rule."""
-        if self.headers.get("Host", "").lower() in self.server.hosts:
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "this host name is not served")
-        return False
+        known = self.headers.get("Host", "").lower() in self.server.hosts
+        return known or self._refuse(HTTPStatus.FORBIDDEN, "this host name is not served")
 
     def _origin_is_ours(self) -> bool:
-        if self.headers.get("Origin", "") in {f"http://{host}" for host in self.server.hosts}:
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
-        return False
+        known = self.headers.get("Origin", "") in {f"http://{host}" for host in self.server.hosts}
+        return known or self._refuse(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
 
     def _is_known(self) -> bool:
         try:
             morsel = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie_name())
         except CookieError:
             morsel = None
-        if morsel is not None and self._is_token(morsel.value):
-            return True
-        self._refuse(HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token")
-        return False
+        known = morsel is not None and self._is_token(morsel.value)
+        return known or self._refuse(
+            HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token"
+        )
 
     def _is_token(self, word: str) -> bool:
         return hmac.compare_digest(word.encode(), self.server.token.encode())
@@ -158,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         part = re.fullmatch(r"/data/(\d{1,7})\.js", path)
         thumbnail = re.fullmatch(r"/thumbnails/([0-9a-f]{2})/([0-9a-f]{62})\.jpg", path)
         if path == "/":
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", self._page())
+            self._send(HTTPStatus.OK, "text/html; charset=utf-8", render_page(data).encode())
         elif path == "/data/index.js":
             self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.index_script().encode())
         elif part and int(part[1]) < data.num_parts():
@@ -168,15 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def _page(self) -> bytes:
-        from gpt4image.report.page import make_environment
-
-        template = make_environment().get_template("gallery.html.j2")
-        return template.render(title=self.server.data.title).encode()
-
     def _send_thumbnail(self, digest: str) -> None:
         assert self.server.pictures is not None
-        encoded = encode_thumbnail(self.server.pictures, digest)
+        encoded = self.server.pictures.jpeg(digest, SIDE, QUALITY)
         if encoded is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such image")
         else:
@@ -200,9 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+    def _refuse(self, status: HTTPStatus, reason: str) -> Literal[False]:
         self._send(status, "application/json", json.dumps({"error": reason}).encode(), {"Connection": "close"})
         self.close_connection = True
+        return False
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -222,10 +212,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: the address with the token must not end up in a log."""
-
-
-def open_server(
-    data: GalleryData, pictures: Pictures | None, work: Path, author: str, host: str, port: int
-) -> GalleryServer:
-    """A server that is bound but does not serve yet."""
-    return GalleryServer(data, pictures, Editor(work, author), host, port)

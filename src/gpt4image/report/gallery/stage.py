@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.report.pictures.find import Pictures
+    from gpt4image.report.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,14 @@ def gallery(settings: GallerySettings) -> GalleryResult:
         ImageSetError: the images cannot be opened.
         SettingsError: the address cannot be used.
     """
+    from gpt4image.images import open_images
     from gpt4image.report.gallery.data import GalleryData
     from gpt4image.report.gallery.entries import read_entries
     from gpt4image.report.gallery.pages import write_gallery, write_thumbnails
+    from gpt4image.report.pictures import index_pictures
 
     entries = read_entries(settings.work, settings.lint)
-    pictures = _open(settings.images)
+    pictures = None if settings.images is None else index_pictures(open_images(settings.images))
     if settings.serve:
         shown = frozenset(pictures.index) if pictures else frozenset()
         data = GalleryData(entries, shown, settings.work.resolve().name, editable=True)
@@ -86,18 +88,13 @@ def gallery(settings: GallerySettings) -> GalleryResult:
     return GalleryResult(page, len(entries), count, sum(entry.digest in shown for entry in entries))
 
 
-def _open(images: str | None) -> "Pictures | None":
-    from gpt4image.images import open_images
-    from gpt4image.report.pictures.find import index_pictures
-
-    return None if images is None else index_pictures(open_images(images))
-
-
 def _serve(settings: GallerySettings, data: Any, pictures: "Pictures | None") -> None:
+    from gpt4image.describe.store.edits import Editor
     from gpt4image.progress import say
-    from gpt4image.report.gallery.server import open_server
+    from gpt4image.report.gallery.server import GalleryServer
 
-    with open_server(data, pictures, settings.work, settings.author, settings.host, settings.port) as server:
+    editor = Editor(settings.work, settings.author)
+    with GalleryServer(data, pictures, editor, settings.host, settings.port) as server:
         print(server.url, flush=True)
         say("serving the gallery at the address above; stop with Ctrl-C")
         try:

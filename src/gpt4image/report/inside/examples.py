@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from gpt4image.evaluate.record import Predictions
-from gpt4image.report.charts.calibration import softmax
 
 MOST_PER_CLASS = 2
 
@@ -53,10 +53,7 @@ def find_changes(baseline: list[Predictions], arm: list[Predictions], most: int 
 
 def mean_probabilities(predictions: list[Predictions]) -> np.ndarray:
     """Probability of each class [N, C], mean over the seeds."""
-    total = softmax(predictions[0].logits)
-    for one in predictions[1:]:
-        total += softmax(one.logits)
-    return total / len(predictions)
+    return sum(softmax(one.logits, axis=1) for one in predictions) / len(predictions)
 
 
 def _choose(ranked: np.ndarray, labels: np.ndarray, most: int) -> list[int]:

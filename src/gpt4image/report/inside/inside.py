@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float32, Int64
 
 from gpt4image.compare.comparison import Arm, Comparison
-from gpt4image.evaluate.projector import load_projector, project
+from gpt4image.evaluate.projector import centred_unit, load_projector, project
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.charts.feature_map import FeatureMap, Layout, choose_classes, draw_maps
 from gpt4image.report.inside.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.inside.training_texts import TrainingTexts, load_training_texts
-from gpt4image.report.inside.words import find_nearest
-from gpt4image.report.pictures.find import Pictures, open_pictures
+from gpt4image.report.pictures import Pictures, open_pictures
 from gpt4image.runs import load_manifest, load_model
 
 NUM_MAPPED = 500
@@ -92,28 +92,33 @@ class Inspector:
         self.answers = [mean_probabilities(side) for side in predictions]
         self.changes = find_changes(*predictions)
         self.sampled = self._sample()
-        self.worded = self._spread()
+        # A few images for the projector's words, each of another class where there are enough.
+        self.worded = _spread(sorted({int(self.labels[i]): i for i in reversed(self.sampled)}.values()), NUM_WORDS)
+        self.shown = sorted({*self.changes.improved, *self.changes.worsened, *self.worded})
         self.notes: list[str] = []
 
     def look(self) -> Inside:
         """Runs both models on a sample of images and puts together what there is to see."""
         digests = [self.digests[i] for i in self.sampled]
-        features = [self._features(arm, self.pictures, digests) for arm in self.arms]
+        features = {arm.name: self._features(arm, self.pictures, digests) for arm in self.arms}
         training = open_pictures(self.manifest.images, self.comparison.folder)
         known = None if training is None else training.index.keys()
         texts = load_training_texts(self.manifest, self.comparison.folder, NUM_TRAINING, known)
+        neighbours: dict[int, Neighbour] = {}
+        words: dict[int, list[str]] = {}
         if texts is None:
             self.notes.append("The descriptions of the training images were not found, so no words are shown.")
-        neighbours = {} if texts is None else self._neighbours(features[1], texts, training)
-        words = {} if texts is None else self._words(features[1], texts)
-        examples = {i: self._example(i, neighbours.get(i), words.get(i, [])) for i in self._shown()}
+        else:
+            neighbours = self._neighbours(features[self.arms[1].name], texts, training)
+            words = self._words(features[self.arms[1].name], texts)
+        examples = {i: self._example(i, neighbours.get(i), words.get(i, [])) for i in self.shown}
         labels, classes = self.labels[self.sampled], self.manifest.classes
         return Inside(
             improved=[examples[i] for i in self.changes.improved],
             worsened=[examples[i] for i in self.changes.worsened],
             changes=self.changes,
             words=[examples[i] for i in self.worded if examples[i].words],
-            maps=draw_maps(dict(zip((arm.name for arm in self.arms), features, strict=True)), labels, self.layout),
+            maps=draw_maps(features, labels, self.layout),
             map_classes=[classes[label] for label in choose_classes(labels)],
             notes=self.notes,
         )
@@ -121,26 +126,18 @@ class Inspector:
     def _sample(self) -> list[int]:
         """Images spread evenly over the test set, and those that changed and are shown."""
         available = [i for i, digest in enumerate(self.digests) if digest in self.pictures.index]
-        spread = np.linspace(0, len(available) - 1, min(NUM_MAPPED, len(available))).round().astype(int)
-        shown = {*self.changes.improved, *self.changes.worsened} & set(available)
-        return sorted({available[place] for place in spread.tolist()} | shown)
-
-    def _spread(self) -> list[int]:
-        """A few images for the projector's words, each of another class where there are enough."""
-        chosen = sorted({int(self.labels[i]): i for i in reversed(self.sampled)}.values())
-        places = np.linspace(0, len(chosen) - 1, min(NUM_WORDS, len(chosen))).round().astype(int)
-        return [chosen[place] for place in places.tolist()]
-
-    def _shown(self) -> list[int]:
-        return sorted({*self.changes.improved, *self.changes.worsened, *self.worded})
+        return sorted(
+            {*_spread(available, NUM_MAPPED), *({*self.changes.improved, *self.changes.worsened} & {*available})}
+        )
 
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
         from gpt4image.predict import predict
 
         run = arm.runs[0].path
-        manifest = load_manifest(run)
-        label = f"looking with {arm.name}"
-        return predict(load_model(run, manifest), pictures.subset(digests), manifest.data_config, label=label).features
+        manifest, images = load_manifest(run), pictures.subset(digests)
+        return predict(
+            load_model(run, manifest), images, manifest.data_config, label=f"looking with {arm.name}"
+        ).features
 
     def _neighbours(
         self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None
@@ -151,14 +148,11 @@ class Inspector:
             return {}
         theirs = self._features(self.arms[1], training, texts.digests)
         nearest = dict(zip(self.sampled, find_nearest(features, theirs, 1)[:, 0].tolist(), strict=True))
-        return {
-            image: Neighbour(
-                training.thumbnail(texts.digests[nearest[image]], 96),
-                training.class_name(texts.digests[nearest[image]]),
-                texts.texts[nearest[image]],
-            )
-            for image in self._shown()
-        }
+        found = {}
+        for image in self.shown:
+            digest, text = texts.digests[nearest[image]], texts.texts[nearest[image]]
+            found[image] = Neighbour(training.thumbnail(digest, 96), training.class_name(digest), text)
+        return found
 
     def _words(self, features: np.ndarray, texts: TrainingTexts) -> dict[int, list[str]]:
         """The descriptions nearest to the projection of each sampled image."""
@@ -170,16 +164,22 @@ class Inspector:
         return {image: [texts.texts[row] for row in nearest[place]] for place, image in enumerate(self.sampled)}
 
     def _example(self, index: int, neighbour: Neighbour | None, words: list[str]) -> Example:
-        digest, classes = self.digests[index], self.manifest.classes
+        digest, classes, picture = self.digests[index], self.manifest.classes, self.pictures
         before, after = (
-            (classes[row.argmax()], 100 * float(row.max())) for row in (side[index] for side in self.answers)
+            (classes[row.argmax()], 100 * float(row.max())) for row in (one[index] for one in self.answers)
         )
-        return Example(
-            picture=self.pictures.thumbnail(digest),
-            key=self.pictures.key(digest),
-            truth=classes[int(self.labels[index])],
-            before=before,
-            after=after,
-            neighbour=neighbour,
-            words=words,
-        )
+        truth = classes[int(self.labels[index])]
+        return Example(picture.thumbnail(digest), picture.key(digest), truth, before, after, neighbour, words)
+
+
+def _spread(images: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread."""
+    return [images[place] for place in np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)]
+
+
+def find_nearest(
+    queries: Float32[np.ndarray, "q d"], vectors: Float32[np.ndarray, "n d"], most: int
+) -> Int64[np.ndarray, "q m"]:
+    """The `most` vectors nearest to each query by cosine similarity, both taken relative to their own mean."""
+    scores = centred_unit(queries) @ centred_unit(vectors).T
+    return np.argsort(-scores, axis=1, kind="stable")[:, :most].astype(np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import DescriptionError
+from gpt4image.report.pictures import locate
 from gpt4image.runs import RunManifest
 
 
@@ -26,17 +27,6 @@ class TrainingTexts:
     vectors: np.ndarray
 
 
-def locate(path: str, folder: Path) -> Path | None:
-    """A path that a run remembers: absolute, or relative to the working folder or to a folder around the comparison,
-    or within a comparison that has been moved since; None if it is empty or nothing is there."""
-    if not path:
-        return None
-    places = [Path(path), *(parent / path for parent in (folder.resolve(), *folder.resolve().parents[:3]))]
-    parts = Path(path).parts
-    places += [folder.joinpath(*parts[start:]) for start in range(1, len(parts) - 1)]
-    return next((place for place in places if place.exists()), None)
-
-
 def load_training_texts(
     manifest: RunManifest, folder: Path, most: int, known: Collection[str] | None = None
 ) -> TrainingTexts | None:
@@ -50,45 +40,34 @@ def load_training_texts(
     """
     from gpt4image.embed.table import EmbeddingTable
 
-    table_folder = locate(str(manifest.text.get("embeddings") or ""), folder)
-    if table_folder is None:
+    folder_of_table = locate(str(manifest.text.get("embeddings") or ""), folder)
+    if folder_of_table is None:
         return None
     try:
-        table = EmbeddingTable.open(table_folder)
-        return _read(table, table_folder.parent.parent, most, known)
+        table = EmbeddingTable.open(folder_of_table)
+        digests, first = np.unique(np.array(table.rows["digest"].to_pylist()), return_index=True)
+        first = first if known is None else first[[digest in known for digest in digests.tolist()]]
+        if len(first) == 0:
+            return None
+        chosen = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
+        rows = np.sort(first[chosen])
+        found = table.rows.take(rows).to_pylist()
+        texts = find_texts(found, folder_of_table.parent.parent)
     except DescriptionError:
         return None
-
-
-def _read(table: Any, work: Path, most: int, known: Collection[str] | None) -> TrainingTexts | None:
-    digests, first = np.unique(np.array(table.rows["digest"].to_pylist()), return_index=True)
-    first = first if known is None else first[[digest in known for digest in digests.tolist()]]
-    if len(first) == 0:
-        return None
-    chosen = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
-    rows = np.sort(first[chosen])
-    texts = find_texts(table.rows.take(rows).to_pylist(), work)
     kept = [place for place, text in enumerate(texts) if text]
-    return TrainingTexts(
-        [table.rows["digest"][int(rows[place])].as_py() for place in kept],
-        [texts[place] for place in kept],
-        table.vectors[rows[kept]].astype(np.float32),
-    )
+    vectors = table.vectors[rows[kept]].astype(np.float32)
+    return TrainingTexts([found[place]["digest"] for place in kept], [texts[place] for place in kept], vectors)
 
 
 def find_texts(rows: list[dict[str, Any]], work: Path) -> list[str]:
     """The text of each row; empty if the store no longer has it."""
     from gpt4image.describe.store.store import DescriptionStore
 
-    found: dict[tuple[str, ...], str] = {}
-    groups = {(row["prompt"], row["describer"], row["sample"]) for row in rows}
+    wanted: dict[tuple[str, str, int], list[str]] = {}
+    for row in rows:
+        wanted.setdefault((row["prompt"], row["describer"], row["sample"]), []).append(row["digest"])
     with DescriptionStore.open(work) as store:
-        for prompt, describer, sample in groups:
-            wanted = [
-                row["digest"]
-                for row in rows
-                if (row["prompt"], row["describer"], row["sample"]) == (prompt, describer, sample)
-            ]
-            for digest, description in store.find(wanted, prompt, describer, sample).items():
-                found[digest, prompt, describer, str(sample)] = description.text
-    return [found.get((row["digest"], row["prompt"], row["describer"], str(row["sample"])), "") for row in rows]
+        found = {name: store.find(digests, *name) for name, digests in wanted.items()}
+    texts = (found[row["prompt"], row["describer"], row["sample"]].get(row["digest"]) for row in rows)
+    return [text.text if text else "" for text in texts]

@@ -1,1 +1,0 @@
-"""Images found again by digest, and made small enough for a page."""
