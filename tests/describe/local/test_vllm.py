@@ -26,15 +26,16 @@ def images(tmp_path: Path) -> ImageSet:
     return open_images(str(tmp_path))
 
 
-def ask(index: int, max_tokens: int = 50) -> Ask:
-    return Ask(index, "digest", PROMPT, 1, Request(max_tokens, 768))
+def ask(index: int, words: str = "It is a cat. Describe it.") -> Ask:
+    return Ask(index, "digest", PROMPT, words, Request(50, 768), sample=1, seed=1)
 
 
 def test_a_row_gets_its_picture_and_an_unreadable_one_says_so(images, ray_here) -> None:
     import ray
 
-    read = RowReader(ray.put(images), {"temperature": 0.5}, has_samples=True)
-    good, bad = (read(to_row(number, ask(number), Places(images))) for number in (0, 1))
+    read = RowReader(ray.put(images), {"temperature": 0.5})
+    places = Places(images)
+    good, bad = (read(to_row(number, ask(number, places.render(PROMPT, number)))) for number in (0, 1))
     content = good["messages"][0]["content"]
     assert content[0]["image_url"]["url"].startswith("data:image/jpeg;base64,/9j/")
     assert content[1]["text"] == "It is a cat. Describe it."

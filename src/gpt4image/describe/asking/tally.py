@@ -15,22 +15,26 @@ class Tally:
     Attributes:
         prices: what tokens cost.
         states: how many descriptions ended in each state.
+        kept: descriptions that were there before.
         new: descriptions written for the first time.
         redone: descriptions written again.
         tokens_in: tokens read.
         tokens_out: tokens written.
         seconds: time of all requests together.
         silence: endpoint errors since the last answer.
+        notes: further lines for the person who reads.
     """
 
     prices: Prices = field(default_factory=Prices)
     states: Counter[State] = field(default_factory=Counter)
+    kept: int = 0
     new: int = 0
     redone: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
     silence: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def finished(self) -> int:

@@ -61,10 +61,10 @@ class Question:
     schema: Mapping[str, Any] | None = None
 
 
-def make_messages(question: Question) -> Any:
-    """The messages of a chat request."""
-    image = {"type": "image_url", "image_url": {"url": question.data_url}}
-    return [{"role": "user", "content": [image, {"type": "text", "text": question.words}]}]
+def make_messages(words: str, data_url: str) -> Any:
+    """The messages of a chat request about one image."""
+    image = {"type": "image_url", "image_url": {"url": data_url}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": words}]}]
 
 
 def optional_fields(
@@ -82,8 +82,8 @@ def optional_fields(
     fields: dict[str, Any] = {limit: question.request.max_tokens}
     if question.seed is not None:
         fields["seed"] = question.seed
-    if thinking is not Thinking.AUTO:
-        fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
+    if thinking.template_fields:
+        fields["chat_template_kwargs"] = thinking.template_fields
     if thinking is Thinking.OFF:
         fields["reasoning_effort"] = "none"
     if question.schema is not None:
@@ -121,9 +121,10 @@ class Endpoint:
             EndpointError: no request will do.
         """
         optional = optional_fields(question, self.extra, self.refused_fields)
+        messages = make_messages(question.words, question.data_url)
         create = self.client.chat.completions.with_raw_response.create
         try:
-            answer = await create(model=self.model, messages=make_messages(question), extra_body=optional)
+            answer = await create(model=self.model, messages=messages, extra_body=optional)
         except openai.APIStatusError as error:
             if self._learn_refused_field(error, optional):
                 return await self.ask(question)

@@ -1,42 +1,31 @@
-"""The endpoint describer: asks from this process, or from the machines of a Ray cluster."""
+"""The endpoint describer, asking from this process."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
-from gpt4image.describe.asking.missing import Ask
+from gpt4image.describe.asking.missing import Wanted
 from gpt4image.describe.asking.record import Recorder
-from gpt4image.describe.endpoint.here import AnswererHere
-from gpt4image.describe.endpoint.in_flight import Run
-from gpt4image.describe.endpoint.privacy import check_endpoints
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
-from gpt4image.images import ImageSet
+from gpt4image.describe.endpoint.in_process import InProcess
+from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.tasks import answer_all
 
 
-def ask_endpoints(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    """Asks the endpoints of `settings`; the answers go to `recorder`.
+@dataclass(frozen=True)
+class EndpointDescriber:
+    """Endpoints, asked from this process."""
 
-    Returns:
-        why the run stopped early, or "".
+    options: EndpointOptions
 
-    Raises:
-        SettingsError: an endpoint is no URL, or there is no such cluster.
-        EndpointError: an endpoint is not allowed, cannot be reached, or takes no request at all.
-    """
-    check_endpoints(settings.endpoint, settings.allow_remote)
-    if settings.on == "ray":
-        from gpt4image.describe.endpoint.on_ray import ask_from_cluster
+    def answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        """As `Describer.answer`.
 
-        return ask_from_cluster(settings, asks, images, places, recorder)
-    return asyncio.run(_ask_here(settings, asks, images, places, recorder))
+        Raises:
+            EndpointError: an endpoint cannot be reached, or takes no request at all.
+        """
+        return asyncio.run(self._answer(wanted, recorder))
 
-
-async def _ask_here(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    async with AsyncExitStack() as stack:
-        answerer = await AnswererHere.open(settings, images, stack)
-        return await Run(answerer, places, recorder).ask_all(asks, settings.deadline_s)
+    async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        async with AsyncExitStack() as stack:
+            answerer = await InProcess.open(self.options, wanted.images, stack)
+            return await answer_all(answerer, wanted.asks(recorder.store), recorder)

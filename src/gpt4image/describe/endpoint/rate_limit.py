@@ -29,15 +29,18 @@ class MinuteLimit:
 class RateLimits:
     """The limits of requests and of tokens a minute; tokens are guessed from what requests took before."""
 
-    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None, tokens_guess: float) -> None:
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
         self._requests, self._tokens = MinuteLimit(requests_per_minute), MinuteLimit(tokens_per_minute)
-        self._guess = tokens_guess
+        self._guess: float | None = None
 
-    def reserve(self) -> float:
-        """Reserves one request; returns the seconds to wait before sending it."""
+    def reserve(self, first_guess: float) -> float:
+        """Reserves one request, of `first_guess` tokens as long as none is known; returns the seconds to wait."""
+        if self._guess is None:
+            self._guess = first_guess
         return max(self._requests.reserve(1), self._tokens.reserve(self._guess))
 
     def note(self, tokens: int) -> None:
-        """One request took so many tokens."""
+        """One request that was reserved took so many tokens."""
+        assert self._guess is not None
         self._tokens.correct(tokens - self._guess)
         self._guess += 0.1 * (tokens - self._guess)

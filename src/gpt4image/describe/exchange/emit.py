@@ -1,7 +1,7 @@
 """Writes requests as files for OpenAI's Batch API and `vllm run-batch`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,13 +11,10 @@ from typing import IO, Any
 
 from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.endpoint.client import Question, make_messages, optional_fields
-from gpt4image.describe.endpoint.lanes import parse_extra_body
-from gpt4image.describe.endpoint.payload import encode_image, to_data_url
+from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
 from gpt4image.describe.store.store import DescriptionStore
-from gpt4image.errors import SettingsError, UnreadableImageError
+from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
 from gpt4image.progress import track
 from gpt4image.results import StageResult
@@ -75,37 +72,28 @@ class SplitWriter:
         self._requests = self._bytes = 0
 
 
-def emit_batch(settings: DescribeSettings, wanted: Wanted, places: Places, store: DescriptionStore) -> EmitResult:
+def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapping[str, Any]) -> EmitResult:
     """Writes one request for each description that is missing.
 
-    Raises:
-        SettingsError: the file cannot be written, or the describer is none that reads batch files.
+    Args:
+        wanted: what shall be described.
+        store: what there is already.
+        file: the first batch file.
+        fields: of every request: the model and the user's own.
     """
-    path = settings.emit_batch
-    assert path is not None
-    if settings.describer != "endpoint" or not path.parent.is_dir():
-        raise SettingsError(f"--emit-batch {path} needs --describer endpoint and a file in a folder that exists")
     counted = wanted.count(store)
     with ExitStack() as stack:
         tracker = stack.enter_context(track("writing requests", counted["new"] + counted["redo"]))
-        writer = SplitWriter(path, stack)
+        writer = SplitWriter(file, stack)
         for ask, data_url in _encoded(wanted.asks(store), wanted.images):
             key = BatchKey(ask.prompt.name, wanted.describer, ask.request.max_tokens)
             store.remember_batch(key.short, *key)
-            question = Question(
-                places.render(ask.prompt, ask.index), data_url, ask.request, ask.sample, ask.prompt.schema
-            )
-            writer.write(json.dumps(_request(settings, question, make_custom_id(ask, key)), ensure_ascii=False))
+            question = Question(ask.words, data_url, ask.request, ask.seed, ask.prompt.schema)
+            body = {"messages": make_messages(ask.words, data_url)} | optional_fields(question, fields)
+            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": URL, "body": body}
+            writer.write(json.dumps(request, ensure_ascii=False))
             tracker.advance(1)
-    return EmitResult(tracker.done, counted["kept"], tuple(writer.files), settings.work)
-
-
-def _request(settings: DescribeSettings, question: Question, custom_id: str) -> dict[str, Any]:
-    body = {"model": settings.model, "messages": make_messages(question)}
-    body |= optional_fields(question, parse_extra_body(settings))
-    if settings.samples == 1:
-        body.pop("seed", None)
-    return {"custom_id": custom_id, "method": "POST", "url": URL, "body": body}
+    return EmitResult(tracker.done, counted["kept"], tuple(writer.files), store.path.parent)
 
 
 def _encoded(asks: Iterator[Ask], images: ImageSet) -> Iterator[tuple[Ask, str]]:
@@ -113,7 +101,7 @@ def _encoded(asks: Iterator[Ask], images: ImageSet) -> Iterator[tuple[Ask, str]]
 
     def encode(ask: Ask) -> str | None:
         try:
-            return to_data_url(encode_image(images, ask.index, ask.request.image_size))
+            return encode_data_url(images, ask.index, ask.request.image_size)
         except UnreadableImageError:
             return None
 

@@ -10,8 +10,9 @@ from gpt4image.describe.exchange.batch_id import parse_custom_id
 from gpt4image.describe.exchange.read import TEXT_FIELDS
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import Row
+from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 
 OWN_COLUMNS = tuple(field.name for field in fields(Description))

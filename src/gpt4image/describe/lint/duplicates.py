@@ -10,7 +10,7 @@ import numpy as np
 
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
 from gpt4image.describe.lint.openings import strip_boilerplate
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.store.rows import Description
 
 NUM_HASHES, BAND = 64, 4
 PRIME = (1 << 31) - 1

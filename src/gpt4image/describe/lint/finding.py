@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpt4image.describe.store.store import DescribedImage, Description
+from gpt4image.describe.store.rows import DescribedImage, Description
 
 
 @dataclass(frozen=True)

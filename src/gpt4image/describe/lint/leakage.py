@@ -6,7 +6,7 @@ from typing import Any
 
 from gpt4image.describe.lint.class_words import ClassWords, class_pattern
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.store.rows import Description
 
 NUM_EXAMPLES = 3
 MOSTLY_LABELS, MANY_MISTAKEN = 0.5, 0.1

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpt4image.describe.lint.class_words import ClassWords
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.store.rows import Description
 
 FOLDS = 3
 MOST_TEXTS = 10_000

@@ -97,7 +97,7 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
-    from gpt4image.describe.store.edits import LINT, Editor, name_of
+    from gpt4image.describe.store.edits import LINT, Editor
     from gpt4image.describe.store.store import DescriptionStore
 
     editor = Editor(settings.work, LINT)
@@ -107,7 +107,7 @@ def lint(settings: LintSettings) -> LintResult:
         findings = tuple(run_checks(texts, settings.encoder))
         _refuse_unknown(settings.requeue, findings)
         stripped = _strip(store, editor, settings) if settings.strip_boilerplate else 0
-    chosen = {name_of(row): row for finding in findings if finding.check in settings.requeue for row in finding.rows}
+    chosen = {row.name: row for finding in findings if finding.check in settings.requeue for row in finding.rows}
     requeued = editor.change_all("requeue", ((row, None) for row in chosen.values()))
     return LintResult(len(texts.rows), findings, stripped, requeued, undone, settings.work)
 

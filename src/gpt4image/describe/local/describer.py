@@ -2,45 +2,51 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice
 
 from PIL import Image
 
-from gpt4image.describe.asking.missing import Ask
+from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Answer, Recorder
-from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.local.model import LocalModel
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
-from gpt4image.describe.store.states import State
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
 
 
-def ask_local_model(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    """Asks the model of `settings`; the answers go to `recorder`.
+@dataclass(frozen=True)
+class LocalDescriber:
+    """A transformers model.
 
-    Returns:
-        why the run stopped early, or "".
-
-    Raises:
-        ModelError: the model cannot be loaded.
+    Attributes:
+        model: its name on the Hugging Face hub, or a folder.
+        device: `cuda`, `mps`, `cpu`, or `auto`.
+        temperature: of the sampling, None for the model's own way of generating.
+        batch_size: images at once.
     """
-    assert settings.model is not None
-    model = LocalModel(settings.model, settings.device, settings.temperature)
-    for batch in _batches(asks, settings.batch_size):
-        if reason := recorder.rules.reason(in_flight=0):
-            return reason
-        start = time.monotonic()
-        pictures = _decode(batch, images, recorder)
-        words = [places.render(ask.prompt, ask.index) for ask, _ in pictures]
-        replies = model.describe([image for _, image in pictures], words, [ask for ask, _ in pictures])
-        seconds = (time.monotonic() - start) / len(batch)
-        for (ask, _), reply in zip(pictures, replies, strict=True):
-            recorder.record(ask, Answer(reply, attempts=1, seconds=seconds))
-    return ""
+
+    model: str
+    device: str = "auto"
+    temperature: float | None = None
+    batch_size: int = 8
+
+    def answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        """As `Describer.answer`.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        model = LocalModel(self.model, self.device, self.temperature)
+        for batch in _batches(wanted.asks(recorder.store), self.batch_size):
+            if reason := recorder.rules.reason(in_flight=0):
+                return reason
+            start = time.monotonic()
+            pictures = _decode(batch, wanted.images, recorder)
+            replies = model.describe([image for _, image in pictures], [ask for ask, _ in pictures])
+            seconds = (time.monotonic() - start) / len(batch)
+            for (ask, _), reply in zip(pictures, replies, strict=True):
+                recorder.record(ask, Answer(reply, seconds=seconds))
+        return ""
 
 
 def _batches(asks: Iterator[Ask], batch_size: int) -> Iterator[Sequence[Ask]]:
@@ -58,8 +64,7 @@ def _decode(batch: Sequence[Ask], images: ImageSet, recorder: Recorder) -> list[
         try:
             image = images.decode(ask.index, draft_size=(side, side))
         except UnreadableImageError as error:
-            reply = Reply(State.UNREADABLE_IMAGE, error=str(error))
-            recorder.record(ask, Answer(reply, attempts=0, seconds=0.0))
+            recorder.record(ask, Answer.unreadable(error))
             continue
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
         decoded.append((ask, image))

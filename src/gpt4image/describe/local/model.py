@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
-from gpt4image.describe.asking.missing import Ask, Thinking
+from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, judge_answer
 from gpt4image.errors import ModelError
 
@@ -46,22 +46,21 @@ class LocalModel:
             {} if temperature is None else {"do_sample": temperature > 0, "temperature": temperature or None}
         )
 
-    def describe(self, images: Sequence[Image.Image], words: Sequence[str], asks: Sequence[Ask]) -> list[Reply]:
+    def describe(self, images: Sequence[Image.Image], asks: Sequence[Ask]) -> list[Reply]:
         """One reply an image; all asks have the same request."""
         if not images:
             return []
         try:
-            return self._describe(images, words, asks)
+            return self._describe(images, asks)
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 raise
         torch.cuda.empty_cache()
         half = len(images) // 2
-        first = self.describe(images[:half], words[:half], asks[:half])
-        return first + self.describe(images[half:], words[half:], asks[half:])
+        return self.describe(images[:half], asks[:half]) + self.describe(images[half:], asks[half:])
 
-    def _describe(self, images: Sequence[Image.Image], words: Sequence[str], asks: Sequence[Ask]) -> list[Reply]:
-        inputs = self._encode(images, words, asks[0].request.thinking)
+    def _describe(self, images: Sequence[Image.Image], asks: Sequence[Ask]) -> list[Reply]:
+        inputs = self._encode(images, asks)
         # The same images and samples give the same texts again, whatever ran before.
         torch.manual_seed(int(asks[0].digest[:8], 16) + asks[0].sample)
         with torch.inference_mode():
@@ -73,12 +72,11 @@ class LocalModel:
         as_json = asks[0].prompt.schema is not None
         return [self._read(row, read, as_json) for row, read in zip(written, tokens_in, strict=True)]
 
-    def _encode(self, images: Sequence[Image.Image], words: Sequence[str], thinking: Thinking) -> Any:
+    def _encode(self, images: Sequence[Image.Image], asks: Sequence[Ask]) -> Any:
         conversations = [
-            [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": text}]}]
-            for image, text in zip(images, words, strict=True)
+            [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": ask.words}]}]
+            for image, ask in zip(images, asks, strict=True)
         ]
-        extra = {} if thinking is Thinking.AUTO else {"enable_thinking": thinking is Thinking.ON}
         inputs = self._processor.apply_chat_template(
             conversations,
             add_generation_prompt=True,
@@ -86,7 +84,7 @@ class LocalModel:
             return_dict=True,
             return_tensors="pt",
             processor_kwargs={"padding": True},
-            **extra,
+            **asks[0].request.thinking.template_fields,
         )
         return inputs.to(self._device, dtype=self._model.dtype)
 

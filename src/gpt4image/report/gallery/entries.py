@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpt4image.describe.store.edits import Name, read_queued, read_undoable
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
-from gpt4image.report.gallery.marks import EDITED, find_marks, name_of
+from gpt4image.describe.store.edits import read_queued, read_undoable
+from gpt4image.describe.store.rows import DescribedImage, Description, Name
+from gpt4image.describe.store.store import DescriptionStore
+from gpt4image.report.gallery.marks import EDITED, find_marks
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_entries(work: Path, lint: bool = True) -> list[Entry]:
 def read_entry(work: Path, entry: Entry) -> Entry:
     """The entry as it is in the store now; a text that changed loses the marks of the one before."""
     before = dict(zip(entry.descriptions, entry.marks, strict=True))
-    names = {name_of(description) for description in entry.descriptions} | set(entry.queued)
+    names = {description.name for description in entry.descriptions} | set(entry.queued)
     with DescriptionStore.open(work) as store:
         found = [store.find([name.digest], name.prompt, name.describer, name.sample) for name in sorted(names)]
     descriptions = tuple(description for one in found for description in one.values())
@@ -81,7 +82,7 @@ def _entry(
     marks: Mapping[Name, tuple[str, ...]],
 ) -> Entry:
     key, class_name = (digest, None) if image is None else (image.key, image.class_name)
-    found = tuple(marks.get(name_of(one), ()) + _edited(one) for one in descriptions)
+    found = tuple(marks.get(one.name, ()) + _edited(one) for one in descriptions)
     return Entry(digest, key, class_name or "", tuple(descriptions), found)
 
 

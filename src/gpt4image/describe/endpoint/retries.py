@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from gpt4image.describe.asking.record import Answer
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.endpoint.client import PassingError, Question, RefusedRequestError
+from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.pool import Pool
 from gpt4image.describe.endpoint.rate_limit import RateLimits
@@ -23,12 +25,18 @@ PROBE_SIZE = 224
 GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 
 
-class Asker:
-    """Turns an ask into an answer; only an endpoint that is of no use at all raises."""
+class RetryingClient:
+    """Turns a question into an answer; only an endpoint that is of no use at all raises."""
 
     def __init__(self, pool: Pool, limits: RateLimits, retries: int) -> None:
         self.pool, self._limits, self._retries = pool, limits, retries
         self._probing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, options: EndpointOptions, stack: AsyncExitStack) -> "RetryingClient":
+        """Opens a client for each endpoint; they are closed with `stack`."""
+        limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
+        return cls(await Pool.open(options, stack), limits, options.retries)
 
     async def answer(self, question: Question) -> Answer:
         """Asks until there is an answer or the retries are used up.
@@ -57,7 +65,7 @@ class Asker:
 
     async def _attempt(self, question: Question) -> Reply:
         async with self.pool.place() as lane:
-            if (wait_s := self._limits.reserve()) > 0:
+            if (wait_s := self._limits.reserve(question.request.max_tokens / 2)) > 0:
                 await asyncio.sleep(wait_s)
             try:
                 reply = parse_reply(await lane.endpoint.ask(question), as_json=question.schema is not None)
