@@ -102,7 +102,7 @@ def test_a_minute_limit_spreads_requests_evenly() -> None:
 def tally_of(*states: State) -> Tally:
     tally = Tally(Prices(1.0, 10.0))
     for state in states:
-        tally.note(Reply(state, tokens_in=1_000_000, tokens_out=100_000), 2.0, is_redone=False)
+        tally.note(Reply(state, tokens_in=1_000_000, tokens_out=100_000, seconds=2.0), is_redone=False)
     return tally
 
 

@@ -49,14 +49,14 @@ class Tally:
         """Spent so far, as far as prices are known."""
         return self.prices.usd(self.tokens_in, self.tokens_out)
 
-    def note(self, reply: Reply, seconds: float, is_redone: bool) -> None:
+    def note(self, reply: Reply, is_redone: bool) -> None:
         """One description is finished."""
         self.states[reply.state] += 1
         self.redone += is_redone
         self.new += not is_redone
         self.tokens_in += reply.tokens_in
         self.tokens_out += reply.tokens_out
-        self.seconds += seconds
+        self.seconds += reply.seconds
         self.silence = self.silence + 1 if reply.state is State.ENDPOINT_ERROR else 0
 
     def progress_note(self, in_flight: int = 0) -> str:

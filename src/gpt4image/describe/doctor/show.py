@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from gpt4image.describe.asking.missing import Request, Thinking
+from gpt4image.describe.asking.missing import Ask, Request, Thinking
 from gpt4image.describe.doctor.cards import Card
 from gpt4image.describe.doctor.verdict import Examined
-from gpt4image.describe.endpoint.client import Question
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.retries import RetryingClient
+from gpt4image.describe.prompts.parse import Prompt
 
 
 async def show_cards(
@@ -27,7 +27,8 @@ async def show_cards(
         async def show(card: Card) -> Examined:
             side = max(card.image.size)
             data_url = to_data_url(encode_jpeg(card.image.copy(), side))
-            answer = await client.answer(Question(card.question, data_url, Request(max_tokens, side, thinking)))
-            return Examined(card, answer.reply, answer.seconds)
+            prompt = Prompt(card.kind, card.question)
+            ask = Ask(0, "", prompt, card.question, Request(max_tokens, side, thinking))
+            return Examined(card, await client.answer(ask, data_url))
 
         return await asyncio.gather(*map(show, cards)), client.pool.lanes[0].endpoint.refused_fields

@@ -127,7 +127,7 @@ def examine(settings: DoctorSettings) -> DoctorResult:
         change=verdict.change,
         is_fit=verdict.is_fit,
         answers=tuple(one.row for one in examined),
-        seconds=fmean(one.seconds for one in answered),
+        seconds=fmean(one.reply.seconds for one in answered),
         tokens_in=examined[0].reply.tokens_in,
         tokens_in_small=answers[-1].reply.tokens_in,
         tokens_out=fmean(one.reply.tokens_out for one in answered),

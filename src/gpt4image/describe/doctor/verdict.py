@@ -19,7 +19,6 @@ class Examined:
 
     card: Card
     reply: Reply
-    seconds: float
 
     @property
     def given(self) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -10,7 +11,7 @@ import aiohttp
 import openai
 from openai import AsyncOpenAI
 
-from gpt4image.describe.asking.missing import Request, Thinking
+from gpt4image.describe.asking.missing import Ask, Thinking
 from gpt4image.errors import EndpointError
 
 FATAL_STATUSES = frozenset({401, 403, 404})
@@ -42,52 +43,30 @@ class RefusedRequestError(Exception):
     """The endpoint will never take this request; another image may do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question about one image.
-
-    Attributes:
-        words: the prompt, its places filled.
-        data_url: the image.
-        request: how to ask.
-        seed: of the sampling, None to leave it to the endpoint.
-        schema: JSON schema of the answer, None for free text.
-    """
-
-    words: str
-    data_url: str
-    request: Request
-    seed: int | None = None
-    schema: Mapping[str, Any] | None = None
-
-
 def make_messages(words: str, data_url: str) -> Any:
     """The messages of a chat request about one image."""
     image = {"type": "image_url", "image_url": {"url": data_url}}
     return [{"role": "user", "content": [image, {"type": "text", "text": words}]}]
 
 
-def optional_fields(
-    question: Question, extra: Mapping[str, Any], refused: Collection[str] = frozenset()
-) -> dict[str, Any]:
+def optional_fields(ask: Ask, extra: Mapping[str, Any], refused: Collection[str] = frozenset()) -> dict[str, Any]:
     """The fields of a chat request beside model and messages.
 
     Args:
-        question: what to ask.
+        ask: what to ask.
         extra: fields of the user's own.
         refused: fields the endpoint does not know; `max_completion_tokens` takes the place of `max_tokens`.
     """
     limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
-    thinking = question.request.thinking
-    fields: dict[str, Any] = {limit: question.request.max_tokens}
-    if question.seed is not None:
-        fields["seed"] = question.seed
-    if thinking.template_fields:
-        fields["chat_template_kwargs"] = thinking.template_fields
-    if thinking is Thinking.OFF:
+    fields: dict[str, Any] = {limit: ask.request.max_tokens}
+    if ask.seed is not None:
+        fields["seed"] = ask.seed
+    if template := ask.request.thinking.template_fields:
+        fields["chat_template_kwargs"] = template
+    if ask.request.thinking is Thinking.OFF:
         fields["reasoning_effort"] = "none"
-    if question.schema is not None:
-        named = {"name": "description", "schema": question.schema, "strict": True}
+    if ask.prompt.schema is not None:
+        named = {"name": "description", "schema": ask.prompt.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": named}
     return {name: value for name, value in (fields | dict(extra)).items() if name not in refused}
 
@@ -112,22 +91,22 @@ class Endpoint:
     refused_fields: set[str] = field(default_factory=set)
     has_answered: bool = False
 
-    async def ask(self, question: Question) -> bytes:
-        """Sends one request and returns the body of the answer.
+    async def ask(self, ask: Ask, data_url: str) -> bytes:
+        """Sends one request about one image and returns the body of the answer.
 
         Raises:
             PassingError: worth another attempt.
             RefusedRequestError: this request will never do.
             EndpointError: no request will do.
         """
-        optional = optional_fields(question, self.extra, self.refused_fields)
-        messages = make_messages(question.words, question.data_url)
+        optional = optional_fields(ask, self.extra, self.refused_fields)
+        messages = make_messages(ask.words, data_url)
         create = self.client.chat.completions.with_raw_response.create
         try:
             answer = await create(model=self.model, messages=messages, extra_body=optional)
         except openai.APIStatusError as error:
             if self._learn_refused_field(error, optional):
-                return await self.ask(question)
+                return await self.ask(ask, data_url)
             raise self._classify(error) from error
         except openai.APIConnectionError as error:
             raise self._classify_silence(error) from error
@@ -165,20 +144,14 @@ class Endpoint:
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110: a number or a date)."""
-    if (milliseconds := _to_seconds(headers.get("retry-after-ms", ""))) is not None:
-        return milliseconds / 1000
-    return _to_seconds(headers.get("retry-after", ""))
-
-
-def _to_seconds(value: str) -> float | None:
-    try:
+    with suppress(KeyError, ValueError):
+        return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+    value = headers.get("retry-after", "")
+    with suppress(ValueError):
         return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

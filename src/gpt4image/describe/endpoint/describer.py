@@ -8,6 +8,7 @@ from gpt4image.describe.asking.missing import Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.endpoint.in_process import InProcess
 from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
 
 
@@ -27,5 +28,5 @@ class EndpointDescriber:
 
     async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
         async with AsyncExitStack() as stack:
-            answerer = await InProcess.open(self.options, wanted.images, stack)
+            answerer = InProcess(await RetryingClient.open(self.options, stack), wanted.images)
             return await answer_all(answerer, wanted.asks(recorder.store), recorder)

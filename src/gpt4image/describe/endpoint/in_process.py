@@ -3,13 +3,10 @@
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from functools import lru_cache
 
 from gpt4image.describe.asking.missing import Ask
-from gpt4image.describe.asking.record import Answer
-from gpt4image.describe.endpoint.client import Question
-from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.errors import UnreadableImageError
@@ -27,11 +24,6 @@ class InProcess:
         self._threads = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._data_url = lru_cache(MOST_KEPT)(self._start_encoding)
 
-    @classmethod
-    async def open(cls, options: EndpointOptions, images: ImageSet, stack: AsyncExitStack) -> "InProcess":
-        """Opens a client for each endpoint; they are closed with `stack`."""
-        return cls(await RetryingClient.open(options, stack), images)
-
     @property
     def limit(self) -> int:
         return self._client.pool.limit
@@ -40,12 +32,12 @@ class InProcess:
     def in_flight(self) -> int:
         return self._client.pool.in_flight
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, ask: Ask) -> Reply:
         try:
             data_url = await asyncio.shield(self._data_url(ask.index, ask.request.image_size))
         except UnreadableImageError as error:
-            return Answer.unreadable(error)
-        return await self._client.answer(Question(ask.words, data_url, ask.request, ask.seed, ask.prompt.schema))
+            return Reply.unreadable(error)
+        return await self._client.answer(ask, data_url)
 
     def _start_encoding(self, index: int, max_side: int) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()

@@ -13,11 +13,12 @@ from typing import Any
 
 from gpt4image.cluster import cluster, count_workers, ended
 from gpt4image.describe.asking.missing import Ask, Wanted
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.in_process import InProcess
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
+from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError
@@ -32,9 +33,9 @@ CALLS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker sends back: the answer, or why no request will do; requests it may and does have in flight."""
+    """What a worker sends back: the reply, or why no request will do; requests it may and does have in flight."""
 
-    answer: Answer | Gpt4ImageError
+    reply: Reply | Gpt4ImageError
     limit: int
     in_flight: int
 
@@ -44,18 +45,20 @@ class DescribeWorker:
 
     def __init__(self, options: EndpointOptions, images: ImageSet) -> None:
         self._options, self._images = options, images
-        self._opening: asyncio.Task[InProcess] | None = None
+        self._opening: asyncio.Task[RetryingClient] | None = None
+        self._answerer: InProcess | None = None
 
     async def answer(self, ask: Ask) -> Report:
         """Asks about one image."""
         if self._opening is None:
-            self._opening = asyncio.create_task(InProcess.open(self._options, self._images, AsyncExitStack()))
-        answerer = await self._opening
+            self._opening = asyncio.create_task(RetryingClient.open(self._options, AsyncExitStack()))
+        client = await self._opening
+        self._answerer = self._answerer or InProcess(client, self._images)
         try:
-            answer: Answer | Gpt4ImageError = await answerer.answer(ask)
+            reply: Reply | Gpt4ImageError = await self._answerer.answer(ask)
         except Gpt4ImageError as error:
-            answer = error
-        return Report(answer, answerer.limit, answerer.in_flight)
+            reply = error
+        return Report(reply, self._answerer.limit, self._answerer.in_flight)
 
     async def is_alive(self) -> bool:
         return True
@@ -88,7 +91,7 @@ class OnRay:
     def in_flight(self) -> int:
         return sum(station.in_flight for station in self._stations)
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, ask: Ask) -> Reply:
         from ray.exceptions import RayActorError
 
         start = time.monotonic()
@@ -103,11 +106,11 @@ class OnRay:
             finally:
                 station.load -= 1
             station.limit, station.in_flight = report.limit, report.in_flight
-            if isinstance(report.answer, Gpt4ImageError):
-                raise report.answer
-            return report.answer
-        reply = Reply(State.ENDPOINT_ERROR, error=f"{MOST_DEATHS} workers died while they had this image")
-        return Answer(reply, MOST_DEATHS, time.monotonic() - start)
+            if isinstance(report.reply, Gpt4ImageError):
+                raise report.reply
+            return report.reply
+        words = f"{MOST_DEATHS} workers died while they had this image"
+        return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
     async def _freest(self) -> _Station:
         while not (alive := [station for station in self._stations if station.is_alive]):

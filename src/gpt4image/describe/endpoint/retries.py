@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from PIL import Image
 
-from gpt4image.describe.asking.record import Answer
+from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
-from gpt4image.describe.endpoint.client import PassingError, Question, RefusedRequestError
+from gpt4image.describe.endpoint.client import PassingError, RefusedRequestError
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.pool import Pool
@@ -38,7 +38,7 @@ class RetryingClient:
         limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
         return cls(await Pool.open(options, stack), limits, options.retries)
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, ask: Ask, data_url: str) -> Reply:
         """Asks until there is an answer or the retries are used up.
 
         Raises:
@@ -48,9 +48,9 @@ class RetryingClient:
         while True:
             attempts += 1
             try:
-                reply = await self._attempt(question)
+                reply = await self._attempt(ask, data_url)
             except RefusedRequestError as error:
-                await self._give_up_if_all_is_refused(question, error)
+                await self._give_up_if_all_is_refused(ask, error)
                 reply = Reply(State.ENDPOINT_ERROR, error=str(error))
             except PassingError as error:
                 failures += 1 / PATIENCE if error.is_throttle or error.is_connection else 1
@@ -61,14 +61,14 @@ class RetryingClient:
                         await asyncio.sleep(_pause_s(attempts, error.retry_after_s))
                     continue
                 reply = Reply(State.ENDPOINT_ERROR, error=f"{error} (after {attempts} attempts)")
-            return Answer(reply, attempts, time.monotonic() - start)
+            return replace(reply, attempts=attempts, seconds=time.monotonic() - start)
 
-    async def _attempt(self, question: Question) -> Reply:
+    async def _attempt(self, ask: Ask, data_url: str) -> Reply:
         async with self.pool.place() as lane:
-            if (wait_s := self._limits.reserve(question.request.max_tokens / 2)) > 0:
+            if (wait_s := self._limits.reserve(ask.request.max_tokens / 2)) > 0:
                 await asyncio.sleep(wait_s)
             try:
-                reply = parse_reply(await lane.endpoint.ask(question), as_json=question.schema is not None)
+                reply = parse_reply(await lane.endpoint.ask(ask, data_url), ask.prompt.schema is not None)
             except UnusableReplyError as error:
                 lane.pace.note_failure()
                 raise PassingError(str(error)) from error
@@ -82,13 +82,13 @@ class RetryingClient:
             self._limits.note(reply.tokens_in + reply.tokens_out)
             return reply
 
-    async def _give_up_if_all_is_refused(self, question: Question, error: RefusedRequestError) -> None:
+    async def _give_up_if_all_is_refused(self, ask: Ask, error: RefusedRequestError) -> None:
         """Before anything was answered, tells a bad picture from a bad call: asks the same about a good picture."""
         async with self._probing:
             if self.pool.has_answered:
                 return
             try:
-                await self._attempt(replace(question, data_url=to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE))))
+                await self._attempt(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)))
             except RefusedRequestError:
                 raise EndpointError(
                     f"the endpoint takes no picture at all ({error}); check --model, and that it is a vision model"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from gpt4image.describe.asking.missing import Ask
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.record import Recorder
+from gpt4image.describe.asking.reply import Reply
 from gpt4image.errors import Gpt4ImageError
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
@@ -24,7 +25,7 @@ class Answerer(Protocol):
     def in_flight(self) -> int:
         """How many are."""
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, ask: Ask) -> Reply:
         """Asks about one image.
 
         Raises:

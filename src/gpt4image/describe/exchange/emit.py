@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpt4image.describe.asking.missing import Ask, Wanted
-from gpt4image.describe.endpoint.client import Question, make_messages, optional_fields
+from gpt4image.describe.endpoint.client import make_messages, optional_fields
 from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
 from gpt4image.describe.store.store import DescriptionStore
@@ -88,8 +88,7 @@ def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapp
         for ask, data_url in _encoded(wanted.asks(store), wanted.images):
             key = BatchKey(ask.prompt.name, wanted.describer, ask.request.max_tokens)
             store.remember_batch(key.short, *key)
-            question = Question(ask.words, data_url, ask.request, ask.seed, ask.prompt.schema)
-            body = {"messages": make_messages(ask.words, data_url)} | optional_fields(question, fields)
+            body = {"messages": make_messages(ask.words, data_url)} | optional_fields(ask, fields)
             request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": URL, "body": body}
             writer.write(json.dumps(request, ensure_ascii=False))
             tracker.advance(1)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
@@ -10,12 +10,11 @@ from gpt4image.describe.exchange.batch_id import parse_custom_id
 from gpt4image.describe.exchange.read import TEXT_FIELDS
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import Row
-from gpt4image.describe.store.rows import Description
+from gpt4image.describe.store.rows import COLUMNS, Description
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 
-OWN_COLUMNS = tuple(field.name for field in fields(Description))
 NUMBERS = {"sample": int, "tokens_in": int, "tokens_out": int, "attempts": int, "max_tokens": int, "seconds": float}
 
 
@@ -58,19 +57,7 @@ class RowReader:
             return
         prompt, describer, max_tokens = batch
         reply = _reply_of(row, as_json="+" in prompt)
-        yield Description(
-            digest=digest,
-            prompt=prompt,
-            describer=describer,
-            sample=parts[2],
-            state=reply.state,
-            text=reply.text,
-            reasoning=reply.reasoning,
-            tokens_in=reply.tokens_in,
-            tokens_out=reply.tokens_out,
-            error=reply.error,
-            max_tokens=max_tokens,
-        )
+        yield Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
 
     def _read_row(self, row: Row) -> Iterator[Description]:
         position = self._matcher.find(row)
@@ -96,7 +83,7 @@ class RowReader:
 
 def _own_row(row: Row, digest: str) -> Description:
     """A row of our own export, every column as it was."""
-    values = {name: row[name] for name in OWN_COLUMNS if row.get(name) is not None}
+    values = {name: row[name] for name in COLUMNS if row.get(name) is not None}
     values |= {name: kind(values[name]) for name, kind in NUMBERS.items() if name in values}
     try:
         state = State(values["state"])

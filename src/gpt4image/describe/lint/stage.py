@@ -84,10 +84,8 @@ class LintResult(StageResult):
             yield f"{self.undone:,} descriptions are again what they were"
 
     def to_json(self) -> str:
-        return replace(self, findings=tuple(replace(finding, rows=()) for finding in self.findings))._json()
-
-    def _json(self) -> str:
-        return super().to_json()
+        short = replace(self, findings=tuple(replace(finding, rows=()) for finding in self.findings))
+        return StageResult.to_json(short)
 
 
 def lint(settings: LintSettings) -> LintResult:
@@ -105,7 +103,9 @@ def lint(settings: LintSettings) -> LintResult:
     with DescriptionStore.open(settings.work) as store:
         texts = _read(store, settings)
         findings = tuple(run_checks(texts, settings.encoder))
-        _refuse_unknown(settings.requeue, findings)
+        names = [finding.check for finding in findings]
+        for name in set(settings.requeue) - set(names):
+            raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
         stripped = _strip(store, editor, settings) if settings.strip_boilerplate else 0
     chosen = {row.name: row for finding in findings if finding.check in settings.requeue for row in finding.rows}
     requeued = editor.change_all("requeue", ((row, None) for row in chosen.values()))
@@ -143,13 +143,6 @@ def _read(store: "DescriptionStore", settings: LintSettings) -> "Texts":
     last = rows[-1].digest
     images = {image.digest: image for image in store.images() if len(rows) < MOST_TEXTS or image.digest <= last}
     return Texts(rows, images, states)
-
-
-def _refuse_unknown(requeue: tuple[str, ...], findings: "tuple[Finding, ...]") -> None:
-    names = [finding.check for finding in findings]
-    for name in requeue:
-        if name not in names:
-            raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
 
 
 def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from PIL import Image
 
 from gpt4image.describe.asking.missing import Ask, Wanted
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.record import Recorder
+from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.local.model import LocalModel
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
@@ -45,7 +46,7 @@ class LocalDescriber:
             replies = model.describe([image for _, image in pictures], [ask for ask, _ in pictures])
             seconds = (time.monotonic() - start) / len(batch)
             for (ask, _), reply in zip(pictures, replies, strict=True):
-                recorder.record(ask, Answer(reply, seconds=seconds))
+                recorder.record(ask, replace(reply, seconds=seconds))
         return ""
 
 
@@ -64,7 +65,7 @@ def _decode(batch: Sequence[Ask], images: ImageSet, recorder: Recorder) -> list[
         try:
             image = images.decode(ask.index, draft_size=(side, side))
         except UnreadableImageError as error:
-            recorder.record(ask, Answer.unreadable(error))
+            recorder.record(ask, Reply.unreadable(error))
             continue
         image.thumbnail((side, side), Image.Resampling.BICUBIC)
         decoded.append((ask, image))

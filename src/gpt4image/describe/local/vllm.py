@@ -7,7 +7,7 @@ from typing import Any
 
 from gpt4image.cluster import cluster, count_workers
 from gpt4image.describe.asking.missing import Ask, Thinking, Wanted
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply, judge_answer
 from gpt4image.describe.endpoint.client import make_messages
 from gpt4image.describe.endpoint.payload import encode_data_url
@@ -58,7 +58,7 @@ class VllmDescriber:
                 blocks = max(len(batch) // ROWS_IN_BLOCK, 1)
                 for row in process(rows.repartition(blocks)).iter_rows():
                     ask = batch[row["number"]]
-                    recorder.record(ask, to_answer(row, ask), in_flight=number * ROWS_IN_BLOCK)
+                    recorder.record(ask, to_reply(row, ask), in_flight=number * ROWS_IN_BLOCK)
                     if reason := recorder.rules.reason(in_flight=0):
                         return reason
         return ""
@@ -132,14 +132,12 @@ def keep_answer(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in names} | {"failed": str(row.get("__inference_error__") or "")}
 
 
-def to_answer(row: Row, ask: Ask) -> Answer:
-    """The answer in a row that came back; one the engine failed on has no more than its number and the error."""
+def to_reply(row: Row, ask: Ask) -> Reply:
+    """The reply in a row that came back; one the engine failed on has no more than its number and the error."""
     if row.get("unreadable"):
-        return Answer.unreadable(row["unreadable"])
+        return Reply.unreadable(row["unreadable"])
     if failed := row.get("failed") or row.get("__inference_error__"):
-        return Answer(Reply(State.ENDPOINT_ERROR, error=" ".join(failed.split())[:300]))
+        return Reply(State.ENDPOINT_ERROR, error=" ".join(failed.split())[:300])
     tokens = int(row["num_input_tokens"]), int(row["num_generated_tokens"])
     finish = "length" if tokens[1] >= ask.request.max_tokens else "stop"
-    as_json = ask.prompt.schema is not None
-    reply = judge_answer(row["generated_text"], finish=finish, tokens=tokens, as_json=as_json)
-    return Answer(reply)
+    return judge_answer(row["generated_text"], finish=finish, tokens=tokens, as_json=ask.prompt.schema is not None)

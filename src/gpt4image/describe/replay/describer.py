@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from gpt4image.describe.asking.missing import Ask, Request, Wanted
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.prompts.parse import Prompt
@@ -83,7 +83,9 @@ def _record(texts: Mapping[str, tuple[int, str]], prompt: Prompt, recorder: Reco
     # Nothing that was counted for an earlier text is counted on: this one was not asked for.
     olds = {digest: replace(old, tokens_in=0, tokens_out=0, attempts=0) for digest, old in known.items()}
     recorder.record_all(
-        (Ask(index, digest, prompt, "", NOT_SENT, old=olds.get(digest)), Answer(Reply(judge_text(text), text)))
-        for digest, (index, text) in texts.items()
-        if digest not in kept
+        [
+            (Ask(index, digest, prompt, "", NOT_SENT, old=olds.get(digest)), Reply(judge_text(text), text))
+            for digest, (index, text) in texts.items()
+            if digest not in kept
+        ]
     )
