@@ -11,7 +11,7 @@ from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
     from gpt4image.describe.asking.missing import Wanted
-    from gpt4image.describe.exchange.emit import EmitResult
+    from gpt4image.describe.exchange.batch import EmitResult
     from gpt4image.describe.plan import PlanResult
     from gpt4image.describe.store.store import DescriptionStore
 
@@ -63,7 +63,7 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
     Raises:
         as `describe` does.
     """
-    from gpt4image.describe.exchange.emit import emit_batch
+    from gpt4image.describe.exchange.batch import emit_batch
     from gpt4image.describe.from_settings import read_extra_fields
 
     assert settings.emit_batch is not None
@@ -75,8 +75,7 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
 @contextmanager
 def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, DescriptionStore]]":
     """What is wanted, and the store, which knows the images and the words of the prompts then."""
-    from gpt4image.describe.checks import check_settings
-    from gpt4image.describe.from_settings import read_wanted
+    from gpt4image.describe.from_settings import check_settings, read_wanted
     from gpt4image.describe.store.registration import register_images, remember_prompts
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images

@@ -9,8 +9,7 @@ from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.asking.stop_rules import LONGEST_SILENCE, MaxFailures, StopRules
 from gpt4image.describe.asking.tally import Tally
-from gpt4image.describe.endpoint.pacing import Pace
-from gpt4image.describe.endpoint.rate_limit import MinuteLimit
+from gpt4image.describe.endpoint.pacing import MinuteLimit, Pace
 from gpt4image.describe.store.states import State
 from gpt4image.errors import SettingsError
 

@@ -19,24 +19,24 @@ REFUSING_STATUSES = frozenset({400, 405, 411, 413, 414, 415, 422})
 MOST_ERROR_CHARACTERS = 300
 
 
+@dataclass(eq=False)
 class PassingError(Exception):
     """The request failed for a reason that may be gone next time.
 
     Attributes:
+        message: the reason.
         retry_after_s: how long the endpoint asks to wait, None if it does not say.
         is_throttle: the endpoint said 429: too many requests.
         is_connection: no connection came about.
     """
 
-    def __init__(
-        self,
-        message: str,
-        retry_after_s: float | None = None,
-        is_throttle: bool = False,
-        is_connection: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.retry_after_s, self.is_throttle, self.is_connection = retry_after_s, is_throttle, is_connection
+    message: str
+    retry_after_s: float | None = None
+    is_throttle: bool = False
+    is_connection: bool = False
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RefusedRequestError(Exception):

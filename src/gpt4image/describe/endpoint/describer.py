@@ -1,15 +1,55 @@
-"""The endpoint describer, asking from this process."""
+"""The endpoint describer, asking from this process: encodes each image, sends it, waits for the reply."""
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 
-from gpt4image.describe.asking.missing import Wanted
+from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
-from gpt4image.describe.endpoint.in_process import InProcess
+from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
+from gpt4image.errors import UnreadableImageError
+from gpt4image.images import ImageSet
+
+MOST_KEPT = 32
+"""Encoded images that are kept for the next prompt and sample."""
+
+
+class InProcess:
+    """Clients, pace and limits, working in this process; needs a running event loop."""
+
+    def __init__(self, client: RetryingClient, images: ImageSet) -> None:
+        self._client, self._images = client, images
+        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._data_url = lru_cache(MOST_KEPT)(self._start_encoding)
+
+    @property
+    def limit(self) -> int:
+        return self._client.pool.limit
+
+    @property
+    def in_flight(self) -> int:
+        return self._client.pool.in_flight
+
+    async def answer(self, ask: Ask) -> Reply:
+        try:
+            data_url = await asyncio.shield(self._data_url(ask.index, ask.request.image_size))
+        except UnreadableImageError as error:
+            return Reply.unreadable(error)
+        return await self._client.answer(ask, data_url)
+
+    def _start_encoding(self, index: int, max_side: int) -> asyncio.Future[str]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, encode_data_url, self._images, index, max_side)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.endpoint.client import PassingError, RefusedRequestError
 from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.pacing import RateLimits
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.pool import Pool
-from gpt4image.describe.endpoint.rate_limit import RateLimits
 from gpt4image.describe.store.states import State
 from gpt4image.errors import EndpointError
 

@@ -104,7 +104,7 @@ def _write_parquet(file: Path, rows: Iterator[Row]) -> None:
 
     from gpt4image.describe.store.rows import Description
 
-    numbers = {int: pa.int64(), float: pa.float64()}
+    numbers: dict[Any, Any] = {int: pa.int64(), float: pa.float64()}
     columns = [(column.name, numbers.get(column.type, pa.string())) for column in fields(Description)]
     schema = pa.schema([(name, pa.string()) for name in IMAGE_COLUMNS] + columns)
     with atomic_path(file) as temporary, parquet.ParquetWriter(temporary, schema) as writer:

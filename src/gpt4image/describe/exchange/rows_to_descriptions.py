@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
-from gpt4image.describe.exchange.batch_id import parse_custom_id
+from gpt4image.describe.exchange.batch import parse_custom_id
 from gpt4image.describe.exchange.read import TEXT_FIELDS
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import Row

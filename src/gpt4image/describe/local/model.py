@@ -29,7 +29,7 @@ class LocalModel:
         """
         logging.disable_progress_bar()
         try:
-            self._device = torch.device(_choose_device() if device == "auto" else device)
+            self._device = torch.device(_find_device() if device == "auto" else device)
             self._processor = AutoProcessor.from_pretrained(name)
             self._model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto").eval()
             self._model.to(self._device)
@@ -42,6 +42,9 @@ class LocalModel:
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         tokenizer.padding_side = "left"
         self._decode = tokenizer.decode
+        ends, pad = self._model.generation_config.eos_token_id, self._model.generation_config.pad_token_id
+        self._ends = torch.tensor(ends if isinstance(ends, list) else [ends])
+        self._pad = int(self._ends[0]) if pad is None else pad
         self._sampling: dict[str, Any] = (
             {} if temperature is None else {"do_sample": temperature > 0, "temperature": temperature or None}
         )
@@ -65,7 +68,7 @@ class LocalModel:
         torch.manual_seed(int(asks[0].digest[:8], 16) + asks[0].sample)
         with torch.inference_mode():
             output = self._model.generate(
-                **inputs, max_new_tokens=asks[0].request.max_tokens, pad_token_id=self._pad_token, **self._sampling
+                **inputs, max_new_tokens=asks[0].request.max_tokens, pad_token_id=self._pad, **self._sampling
             )
         written = output[:, inputs["input_ids"].shape[1] :]
         tokens_in = inputs["attention_mask"].sum(dim=1).tolist()
@@ -89,25 +92,13 @@ class LocalModel:
         return inputs.to(self._device, dtype=self._model.dtype)
 
     def _read(self, written: torch.Tensor, tokens_in: int, as_json: bool) -> Reply:
-        ends = torch.isin(written, self._end_tokens.to(written.device)).nonzero()
+        ends = torch.isin(written, self._ends.to(written.device)).nonzero()
         length = int(ends[0]) if len(ends) else len(written)
         text = self._decode(written[:length], skip_special_tokens=True)
         finish = "stop" if len(ends) else "length"
         tokens_out = min(length + 1, len(written))
         return judge_answer(text, finish=finish, tokens=(int(tokens_in), tokens_out), as_json=as_json)
 
-    @property
-    def _end_tokens(self) -> torch.Tensor:
-        ends = self._model.generation_config.eos_token_id
-        return torch.tensor(ends if isinstance(ends, list) else [ends])
 
-    @property
-    def _pad_token(self) -> int:
-        pad = self._model.generation_config.pad_token_id
-        return int(self._end_tokens[0]) if pad is None else pad
-
-
-def _choose_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _find_device() -> str:
+    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"

@@ -1,18 +1,19 @@
-"""Writes requests as files for OpenAI's Batch API and `vllm run-batch`."""
+"""Requests as files for OpenAI's Batch API and `vllm run-batch`, and the names by which answers find their images."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.endpoint.client import make_messages, optional_fields
 from gpt4image.describe.endpoint.payload import encode_data_url
-from gpt4image.describe.exchange.batch_id import BatchKey, make_custom_id
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
@@ -23,6 +24,9 @@ MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000
 """OpenAI takes 50,000 requests and 200 MB a file."""
 URL = "/v1/chat/completions"
 ENCODED_AHEAD = 64
+DIGEST_CHARACTERS, KEY_CHARACTERS = 40, 8
+CUSTOM_ID = re.compile(rf"g4i-([0-9a-f]{{{DIGEST_CHARACTERS}}})-([0-9a-f]{{{KEY_CHARACTERS}}})-(\d+)")
+"""Some services allow no more than 64 characters."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +51,44 @@ class EmitResult(StageResult):
         yield f"when they are answered: gpt4image describe-import {self.work} ANSWERS.jsonl"
 
 
-class SplitWriter:
-    """Writes lines into FILE, then FILE-2, FILE-3 ... as the limits of the services want it."""
+class BatchKey(NamedTuple):
+    """What a batch request was about beside its image."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self.files: list[Path] = []
-        self._path, self._stack = path, stack
-        self._file: IO[str] | None = None
-        self._requests = self._bytes = 0
+    prompt: str
+    describer: str
+    max_tokens: int
 
-    def write(self, line: str) -> None:
-        """Writes one line, into a new file if the current one is full."""
-        size = len(line.encode()) + 1
-        if self._file is None or self._requests == MOST_REQUESTS or self._bytes + size > MOST_BYTES:
-            self._open_next()
-        assert self._file is not None
-        self._file.write(line + "\n")
-        self._requests, self._bytes = self._requests + 1, self._bytes + size
+    @property
+    def short(self) -> str:
+        """The key in eight characters."""
+        return hashlib.sha256("\n".join(map(str, self)).encode()).hexdigest()[:KEY_CHARACTERS]
 
-    def _open_next(self) -> None:
-        suffix = f"-{len(self.files) + 1}" if self.files else ""
-        self.files.append(self._path.with_stem(self._path.stem + suffix))
-        self._file = self._stack.enter_context(self.files[-1].open("w", encoding="utf-8"))
-        self._requests = self._bytes = 0
+
+def make_custom_id(ask: Ask, key: BatchKey) -> str:
+    """The name of the request for one ask."""
+    return f"g4i-{ask.digest[:DIGEST_CHARACTERS]}-{key.short}-{ask.sample}"
+
+
+def parse_custom_id(custom_id: str) -> tuple[str, str, int] | None:
+    """Start of the digest, short key and sample number; None if the name is not ours."""
+    match = CUSTOM_ID.fullmatch(custom_id)
+    return (match[1], match[2], int(match[3])) if match else None
+
+
+def write_split(path: Path, lines: Iterable[str]) -> tuple[Path, ...]:
+    """Writes lines into FILE, then FILE-2, FILE-3 ... as the limits of the services want it; returns the files."""
+    files: list[Path] = []
+    num_requests = num_bytes = 0
+    with ExitStack() as stack:
+        for line in lines:
+            size = len(line.encode()) + 1
+            if not files or num_requests == MOST_REQUESTS or num_bytes + size > MOST_BYTES:
+                files.append(path.with_stem(f"{path.stem}-{len(files) + 1}") if files else path)
+                file = stack.enter_context(files[-1].open("w", encoding="utf-8"))
+                num_requests = num_bytes = 0
+            file.write(line + "\n")
+            num_requests, num_bytes = num_requests + 1, num_bytes + size
+    return tuple(files)
 
 
 def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapping[str, Any]) -> EmitResult:
@@ -82,17 +101,19 @@ def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapp
         fields: of every request: the model and the user's own.
     """
     counted = wanted.count(store)
-    with ExitStack() as stack:
-        tracker = stack.enter_context(track("writing requests", counted["new"] + counted["redo"]))
-        writer = SplitWriter(file, stack)
-        for ask, data_url in _encoded(wanted.asks(store), wanted.images):
+    with track("writing requests", counted["new"] + counted["redo"]) as tracker:
+
+        def encode(answered: tuple[Ask, str]) -> str:
+            ask, data_url = answered
             key = BatchKey(ask.prompt.name, wanted.describer, ask.request.max_tokens)
             store.remember_batch(key.short, *key)
             body = {"messages": make_messages(ask.words, data_url)} | optional_fields(ask, fields)
-            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": URL, "body": body}
-            writer.write(json.dumps(request, ensure_ascii=False))
             tracker.advance(1)
-    return EmitResult(tracker.done, counted["kept"], tuple(writer.files), store.path.parent)
+            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": URL, "body": body}
+            return json.dumps(request, ensure_ascii=False)
+
+        files = write_split(file, map(encode, _encoded(wanted.asks(store), wanted.images)))
+    return EmitResult(tracker.done, counted["kept"], files, store.path.parent)
 
 
 def _encoded(asks: Iterator[Ask], images: ImageSet) -> Iterator[tuple[Ask, str]]:
