@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 
 from gpt4image.describe.asking.missing import Ask, Request, Thinking
 from gpt4image.describe.doctor.cards import Card
@@ -21,8 +21,7 @@ async def show_cards(
     Returns:
         the answers, and the fields the endpoint does not know.
     """
-    async with AsyncExitStack() as stack:
-        client = await RetryingClient.open(options, stack)
+    async with aclosing(RetryingClient(options)) as client:
 
         async def show(card: Card) -> Examined:
             side = max(card.image.size)

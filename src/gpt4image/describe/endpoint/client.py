@@ -1,7 +1,8 @@
 """One OpenAI-compatible endpoint: sends one request once, and says what kind of failure a failure is."""
 
+import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -9,9 +10,11 @@ from typing import Any
 
 import aiohttp
 import openai
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from gpt4image.describe.asking.missing import Ask, Thinking
+from gpt4image.describe.endpoint.options import NO_KEY, EndpointOptions
+from gpt4image.describe.endpoint.privacy import is_nearby
 from gpt4image.errors import EndpointError
 
 FATAL_STATUSES = frozenset({401, 403, 404})
@@ -129,17 +132,28 @@ class Endpoint:
             return EndpointError(f"{self.url} answers {message}; check --endpoint, --model and the API key")
         if status in REFUSING_STATUSES:
             return RefusedRequestError(message)
-        retry_after_s = _retry_after_s(error.response.headers)
-        return PassingError(message, retry_after_s, is_throttle=status == 429)
+        return PassingError(message, _retry_after_s(error.response.headers), is_throttle=status == 429)
 
     def _classify_silence(self, error: openai.APIConnectionError) -> PassingError:
-        causes = list(_causes(error))
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__cause__) is not None:
+            causes.append(cause)
+        reason = _short(str(causes[-1]))
         # The SDK calls a refused connection a timeout; what aiohttp said is among the causes.
         if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return PassingError(f"{self.url} cannot be reached: {_short(str(causes[-1]))}", is_connection=True)
+            return PassingError(f"{self.url} cannot be reached: {reason}", is_connection=True)
         if isinstance(error, openai.APITimeoutError):
             return PassingError(f"no answer within {self.client.timeout} s")
-        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {_short(str(causes[-1]))}")
+        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {reason}")
+
+
+def open_endpoint(url: str, options: EndpointOptions) -> Endpoint:
+    """A client for one endpoint."""
+    # No redirects and no proxies: images go to the endpoint that was named and nowhere else.
+    http_client = DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(url))
+    key = os.environ.get(options.api_key_env) or NO_KEY
+    client = AsyncOpenAI(base_url=url, api_key=key, http_client=http_client, max_retries=0, timeout=options.timeout_s)
+    return Endpoint(url, options.model, client, options.extra)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -152,13 +166,6 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     with suppress(ValueError):
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
     return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    while error.__cause__ is not None:
-        error = error.__cause__
-        yield error
 
 
 def _short(text: str) -> str:

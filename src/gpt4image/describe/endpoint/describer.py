@@ -3,7 +3,7 @@
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,6 +67,5 @@ class EndpointDescriber:
         return asyncio.run(self._answer(wanted, recorder))
 
     async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
-        async with AsyncExitStack() as stack:
-            answerer = InProcess(await RetryingClient.open(self.options, stack), wanted.images)
-            return await answer_all(answerer, wanted.asks(recorder.store), recorder)
+        async with aclosing(RetryingClient(self.options)) as client:
+            return await answer_all(InProcess(client, wanted.images), wanted.asks(recorder.store), recorder)

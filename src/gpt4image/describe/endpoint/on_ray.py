@@ -7,8 +7,8 @@ time, so that a stop at a budget or a killed driver would lose answers that are 
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from gpt4image.cluster import cluster, count_workers, ended
@@ -45,20 +45,19 @@ class DescribeWorker:
 
     def __init__(self, options: EndpointOptions, images: ImageSet) -> None:
         self._options, self._images = options, images
-        self._opening: asyncio.Task[RetryingClient] | None = None
-        self._answerer: InProcess | None = None
+
+    @cached_property
+    def _answerer(self) -> InProcess:
+        return InProcess(RetryingClient(self._options), self._images)
 
     async def answer(self, ask: Ask) -> Report:
         """Asks about one image."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(RetryingClient.open(self._options, AsyncExitStack()))
-        client = await self._opening
-        self._answerer = self._answerer or InProcess(client, self._images)
+        answerer = self._answerer
         try:
-            reply: Reply | Gpt4ImageError = await self._answerer.answer(ask)
+            reply: Reply | Gpt4ImageError = await answerer.answer(ask)
         except Gpt4ImageError as error:
             reply = error
-        return Report(reply, self._answerer.limit, self._answerer.in_flight)
+        return Report(reply, answerer.limit, answerer.in_flight)
 
     async def is_alive(self) -> bool:
         return True

@@ -1,18 +1,14 @@
 """Shares the requests among the endpoints: each goes where there is the most room."""
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from openai import AsyncOpenAI, DefaultAioHttpClient
-
-from gpt4image.describe.endpoint.client import Endpoint
-from gpt4image.describe.endpoint.options import NO_KEY, EndpointOptions
+from gpt4image.describe.endpoint.client import Endpoint, open_endpoint
+from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import Pace
-from gpt4image.describe.endpoint.privacy import is_nearby
 
 UNREACHED_ATTEMPTS = 3
 
@@ -28,25 +24,10 @@ class Lane:
 class Pool:
     """Lanes to several endpoints; whoever waits longest gets the next free place."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self.lanes = lanes
-        self._queue, self._changed = asyncio.Lock(), asyncio.Event()
-
-    @classmethod
-    async def open(cls, options: EndpointOptions, stack: AsyncExitStack) -> "Pool":
-        """A lane to each endpoint; their clients are closed with `stack`."""
-        key = os.environ.get(options.api_key_env) or NO_KEY
+    def __init__(self, options: EndpointOptions) -> None:
         pace = options.share(len(options.urls)).in_flight
-        lanes = []
-        for url in options.urls:
-            # No redirects and no proxies: images go to the endpoint that was named and nowhere else.
-            http_client = DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(url))
-            client = AsyncOpenAI(
-                base_url=url, api_key=key, http_client=http_client, max_retries=0, timeout=options.timeout_s
-            )
-            await stack.enter_async_context(client)
-            lanes.append(Lane(Endpoint(url, options.model, client, options.extra), Pace(pace)))
-        return cls(lanes)
+        self.lanes = [Lane(open_endpoint(url, options), Pace(pace)) for url in options.urls]
+        self._queue, self._changed = asyncio.Lock(), asyncio.Event()
 
     @property
     def limit(self) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from PIL import Image
@@ -28,15 +27,15 @@ GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 class RetryingClient:
     """Turns a question into an answer; only an endpoint that is of no use at all raises."""
 
-    def __init__(self, pool: Pool, limits: RateLimits, retries: int) -> None:
-        self.pool, self._limits, self._retries = pool, limits, retries
+    def __init__(self, options: EndpointOptions) -> None:
+        self.pool, self._retries = Pool(options), options.retries
+        self._limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
         self._probing = asyncio.Lock()
 
-    @classmethod
-    async def open(cls, options: EndpointOptions, stack: AsyncExitStack) -> "RetryingClient":
-        """Opens a client for each endpoint; they are closed with `stack`."""
-        limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
-        return cls(await Pool.open(options, stack), limits, options.retries)
+    async def aclose(self) -> None:
+        """Closes the connections to all endpoints."""
+        for lane in self.pool.lanes:
+            await lane.endpoint.client.close()
 
     async def answer(self, ask: Ask, data_url: str) -> Reply:
         """Asks until there is an answer or the retries are used up.

@@ -28,12 +28,7 @@ class RowReader:
     """
 
     def __init__(
-        self,
-        store: DescriptionStore,
-        matcher: ImageMatcher,
-        fields: Sequence[str],
-        prompt: str | None,
-        describer: str,
+        self, store: DescriptionStore, matcher: ImageMatcher, fields: Sequence[str], prompt: str | None, describer: str
     ) -> None:
         self._store, self._matcher = store, matcher
         self._fields, self._prompt, self._describer = fields, prompt, describer
@@ -83,13 +78,11 @@ class RowReader:
 
 def _own_row(row: Row, digest: str) -> Description:
     """A row of our own export, every column as it was."""
-    values = {name: row[name] for name in COLUMNS if row.get(name) is not None}
-    values |= {name: kind(values[name]) for name, kind in NUMBERS.items() if name in values}
+    values = {name: NUMBERS.get(name, str)(row[name]) for name in COLUMNS if row.get(name) is not None}
     try:
-        state = State(values["state"])
+        return Description(**(values | {"digest": digest}))
     except ValueError as error:
         raise DescriptionError(f"state {values['state']!r} is unknown; choose from {', '.join(State)}") from error
-    return Description(**(values | {"digest": digest, "state": state}))
 
 
 def _reply_of(row: Row, as_json: bool) -> Reply:

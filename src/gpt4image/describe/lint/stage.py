@@ -151,10 +151,7 @@ def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) 
     from gpt4image.describe.store.edits import LINT
 
     rows = store.ok_descriptions(settings.prompt, settings.describer)
-    changes = (
-        (row, replace(row, text=text, author=LINT)) for row in rows if (text := strip_boilerplate(row.text)) != row.text
+    stripped = ((row, strip_boilerplate(row.text)) for row in rows)
+    return editor.change_all(
+        "strip", ((row, replace(row, text=text, author=LINT)) for row, text in stripped if text != row.text)
     )
-    num_changed = 0
-    while batch := list(islice(changes, MOST_TEXTS)):
-        num_changed += editor.change_all("strip", batch)
-    return num_changed

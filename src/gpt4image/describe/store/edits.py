@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,23 +73,29 @@ class Editor:
 
     def change_all(self, action: str, changes: Iterable[Change]) -> int:
         """Makes many changes, each of which can be undone, and says how many."""
-        changed = list(changes)
-        # The record comes first: a change that nobody can undo is worse than an undo that changes nothing.
+        num_changed, changes = 0, iter(changes)
+        while changed := list(islice(changes, BATCH_SIZE)):
+            self._record(action, changed)
+            with DescriptionStore.open(self.work) as store:
+                store.write(after for _, after in changed if after is not None)
+                store.remove(before.name for before, after in changed if after is None)
+            num_changed += len(changed)
+        return num_changed
+
+    def _record(self, action: str, changed: Iterable[Change]) -> None:
+        """Comes first: a change that nobody can undo is worse than an undo that changes nothing."""
+        rows = [
+            (*before.name, action, _to_json(before), after and _to_json(after), self.author, now())
+            for before, after in changed
+        ]
         with self._edits() as edits:
             edits.execute("BEGIN IMMEDIATE")
             edits.executemany(
                 "INSERT INTO edits (digest, prompt, describer, sample, action, before, after, author, created)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (*before.name, action, _to_json(before), after and _to_json(after), self.author, now())
-                    for before, after in changed
-                ),
+                rows,
             )
             edits.execute("COMMIT")
-        with DescriptionStore.open(self.work) as store:
-            store.write(after for _, after in changed if after is not None)
-            store.remove(before.name for before, after in changed if after is None)
-        return len(changed)
 
     def undo_all(self, action: str) -> int:
         """Takes back this author's changes of one kind, but for texts changed again since; says how many."""

@@ -44,9 +44,9 @@ def _fingerprint(images: ImageSet, scan: Scan) -> str:
     """Hash of all digests, keys and classes, in their order."""
     running = hashlib.sha256("\n".join(images.classes).encode())
     running.update(np.ascontiguousarray(images.labels).tobytes())
-    for start in range(0, len(images), BATCH_SIZE):
-        running.update("\n".join(scan.digests[start : start + BATCH_SIZE]).encode())
-        running.update("\n".join(images.keys[start : start + BATCH_SIZE]).encode())
+    for names in (scan.digests, images.keys):
+        for start in range(0, len(images), BATCH_SIZE):
+            running.update("\n".join(names[start : start + BATCH_SIZE]).encode())
     return running.hexdigest()
 
 
