@@ -79,9 +79,9 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
         DescriptionError: the file cannot be read, or is about other images only.
         ImageSetError: the images cannot be opened.
     """
-    from gpt4image.describe.exchange.read import read_any
     from gpt4image.describe.exchange.rows_to_descriptions import RowReader
     from gpt4image.describe.replay.matching import ImageMatcher
+    from gpt4image.describe.replay.rows import read_any
     from gpt4image.describe.store.registration import register_images
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images

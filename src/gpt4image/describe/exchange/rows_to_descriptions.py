@@ -7,9 +7,8 @@ from dataclasses import asdict
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.exchange.batch import parse_custom_id
-from gpt4image.describe.exchange.read import TEXT_FIELDS
 from gpt4image.describe.replay.matching import ImageMatcher
-from gpt4image.describe.replay.rows import Row
+from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
 from gpt4image.describe.store.rows import COLUMNS, Description
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
