@@ -53,8 +53,6 @@ def check_settings(settings: DescribeSettings) -> None:
         if settings.file is None:
             raise SettingsError("--describer replay needs --file with the descriptions: .jsonl, .csv or .parquet")
         require_file(settings.file)
-        if settings.plan:
-            raise SettingsError("--plan is for describers that are asked; --describer replay costs nothing")
     elif settings.model is None:
         raise SettingsError(f"--describer {settings.describer} needs --model with the model's name")
     if settings.budget_usd is not None and None in (settings.usd_per_million_input, settings.usd_per_million_output):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
+from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def plan_descriptions(settings: DescribeSettings) -> "PlanResult":
     from gpt4image.describe.from_settings import read_prices
     from gpt4image.describe.plan import make_plan
 
+    if settings.describer == "replay":
+        raise SettingsError("--plan is for describers that are asked; --describer replay costs nothing")
     in_flight = 1 if settings.describer == "local" else settings.in_flight or USUAL_IN_FLIGHT
     with _opened(settings) as (wanted, store):
         return make_plan(wanted, store, lambda few: _fill(settings, few, store), read_prices(settings), in_flight)
