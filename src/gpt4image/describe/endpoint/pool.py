@@ -73,6 +73,6 @@ class Pool:
         )
 
     def _pause_left_s(self) -> float | None:
-        """Until the first pause ends; nobody might wake whoever waits for it."""
-        pauses = [left for lane in self.lanes if (left := lane.pace.paused_until - time.monotonic()) > 0]
-        return min(pauses, default=None)
+        """Until the first lane with room goes on; nobody might wake whoever waits for it. None if all are full."""
+        lanes = [lane.pace for lane in self.lanes if lane.pace.in_flight < lane.pace.limit]
+        return min((max(pace.paused_until - time.monotonic(), 0.0) for pace in lanes), default=None)
