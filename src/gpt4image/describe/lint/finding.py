@@ -62,10 +62,18 @@ class Texts:
         return self.images[row.digest].key if row.digest in self.images else row.digest[:12]
 
     def find(
-        self, check: str, rows: Sequence[Description], words: str, is_bad: bool, remedy: str, examples: Sequence[str]
+        self,
+        check: str,
+        rows: Sequence[Description],
+        words: str,
+        is_bad: bool,
+        remedy: str,
+        examples: Sequence[str],
+        total: int | None = None,
     ) -> Finding:
-        """A finding about some of the descriptions."""
-        return Finding(check, len(rows), len(self.rows), words, is_bad, remedy, examples, rows)
+        """A finding about some of the descriptions, out of `total` or all."""
+        total = len(self.rows) if total is None else total
+        return Finding(check, len(rows), total, words, is_bad, remedy, examples, rows)
 
     def share(self, rows: Sequence[Description]) -> str:
         return share(len(rows), len(self.rows))

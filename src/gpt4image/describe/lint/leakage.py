@@ -19,16 +19,11 @@ def check_leakage(texts: Texts) -> Finding:
     labelled = texts.labelled()
     matches = ((row, name, class_pattern(name).search(row.text)) for row, name in labelled)
     found = [(row, name, match) for row, name, match in matches if match]
-    return Finding(
-        check="label leakage",
-        count=len(found),
-        total=len(labelled),
-        words=f"{share(len(found), len(labelled))} name their image's class",
-        is_bad=len(found) > MOSTLY_LABELS * len(labelled),
-        remedy="--prompt attributes leaves the class out; compare both with gpt4image compare",
-        examples=[_example(texts, *case) for case in _of_different_classes(found)],
-        rows=[row for row, _, _ in found],
-    )
+    words = f"{share(len(found), len(labelled))} name their image's class"
+    remedy = "--prompt attributes leaves the class out; compare both with gpt4image compare"
+    examples = [_example(texts, *case) for case in _of_different_classes(found)]
+    is_bad = len(found) > MOSTLY_LABELS * len(labelled)
+    return texts.find("label leakage", [row for row, *_ in found], words, is_bad, remedy, examples, len(labelled))
 
 
 def check_other_classes(texts: Texts) -> Finding:
@@ -37,18 +32,11 @@ def check_other_classes(texts: Texts) -> Finding:
     classes = ClassWords({name for _, name in labelled})
     others = ((row, own, _other_class(row.text, own, classes)) for row, own in labelled)
     found = [(row, own, *other) for row, own, other in others if other]
-    return Finding(
-        check="other classes",
-        count=len(found),
-        total=len(labelled),
-        words=f"{share(len(found), len(labelled))} say that the image is of another class",
-        is_bad=len(found) > MANY_MISTAKEN * len(labelled),
-        remedy="gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class",
-        examples=[
-            f"{_example(texts, row, *said)} (labelled {own})" for row, own, *said in _of_different_classes(found)
-        ],
-        rows=[row for row, *_ in found],
-    )
+    words = f"{share(len(found), len(labelled))} say that the image is of another class"
+    remedy = "gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class"
+    examples = [f"{_example(texts, row, *said)} (labelled {own})" for row, own, *said in _of_different_classes(found)]
+    is_bad = len(found) > MANY_MISTAKEN * len(labelled)
+    return texts.find("other classes", [row for row, *_ in found], words, is_bad, remedy, examples, len(labelled))
 
 
 def _other_class(text: str, own: str, classes: ClassWords) -> tuple[str, re.Match[str]] | None:

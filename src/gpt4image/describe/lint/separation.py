@@ -74,13 +74,8 @@ def _disagreement(
     others[everyone, labels] = -np.inf
     read, margins = names[others.argmax(axis=1)], others.max(axis=1) - scores[everyone, labels]
     doubtful = np.argsort(-margins)[: int((margins > MARGIN).sum())]
-    return Finding(
-        check="label disagreement",
-        count=len(doubtful),
-        total=len(rows),
-        words=f"{share(len(doubtful), len(rows))} read clearly as another class than their image's label",
-        is_bad=len(doubtful) > MANY_DOUBTFUL * len(rows),
-        remedy="gpt4image gallery WORK shows whether label or text is wrong",
-        examples=[texts.example(rows[i], f" reads as {read[i]}", 60) for i in doubtful[:5]],
-        rows=[rows[i] for i in doubtful],
-    )
+    words = f"{share(len(doubtful), len(rows))} read clearly as another class than their image's label"
+    remedy = "gpt4image gallery WORK shows whether label or text is wrong"
+    examples = [texts.example(rows[i], f" reads as {read[i]}", 60) for i in doubtful[:5]]
+    found, is_bad = [rows[i] for i in doubtful], len(doubtful) > MANY_DOUBTFUL * len(rows)
+    return texts.find("label disagreement", found, words, is_bad, remedy, examples, len(rows))
