@@ -23,8 +23,10 @@ import numpy as np
 from gpt4image.describe.asking.missing import Request, Wanted
 from gpt4image.describe.asking.selection import select_images
 from gpt4image.describe.prompts.parse import parse_prompts
+from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.store.registration import register_images, remember_prompts
-from gpt4image.describe.store.store import Description, DescriptionStore
+from gpt4image.describe.store.rows import Description
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.images import ImageSet, Scan
 from gpt4image.images.folder import FileStore
 
@@ -69,7 +71,7 @@ def resume(work: Path, number: int) -> dict[str, float]:
     before_mb = peak_memory_mb()
     start = time.monotonic()
     prompts = parse_prompts(["detailed"])
-    wanted = Wanted(images, scan, select_images(images, scan), prompts, 1, "m", Request(512, 768))
+    wanted = Wanted(images, scan, select_images(images, scan), prompts, Places(images), 1, "m", Request(512, 768))
     with DescriptionStore.open(work) as store:
         remember_prompts(store, prompts)
         register_images(images, scan, store, ["detailed@1"], "m")

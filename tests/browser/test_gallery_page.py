@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from gpt4image.describe.store.rows import DescribedImage, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.images import open_images, scan_images
 from gpt4image.report.gallery import GallerySettings, gallery
 from gpt4image.report.gallery.entries import read_entries

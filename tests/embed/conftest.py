@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from gpt4image.describe.store.rows import DescribedImage, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 
 torch.set_num_threads(1)
 

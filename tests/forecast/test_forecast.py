@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gpt4image.describe.store.store import Description, DescriptionStore
+from gpt4image.describe.store.rows import Description
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 from gpt4image.forecast import ForecastSettings, forecast
 from gpt4image.forecast.outlook import LITTLE, MUCH, look_out

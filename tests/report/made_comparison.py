@@ -53,8 +53,9 @@ def describe(images_folder: Path, work: Path, rng: np.random.Generator) -> Path:
     """A store with one text an image, and a table of vectors that tell the classes apart."""
     import pyarrow as pa
 
+    from gpt4image.describe.store.rows import DescribedImage, Description
     from gpt4image.describe.store.states import State
-    from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.embed.table import save_table
     from gpt4image.images import open_images, scan_images
 

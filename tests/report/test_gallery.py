@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
-from gpt4image.describe.store.edits import Editor, Name, read_queued
+from gpt4image.describe.store.edits import Editor, read_queued
+from gpt4image.describe.store.rows import DescribedImage, Description, Name
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 from gpt4image.report.gallery.data import PART_SIZE, GalleryData
 from gpt4image.report.gallery.entries import read_entries

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from gpt4image.describe.store.edits import Editor
+from gpt4image.describe.store.rows import DescribedImage, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
 from gpt4image.report.gallery.data import GalleryData

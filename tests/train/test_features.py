@@ -268,8 +268,9 @@ def test_a_compiled_network_learns_the_same(
 
 def test_words_as_targets_need_no_embeddings(make_photos: Make, tiny: Tiny, tmp_path: Path) -> None:
     """Descriptions name the class; one image has none."""
+    from gpt4image.describe.store.rows import Description
     from gpt4image.describe.store.states import State
-    from gpt4image.describe.store.store import Description, DescriptionStore
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     photos = make_photos(8)

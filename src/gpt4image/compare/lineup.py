@@ -87,7 +87,8 @@ def draw_up(recipe: Recipe, work: Path) -> list[Lineup]:
 
 def _known_prompts(work: Path) -> list[str]:
     """Prompts with texts fit for use."""
-    from gpt4image.describe.store.store import FILE_NAME, DescriptionStore
+    from gpt4image.describe.store.connect import FILE_NAME
+    from gpt4image.describe.store.store import DescriptionStore
 
     if not (work / FILE_NAME).exists():
         return []

@@ -7,8 +7,9 @@ from gpt4image.describe.stage import (
     emit_requests,
     plan_descriptions,
 )
+from gpt4image.describe.store.rows import DescribedImage, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 
 __all__ = [
     "DescribeResult",

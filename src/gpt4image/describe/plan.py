@@ -1,21 +1,16 @@
 """Says what a run would do and cost: counts what is there, measures a few images, multiplies."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gpt4image.describe.ask import ask_for_missing
 from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.asking.missing import Wanted
 from gpt4image.describe.asking.selection import select_images
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
-from gpt4image.describe.store.store import DescriptionStore, Usage
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.results import StageResult
 
 MEASURED_IMAGES = 4
-USUAL_IN_FLIGHT = 32
 
 
 @dataclass(frozen=True)
@@ -72,35 +67,24 @@ class PlanResult(StageResult):
             yield f"measured with {self.measured} descriptions, which are kept"
 
 
-def make_plan(settings: DescribeSettings, wanted: Wanted, places: Places, store: DescriptionStore) -> PlanResult:
-    """Counts, and asks for a few descriptions if none of a prompt have been measured yet."""
+def make_plan(
+    wanted: Wanted, store: DescriptionStore, measure: Callable[[Wanted], object], prices: Prices, in_flight: int
+) -> PlanResult:
+    """Counts, and has a few descriptions written by `measure` if none of a prompt have been measured yet."""
     before = wanted.count(store)["kept"]
     unmeasured = [p for p in wanted.prompts if not store.usage(p.name, wanted.describer).measured]
     if unmeasured:
         few = select_images(wanted.images, wanted.scan, MEASURED_IMAGES)
-        ask_for_missing(settings, replace(wanted, indices=few, prompts=unmeasured, samples=1), places, store)
-    prompts = {
-        prompt.name: _planned(
-            replace(wanted, prompts=[prompt]).count(store), store.usage(prompt.name, wanted.describer)
-        )
-        for prompt in wanted.prompts
-    }
-    return _sum_up(settings, prompts, sum(prompt.kept for prompt in prompts.values()) - before)
-
-
-def _planned(counted: Counter[str], usage: Usage) -> PlannedPrompt:
-    counts = counted["kept"], counted["redo"], counted["new"]
-    return PlannedPrompt(*counts, usage.tokens_in, usage.tokens_out, usage.seconds)
-
-
-def _sum_up(settings: DescribeSettings, prompts: dict[str, PlannedPrompt], measured: int) -> PlanResult:
+        measure(replace(wanted, indices=few, prompts=unmeasured, samples=1))
+    prompts = {}
+    for prompt in wanted.prompts:
+        counted, usage = replace(wanted, prompts=[prompt]).count(store), store.usage(prompt.name, wanted.describer)
+        prompts[prompt.name] = PlannedPrompt(counted["kept"], counted["redo"], counted["new"], *usage[1:])
     tokens_in = sum(prompt.asked * prompt.tokens_in for prompt in prompts.values())
     tokens_out = sum(prompt.asked * prompt.tokens_out for prompt in prompts.values())
-    prices = Prices(settings.usd_per_million_input, settings.usd_per_million_output)
-    in_flight = 1 if settings.describer == "local" else settings.in_flight or USUAL_IN_FLIGHT
     return PlanResult(
         prompts=prompts,
-        measured=measured,
+        measured=sum(prompt.kept for prompt in prompts.values()) - before,
         tokens_in=round(tokens_in),
         tokens_out=round(tokens_out),
         usd=prices.usd(tokens_in, tokens_out) if prices.known else None,

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpt4image.describe.store.states import REPAIRS, SETTLED, State
 from gpt4image.results import ExitStatus, StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.describe.asking.missing import Wanted
+    from gpt4image.describe.asking.tally import Tally
+    from gpt4image.describe.store.store import DescriptionStore
 
 MOST_LISTED = 10
 
@@ -42,6 +47,24 @@ class DescribeResult(StageResult):
     usd: float = 0.0
     stopped: str = ""
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_run(cls, wanted: "Wanted", store: "DescriptionStore", tally: "Tally", stopped: str) -> "DescribeResult":
+        """What a run did, from its tally and the store."""
+        return cls(
+            store=store.path,
+            images=len(wanted.images),
+            kept=tally.kept,
+            new=tally.new,
+            redone=tally.redone,
+            states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
+            unreadable=wanted.scan.errors,
+            tokens_in=tally.tokens_in,
+            tokens_out=tally.tokens_out,
+            usd=tally.usd,
+            stopped=stopped,
+            notes=tuple(tally.notes),
+        )
 
     @property
     def num_failed(self) -> int:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
+from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
     from gpt4image.describe.asking.missing import Wanted
-    from gpt4image.describe.exchange.emit import EmitResult
+    from gpt4image.describe.exchange.batch import EmitResult
     from gpt4image.describe.plan import PlanResult
-    from gpt4image.describe.prompts.places import Places
     from gpt4image.describe.store.store import DescriptionStore
 
 __all__ = ["DescribeResult", "DescribeSettings", "describe", "describe_command", "emit_requests", "plan_descriptions"]
+
+USUAL_IN_FLIGHT = 32
 
 
 def describe_command(settings: DescribeSettings) -> StageResult:
@@ -37,12 +39,8 @@ def describe(settings: DescribeSettings) -> DescribeResult:
         ModelError: the local model cannot be loaded.
         SettingsError: settings are missing or not allowed.
     """
-    if settings.describer == "replay":
-        return _replay(settings)
-    from gpt4image.describe.ask import ask_for_missing
-
-    with _opened(settings) as (wanted, places, store):
-        return ask_for_missing(settings, wanted, places, store)
+    with _opened(settings) as (wanted, store):
+        return _fill(settings, wanted, store)
 
 
 @outside_event_loops
@@ -52,10 +50,14 @@ def plan_descriptions(settings: DescribeSettings) -> "PlanResult":
     Raises:
         as `describe` does.
     """
+    from gpt4image.describe.from_settings import read_prices
     from gpt4image.describe.plan import make_plan
 
-    with _opened(settings) as (wanted, places, store):
-        return make_plan(settings, wanted, places, store)
+    if settings.describer == "replay":
+        raise SettingsError("--plan is for describers that are asked; --describer replay costs nothing")
+    in_flight = 1 if settings.describer == "local" else settings.in_flight or USUAL_IN_FLIGHT
+    with _opened(settings) as (wanted, store):
+        return make_plan(wanted, store, lambda few: _fill(settings, few, store), read_prices(settings), in_flight)
 
 
 def emit_requests(settings: DescribeSettings) -> "EmitResult":
@@ -64,17 +66,19 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
     Raises:
         as `describe` does.
     """
-    from gpt4image.describe.exchange.emit import emit_batch
+    from gpt4image.describe.exchange.batch import emit_batch
+    from gpt4image.describe.from_settings import read_extra_fields
 
-    with _opened(settings) as (wanted, places, store):
-        return emit_batch(settings, wanted, places, store)
+    assert settings.emit_batch is not None
+    with _opened(settings) as (wanted, store):
+        fields = {"model": settings.model} | read_extra_fields(settings)
+        return emit_batch(wanted, store, settings.emit_batch, fields)
 
 
 @contextmanager
-def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, Places, DescriptionStore]]":
-    """The images that are wanted, and the store that knows them."""
-    from gpt4image.describe.asking.wanted import want
-    from gpt4image.describe.checks import check_settings
+def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, DescriptionStore]]":
+    """What is wanted, and the store, which knows the images and the words of the prompts then."""
+    from gpt4image.describe.from_settings import check_settings, read_wanted
     from gpt4image.describe.store.registration import register_images, remember_prompts
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
@@ -82,36 +86,27 @@ def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, Places, Descr
     check_settings(settings)
     images = open_images(settings.images)
     scan = scan_images(images)
-    wanted, places = want(settings, images, scan)
+    wanted = read_wanted(settings, images, scan)
     with DescriptionStore.open(settings.work, create=True) as store:
         remember_prompts(store, wanted.prompts)
         register_images(images, scan, store, [prompt.name for prompt in wanted.prompts], wanted.describer)
-        yield wanted, places, store
+        yield wanted, store
 
 
-def _replay(settings: DescribeSettings) -> DescribeResult:
-    from gpt4image.describe.checks import check_settings
-    from gpt4image.describe.replay.describer import replay
-    from gpt4image.describe.store.registration import register_images
-    from gpt4image.describe.store.store import DescriptionStore
-    from gpt4image.images import open_images, scan_images
+def _fill(settings: DescribeSettings, wanted: "Wanted", store: "DescriptionStore") -> DescribeResult:
+    """Lets the describer answer what the store does not have yet, and sums up."""
+    from gpt4image.describe.asking.record import Recorder
+    from gpt4image.describe.from_settings import choose_describer, make_rules
+    from gpt4image.progress import say, track
 
-    check_settings(settings)
-    assert settings.file is not None
-    images = open_images(settings.images)
-    scan = scan_images(images)
-    describer = settings.describer_name or "replay"
-    with DescriptionStore.open(settings.work, create=True) as store:
-        counts = replay(images, scan, store, settings.file, settings.field, describer)
-        register_images(images, scan, store, settings.field, describer)
-        other = counts.rows_about_other_images
-        return DescribeResult(
-            store=store.path,
-            images=len(images),
-            kept=counts.kept,
-            new=counts.new,
-            redone=counts.redone,
-            states={prompt: store.counts(prompt, describer) for prompt in settings.field},
-            unreadable=scan.errors,
-            notes=(f"{other} rows of {settings.file} are about other images",) if other else (),
-        )
+    label, total, rules, stopped = "replaying descriptions", len(wanted.images), make_rules(settings), ""
+    if settings.describer != "replay":
+        counted = wanted.count(store)
+        label, total, rules.tally.kept = "describing", counted["new"] + counted["redo"], counted["kept"]
+        if total:
+            say(f"{counted['kept']} descriptions kept, {counted['new']} new, {counted['redo']} to be redone")
+    if total:
+        describer = choose_describer(settings)
+        with track(label, total) as tracker:
+            stopped = describer.answer(wanted, Recorder(store, wanted.describer, rules, tracker))
+    return DescribeResult.of_run(wanted, store, rules.tally, stopped)

@@ -94,7 +94,7 @@ def forecast(settings: ForecastSettings) -> ForecastResult:
 
 
 def _refuse_undescribed(settings: ForecastSettings, num_images: int, num_classes: int) -> None:
-    from gpt4image.describe.store.store import FILE_NAME
+    from gpt4image.describe.store.connect import FILE_NAME
 
     if not (settings.work / FILE_NAME).exists():
         limit = min(num_images, max(round(PILOT_SHARE * num_images), PILOT_EACH * num_classes))

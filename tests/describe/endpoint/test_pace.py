@@ -9,8 +9,7 @@ from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.asking.stop_rules import LONGEST_SILENCE, MaxFailures, StopRules
 from gpt4image.describe.asking.tally import Tally
-from gpt4image.describe.endpoint.pacing import Pace
-from gpt4image.describe.endpoint.rate_limit import MinuteLimit
+from gpt4image.describe.endpoint.pacing import MinuteLimit, Pace
 from gpt4image.describe.store.states import State
 from gpt4image.errors import SettingsError
 
@@ -102,7 +101,7 @@ def test_a_minute_limit_spreads_requests_evenly() -> None:
 def tally_of(*states: State) -> Tally:
     tally = Tally(Prices(1.0, 10.0))
     for state in states:
-        tally.note(Reply(state, tokens_in=1_000_000, tokens_out=100_000), 2.0, is_redone=False)
+        tally.note(Reply(state, tokens_in=1_000_000, tokens_out=100_000, seconds=2.0), is_redone=False)
     return tally
 
 

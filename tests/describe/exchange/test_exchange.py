@@ -156,9 +156,9 @@ def test_batch_file_goes_out_and_its_answers_come_back(chat_server, image_folder
 
 
 def test_batch_files_are_split_at_the_services_limits(image_folder: Make, tmp_path: Path, monkeypatch) -> None:
-    from gpt4image.describe.exchange import emit
+    from gpt4image.describe.exchange import batch
 
-    monkeypatch.setattr(emit, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 3)
     settings = DescribeSettings(str(image_folder(8)), tmp_path / "w", model="m", emit_batch=tmp_path / "b.jsonl")
     files = emit_requests(settings).files
     assert [file.name for file in files] == ["b.jsonl", "b-2.jsonl", "b-3.jsonl"]

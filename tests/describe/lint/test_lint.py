@@ -13,7 +13,8 @@ from gpt4image.describe.lint.language import detect_language
 from gpt4image.describe.lint.openings import strip_boilerplate
 from gpt4image.describe.lint.stage import LintSettings, lint
 from gpt4image.describe.lint.token_counts import load_token_counter
-from gpt4image.describe.store.edits import Editor, Name
+from gpt4image.describe.store.edits import Editor
+from gpt4image.describe.store.rows import Name
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.errors import DescriptionError, EncoderError, SettingsError
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gpt4image.describe.asking.missing import Ask, Request
-from gpt4image.describe.local.vllm import RowReader, keep_answer, to_answer, to_row
+from gpt4image.describe.local.vllm import RowReader, keep_answer, to_reply, to_row
 from gpt4image.describe.prompts.parse import parse_prompts
 from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.store.states import State
@@ -26,22 +26,23 @@ def images(tmp_path: Path) -> ImageSet:
     return open_images(str(tmp_path))
 
 
-def ask(index: int, max_tokens: int = 50) -> Ask:
-    return Ask(index, "digest", PROMPT, 1, Request(max_tokens, 768))
+def ask(index: int, words: str = "It is a cat. Describe it.") -> Ask:
+    return Ask(index, "digest", PROMPT, words, Request(50, 768), sample=1, seed=1)
 
 
 def test_a_row_gets_its_picture_and_an_unreadable_one_says_so(images, ray_here) -> None:
     import ray
 
-    read = RowReader(ray.put(images), {"temperature": 0.5}, has_samples=True)
-    good, bad = (read(to_row(number, ask(number), Places(images))) for number in (0, 1))
+    read = RowReader(ray.put(images), {"temperature": 0.5})
+    places = Places(images)
+    good, bad = (read(to_row(number, ask(number, places.render(PROMPT, number)))) for number in (0, 1))
     content = good["messages"][0]["content"]
     assert content[0]["image_url"]["url"].startswith("data:image/jpeg;base64,/9j/")
     assert content[1]["text"] == "It is a cat. Describe it."
     assert good["sampling_params"] == {"temperature": 0.5, "max_tokens": 50, "seed": 1}
     assert "b.jpg" in bad["unreadable"]
     assert bad["messages"][0]["content"] == "It is a cat. Describe it."
-    assert to_answer({"number": 1, "unreadable": bad["unreadable"]}, ask(1)).reply.state is State.UNREADABLE_IMAGE
+    assert to_reply({"number": 1, "unreadable": bad["unreadable"]}, ask(1)).state is State.UNREADABLE_IMAGE
 
 
 @pytest.mark.parametrize(
@@ -56,10 +57,10 @@ def test_answers_have_the_states_of_any_describer(output, state) -> None:
     row = {"number": 0, "unreadable": "", "num_input_tokens": 85, "messages": "not wanted back"} | output
     kept = keep_answer(row)
     assert "messages" not in kept
-    reply = to_answer(kept, ask(0)).reply
+    reply = to_reply(kept, ask(0))
     assert (reply.state, reply.tokens_in) == (state, 85)
 
 
 def test_a_row_the_engine_failed_on_is_an_endpoint_error() -> None:
-    reply = to_answer({"number": 0, "__inference_error__": "ValueError: too long"}, ask(0)).reply
+    reply = to_reply({"number": 0, "__inference_error__": "ValueError: too long"}, ask(0))
     assert (reply.state, reply.error) == (State.ENDPOINT_ERROR, "ValueError: too long")

@@ -2,11 +2,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gpt4image.describe import DescribeSettings, DescriptionStore, State, describe
+from gpt4image.describe import DescribeSettings, DescriptionStore, State, describe, emit_requests, plan_descriptions
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.results import ExitStatus
 
@@ -146,6 +147,17 @@ def test_missing_file_and_unknown_form_are_refused(image_folder: ImageFolder, tm
         describe(DescribeSettings(folder, tmp_path / "work", describer="replay", file=tmp_path / "rows.xml"))
     with pytest.raises(SettingsError, match="needs --file"):
         describe(DescribeSettings(folder, tmp_path / "work", describer="replay"))
+
+
+def test_a_replay_cannot_be_planned_or_emitted(image_folder: ImageFolder, tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.jsonl", [{"key": "cat/0000.jpg", "description": "x"}])
+    settings = DescribeSettings(
+        str(image_folder(1)), tmp_path / "work", describer="replay", file=file, emit_batch=tmp_path / "batch.jsonl"
+    )
+    with pytest.raises(SettingsError, match="--plan is for describers that are asked; --describer replay"):
+        plan_descriptions(replace(settings, emit_batch=None))
+    with pytest.raises(SettingsError, match=r"--emit-batch .*batch.jsonl needs --describer endpoint and a file"):
+        emit_requests(settings)
 
 
 def test_help_and_imports_do_not_load_torch() -> None:

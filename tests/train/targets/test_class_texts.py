@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.rows import DescribedImage, Description
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.embed.class_names import FILE_NAME
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError

@@ -8,10 +8,11 @@ from itertools import compress
 
 import numpy as np
 
-from gpt4image.describe.asking.digest_set import DigestSet
 from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.prompts.places import Places
+from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.states import SETTLED, State
-from gpt4image.describe.store.store import Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.images import ImageSet, Scan
 
 BATCH_SIZE = 500
@@ -23,6 +24,11 @@ class Thinking(StrEnum):
     AUTO = "auto"
     ON = "on"
     OFF = "off"
+
+    @property
+    def template_fields(self) -> dict[str, bool]:
+        """What chat templates are told; nothing if it is left to them."""
+        return {} if self is Thinking.AUTO else {"enable_thinking": self is Thinking.ON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +48,49 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One description to be asked for: image number `index`, one prompt, one sample; `old` is what it replaces."""
+    """One description to be asked for.
+
+    Attributes:
+        index: position of the image.
+        digest: its digest.
+        prompt: what is asked.
+        words: the prompt for this image, its places filled.
+        request: how it is asked.
+        sample: number of the sample.
+        seed: of the sampling, None to leave it to the describer.
+        old: the description it replaces.
+    """
 
     index: int
     digest: str
     prompt: Prompt
-    sample: int
+    words: str
     request: Request
+    sample: int = 0
+    seed: int | None = None
     old: Description | None = None
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One prompt and sample number, and the digests that need nothing more of it."""
+class DigestSet:
+    """Remembers 64 bits of each digest.
 
-    prompt: Prompt
-    sample: int
-    settled: DigestSet
+    Among N digests a wrong answer has a chance of N / 2^64 a question: below one in ten million for a whole
+    data set of ImageNet's size.
+    """
+
+    def __init__(self, digests: Iterator[str]) -> None:
+        self._hashes = np.unique(np.fromiter(map(hash, digests), dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def contains(self, digests: Sequence[str]) -> np.ndarray:
+        """Whether each of some digests is in the set; bool [N]."""
+        wanted = np.fromiter(map(hash, digests), dtype=np.int64, count=len(digests))
+        if not len(self._hashes):
+            return np.zeros(len(digests), dtype=bool)
+        places = np.searchsorted(self._hashes, wanted).clip(max=len(self._hashes) - 1)
+        return self._hashes[places] == wanted
 
 
 @dataclass(frozen=True)
@@ -70,69 +102,59 @@ class Wanted:
         scan: their digests.
         indices: int64, the images to be described, each digest once.
         prompts: what to ask.
+        places: what images put into prompts.
         samples: how often each prompt is asked.
         describer: who is asked.
         request: how.
         retry_failed: whether failed ones are asked again, repaired.
+        is_seeded: whether the number of a sample is the seed of its sampling.
     """
 
     images: ImageSet
     scan: Scan
     indices: np.ndarray
     prompts: Sequence[Prompt]
+    places: Places
     samples: int
     describer: str
     request: Request
     retry_failed: bool = False
-
-    def __len__(self) -> int:
-        return len(self.indices) * len(self.prompts) * self.samples
+    is_seeded: bool = False
 
     def asks(self, store: DescriptionStore) -> Iterator[Ask]:
         """Yields what is missing or to be redone, image by image, in nearly constant memory."""
-        lines = [
-            _Line(prompt, sample, DigestSet(store.settled_digests(prompt.name, self.describer, sample)))
-            for prompt in self.prompts
-            for sample in range(self.samples)
-        ]
+        lines = [(prompt, sample) for prompt in self.prompts for sample in range(self.samples)]
+        settled = [DigestSet(store.settled_digests(prompt.name, self.describer, n)) for prompt, n in lines]
         for start in range(0, len(self.indices), BATCH_SIZE):
-            yield from self._asks_of(self.indices[start : start + BATCH_SIZE].tolist(), lines, store)
+            batch = self.indices[start : start + BATCH_SIZE].tolist()
+            digests = [self.scan.digests[index] for index in batch]
+            # Most images are usually settled and are not looked up.
+            missing = np.array([~known.contains(digests) for known in settled])
+            found = [
+                store.find(list(compress(digests, mask)), prompt.name, self.describer, sample)
+                for (prompt, sample), mask in zip(lines, missing, strict=True)
+            ]
+            for position, line in np.argwhere(missing.T).tolist():
+                old = found[line].get(digests[position])
+                if request := next_request(old, self.request, self.retry_failed):
+                    yield self._ask(batch[position], *lines[line], request, old)
 
-    def _asks_of(self, batch: Sequence[int], lines: Sequence[_Line], store: DescriptionStore) -> Iterator[Ask]:
-        """The asks of some images; most images are usually settled and are not looked up."""
-        digests = [self.scan.digests[index] for index in batch]
-        settled = [line.settled.contains(digests) for line in lines]
-        known = [
-            store.find(list(compress(digests, ~mask)), line.prompt.name, self.describer, line.sample)
-            for line, mask in zip(lines, settled, strict=True)
-        ]
-        for position in np.flatnonzero(~np.all(settled, axis=0)).tolist():
-            for line, mask, found in zip(lines, settled, known, strict=True):
-                if not mask[position]:
-                    digest = digests[position]
-                    yield from self._ask(batch[position], digest, line.prompt, line.sample, found.get(digest))
-
-    def _ask(self, index: int, digest: str, prompt: Prompt, sample: int, old: Description | None) -> Iterator[Ask]:
-        request = next_request(old, self.request, self.retry_failed)
-        if request is not None:
-            yield Ask(index, digest, prompt, sample, request, old)
+    def _ask(self, index: int, prompt: Prompt, sample: int, request: Request, old: Description | None) -> Ask:
+        words, seed = self.places.render(prompt, index), sample if self.is_seeded else None
+        return Ask(index, self.scan.digests[index], prompt, words, request, sample, seed, old)
 
     def count(self, store: DescriptionStore) -> Counter[str]:
         """How many descriptions are `kept`, `redo` and `new`."""
         counted = Counter("new" if ask.old is None else "redo" for ask in self.asks(store))
-        counted["kept"] = len(self) - counted.total()
+        counted["kept"] = len(self.indices) * len(self.prompts) * self.samples - counted.total()
         return counted
 
 
 def next_request(old: Description | None, request: Request, retry_failed: bool) -> Request | None:
     """How to ask next, None if the old description stays: only what a change can mend is asked again."""
-    if old is None:
+    if old is None or (old.state is State.TRUNCATED and request.max_tokens > old.max_tokens):
         return request
-    if old.state is State.TRUNCATED and request.max_tokens > old.max_tokens:
-        return request
-    if old.state in SETTLED or not retry_failed:
-        return None
-    return repair(old, request)
+    return None if old.state in SETTLED or not retry_failed else repair(old, request)
 
 
 def repair(old: Description, request: Request) -> Request:

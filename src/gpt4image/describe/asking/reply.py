@@ -8,6 +8,7 @@ from typing import Any
 
 from gpt4image.describe.asking.refusals import flatten_json, judge_text
 from gpt4image.describe.store.states import State
+from gpt4image.errors import UnreadableImageError
 
 THINKING = re.compile(r"<(think|thinking|reasoning|thought)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
 LATE_END = re.compile(r"^(.*?)</(?:think|thinking|reasoning|thought)>", re.DOTALL | re.IGNORECASE)
@@ -30,6 +31,8 @@ class Reply:
         tokens_in: tokens of the request as the endpoint counts them, 0 if it does not say.
         tokens_out: tokens of the answer and the thinking.
         error: more about a state that is not ok.
+        attempts: how often the describer was asked.
+        seconds: from the first request to the last reply.
     """
 
     state: State
@@ -38,6 +41,13 @@ class Reply:
     tokens_in: int = 0
     tokens_out: int = 0
     error: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+
+    @classmethod
+    def unreadable(cls, error: UnreadableImageError | str) -> "Reply":
+        """About an image that cannot be decoded: nobody was asked."""
+        return cls(State.UNREADABLE_IMAGE, error=str(error), attempts=0)
 
 
 def parse_reply(body: bytes, as_json: bool = False) -> Reply:

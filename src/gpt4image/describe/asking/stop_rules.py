@@ -39,56 +39,55 @@ class MaxFailures:
         return failed > self.count or too_large_a_share
 
 
+@dataclass
 class StopRules:
-    """Says when a run shall stop, from its tally."""
+    """Says when a run shall stop, from its tally; the clock of the deadline starts at once.
 
-    def __init__(
-        self,
-        tally: Tally,
-        first_guess: tuple[float, float],
-        budget_usd: float | None = None,
-        deadline_s: float | None = None,
-        max_failures: MaxFailures | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Starts the clock of the deadline.
+    Attributes:
+        tally: the run's counts.
+        first_guess: tokens read and written for one description, before any is finished.
+        budget_usd: what the run may cost.
+        deadline_s: how long it may last.
+        max_failures: how many failures it bears.
+        clock: seconds.
+    """
 
-        Args:
-            tally: the run's counts.
-            first_guess: tokens read and written for one description, before any is finished.
-            budget_usd: what the run may cost.
-            deadline_s: how long it may last.
-            max_failures: how many failures it bears.
-            clock: seconds.
-        """
-        self._tally, self._first_guess, self._budget_usd = tally, first_guess, budget_usd
-        self._max_failures, self._clock = max_failures or MaxFailures(), clock
-        self._deadline_s = deadline_s
-        self._deadline = None if deadline_s is None else clock() + deadline_s
+    tally: Tally
+    first_guess: tuple[float, float]
+    budget_usd: float | None = None
+    deadline_s: float | None = None
+    max_failures: MaxFailures = MaxFailures()
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._start_s = self.clock()
 
     def reason(self, in_flight: int) -> str:
         """Why no further request shall be sent while `in_flight` are under way; empty if one may be."""
         return self._over_budget(in_flight) or self._over_time() or self._failing()
 
     def _over_budget(self, in_flight: int) -> str:
-        if self._budget_usd is None or self._tally.usd + (in_flight + 1) * self._usd_each() <= self._budget_usd:
+        if self.budget_usd is None or self.tally.usd + (in_flight + 1) * self._usd_each() <= self.budget_usd:
             return ""
-        return f"the budget of ${self._budget_usd:g} would be exceeded (--budget-usd)"
+        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd)"
 
     def _usd_each(self) -> float:
-        if not self._tally.finished:
-            return self._tally.prices.usd(*self._first_guess)
-        return self._tally.usd / self._tally.finished
+        tally = self.tally
+        return tally.usd / tally.finished if tally.finished else tally.prices.usd(*self.first_guess)
 
     def _over_time(self) -> str:
-        mean_s = self._tally.seconds / max(self._tally.finished, 1)
-        if self._deadline is None or self._clock() + mean_s <= self._deadline:
+        mean_s = self.tally.seconds / max(self.tally.finished, 1)
+        if self.deadline_s is None or self.clock() + mean_s <= self._start_s + self.deadline_s:
             return ""
-        return f"the deadline of {self._deadline_s:g} s has come (--deadline-s)"
+        return self.deadline_words
+
+    @property
+    def deadline_words(self) -> str:
+        return f"the deadline of {self.deadline_s:g} s has come (--deadline-s)"
 
     def _failing(self) -> str:
-        tally = self._tally
-        if self._max_failures.is_exceeded(tally.failed, tally.finished):
+        tally = self.tally
+        if self.max_failures.is_exceeded(tally.failed, tally.finished):
             worst = max(FAILED, key=lambda state: tally.states[state])
             return f"{tally.failed} of {tally.finished} descriptions failed, most as {worst} (--max-failures)"
         if tally.silence >= LONGEST_SILENCE:

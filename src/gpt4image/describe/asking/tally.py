@@ -15,22 +15,26 @@ class Tally:
     Attributes:
         prices: what tokens cost.
         states: how many descriptions ended in each state.
+        kept: descriptions that were there before.
         new: descriptions written for the first time.
         redone: descriptions written again.
         tokens_in: tokens read.
         tokens_out: tokens written.
         seconds: time of all requests together.
         silence: endpoint errors since the last answer.
+        notes: further lines for the person who reads.
     """
 
     prices: Prices = field(default_factory=Prices)
     states: Counter[State] = field(default_factory=Counter)
+    kept: int = 0
     new: int = 0
     redone: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
     silence: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def finished(self) -> int:
@@ -45,14 +49,14 @@ class Tally:
         """Spent so far, as far as prices are known."""
         return self.prices.usd(self.tokens_in, self.tokens_out)
 
-    def note(self, reply: Reply, seconds: float, is_redone: bool) -> None:
+    def note(self, reply: Reply, is_redone: bool) -> None:
         """One description is finished."""
         self.states[reply.state] += 1
         self.redone += is_redone
         self.new += not is_redone
         self.tokens_in += reply.tokens_in
         self.tokens_out += reply.tokens_out
-        self.seconds += seconds
+        self.seconds += reply.seconds
         self.silence = self.silence + 1 if reply.state is State.ENDPOINT_ERROR else 0
 
     def progress_note(self, in_flight: int = 0) -> str:

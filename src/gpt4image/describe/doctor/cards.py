@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-SIZE = 448
+SIZE, SMALL_SIZE = 448, 112
+"""A second size of one card tells what a picture costs."""
 COLOURS = {"red": (220, 30, 30), "blue": (30, 50, 220), "green": (30, 160, 50), "yellow": (240, 210, 30)}
 SHAPES = ("circle", "square", "triangle")
 DIRECTIONS = ("up", "right", "down", "left")

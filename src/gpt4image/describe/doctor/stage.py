@@ -1,17 +1,16 @@
 """`gpt4image doctor`: does an endpoint really see images, how fast, and what does a picture cost?"""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
 
 from gpt4image.describe.event_loop import outside_event_loops
+from gpt4image.errors import SettingsError
 from gpt4image.results import ExitStatus, StageResult
 
-if TYPE_CHECKING:
-    from gpt4image.describe.doctor.verdict import Examined
-
-SMALL_SIDE = 112
-"""A second size of one card, to tell what a picture costs."""
+RETRIES, IN_FLIGHT = 2, 2
 
 
 @dataclass(frozen=True)
@@ -97,31 +96,41 @@ def examine(settings: DoctorSettings) -> DoctorResult:
         SettingsError: the endpoint is no URL.
         EndpointError: the endpoint is not allowed, cannot be reached, or takes no request.
     """
+    from gpt4image.describe.asking.missing import Thinking
+    from gpt4image.describe.doctor.cards import SMALL_SIZE, make_cards
     from gpt4image.describe.doctor.show import show_cards
     from gpt4image.describe.doctor.verdict import judge
+    from gpt4image.describe.endpoint.options import EndpointOptions, parse_extra_body
+    from gpt4image.describe.endpoint.privacy import check_endpoints
 
-    examined, small, refused_fields = show_cards(settings)
+    if not settings.model:
+        raise SettingsError("doctor needs --model with the model's name at the endpoint")
+    check_endpoints([settings.endpoint] if settings.endpoint else [], settings.allow_remote)
+    options = EndpointOptions(
+        urls=(settings.endpoint,),
+        model=settings.model,
+        extra=parse_extra_body(settings.extra_body),
+        api_key_env=settings.api_key_env,
+        timeout_s=settings.timeout_s,
+        retries=RETRIES,
+        in_flight=IN_FLIGHT,
+    )
+    cards = make_cards(settings.seed)
+    small = replace(cards[0], image=cards[0].image.resize((SMALL_SIZE, SMALL_SIZE)))
+    thinking = Thinking(settings.thinking)
+    answers, refused_fields = asyncio.run(show_cards([*cards, small], options, settings.max_tokens, thinking))
+    examined = answers[:-1]
     verdict = judge(examined)
-    answered = [one for one in examined if one.reply.tokens_in] or list(examined)
+    answered = [one for one in examined if one.reply.tokens_in] or examined
     return DoctorResult(
         verdict=verdict.words,
         change=verdict.change,
         is_fit=verdict.is_fit,
-        answers=tuple(map(_row, examined)),
-        seconds=sum(one.seconds for one in answered) / len(answered),
+        answers=tuple(one.row for one in examined),
+        seconds=fmean(one.reply.seconds for one in answered),
         tokens_in=examined[0].reply.tokens_in,
-        tokens_in_small=small.reply.tokens_in,
-        tokens_out=sum(one.reply.tokens_out for one in answered) / len(answered),
-        thinks=_thinks(examined),
+        tokens_in_small=answers[-1].reply.tokens_in,
+        tokens_out=fmean(one.reply.tokens_out for one in answered),
+        thinks=any(one.reply.reasoning for one in examined),
         refused_fields=tuple(sorted(refused_fields)),
     )
-
-
-def _row(one: "Examined") -> dict[str, str]:
-    given = one.given or one.reply.text[:40] or one.reply.error[:60] or "(nothing)"
-    mark = "✓" if one.is_right else "✗" if one.reply.text else str(one.reply.state)
-    return {"kind": one.card.kind, "right": one.card.answer, "given": given, "state": mark}
-
-
-def _thinks(examined: "Sequence[Examined]") -> bool:
-    return any(one.reply.reasoning for one in examined)

@@ -19,7 +19,6 @@ class Examined:
 
     card: Card
     reply: Reply
-    seconds: float
 
     @property
     def given(self) -> str:
@@ -33,6 +32,13 @@ class Examined:
     @property
     def is_right(self) -> bool:
         return self.given == self.card.answer
+
+    @property
+    def row(self) -> dict[str, str]:
+        """Kind of the card, right answer, what was given, and ✓, ✗ or why there was no answer."""
+        given = self.given or self.reply.text[:40] or self.reply.error[:60] or "(nothing)"
+        mark = "✓" if self.is_right else "✗" if self.reply.text else str(self.reply.state)
+        return {"kind": self.card.kind, "right": self.card.answer, "given": given, "state": mark}
 
 
 @dataclass(frozen=True)

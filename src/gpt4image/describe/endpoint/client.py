@@ -1,16 +1,20 @@
 """One OpenAI-compatible endpoint: sends one request once, and says what kind of failure a failure is."""
 
+import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import openai
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from gpt4image.describe.asking.missing import Request, Thinking
+from gpt4image.describe.asking.missing import Ask, Thinking
+from gpt4image.describe.endpoint.options import NO_KEY, EndpointOptions
+from gpt4image.describe.endpoint.privacy import is_nearby
 from gpt4image.errors import EndpointError
 
 FATAL_STATUSES = frozenset({401, 403, 404})
@@ -18,76 +22,54 @@ REFUSING_STATUSES = frozenset({400, 405, 411, 413, 414, 415, 422})
 MOST_ERROR_CHARACTERS = 300
 
 
+@dataclass(eq=False)
 class PassingError(Exception):
     """The request failed for a reason that may be gone next time.
 
     Attributes:
+        message: the reason.
         retry_after_s: how long the endpoint asks to wait, None if it does not say.
         is_throttle: the endpoint said 429: too many requests.
         is_connection: no connection came about.
     """
 
-    def __init__(
-        self,
-        message: str,
-        retry_after_s: float | None = None,
-        is_throttle: bool = False,
-        is_connection: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.retry_after_s, self.is_throttle, self.is_connection = retry_after_s, is_throttle, is_connection
+    message: str
+    retry_after_s: float | None = None
+    is_throttle: bool = False
+    is_connection: bool = False
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RefusedRequestError(Exception):
     """The endpoint will never take this request; another image may do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question about one image.
-
-    Attributes:
-        words: the prompt, its places filled.
-        data_url: the image.
-        request: how to ask.
-        seed: of the sampling, None to leave it to the endpoint.
-        schema: JSON schema of the answer, None for free text.
-    """
-
-    words: str
-    data_url: str
-    request: Request
-    seed: int | None = None
-    schema: Mapping[str, Any] | None = None
+def make_messages(words: str, data_url: str) -> Any:
+    """The messages of a chat request about one image."""
+    image = {"type": "image_url", "image_url": {"url": data_url}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": words}]}]
 
 
-def make_messages(question: Question) -> Any:
-    """The messages of a chat request."""
-    image = {"type": "image_url", "image_url": {"url": question.data_url}}
-    return [{"role": "user", "content": [image, {"type": "text", "text": question.words}]}]
-
-
-def optional_fields(
-    question: Question, extra: Mapping[str, Any], refused: Collection[str] = frozenset()
-) -> dict[str, Any]:
+def optional_fields(ask: Ask, extra: Mapping[str, Any], refused: Collection[str] = frozenset()) -> dict[str, Any]:
     """The fields of a chat request beside model and messages.
 
     Args:
-        question: what to ask.
+        ask: what to ask.
         extra: fields of the user's own.
         refused: fields the endpoint does not know; `max_completion_tokens` takes the place of `max_tokens`.
     """
     limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
-    thinking = question.request.thinking
-    fields: dict[str, Any] = {limit: question.request.max_tokens}
-    if question.seed is not None:
-        fields["seed"] = question.seed
-    if thinking is not Thinking.AUTO:
-        fields["chat_template_kwargs"] = {"enable_thinking": thinking is Thinking.ON}
-    if thinking is Thinking.OFF:
+    fields: dict[str, Any] = {limit: ask.request.max_tokens}
+    if ask.seed is not None:
+        fields["seed"] = ask.seed
+    if template := ask.request.thinking.template_fields:
+        fields["chat_template_kwargs"] = template
+    if ask.request.thinking is Thinking.OFF:
         fields["reasoning_effort"] = "none"
-    if question.schema is not None:
-        named = {"name": "description", "schema": question.schema, "strict": True}
+    if ask.prompt.schema is not None:
+        named = {"name": "description", "schema": ask.prompt.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": named}
     return {name: value for name, value in (fields | dict(extra)).items() if name not in refused}
 
@@ -112,21 +94,22 @@ class Endpoint:
     refused_fields: set[str] = field(default_factory=set)
     has_answered: bool = False
 
-    async def ask(self, question: Question) -> bytes:
-        """Sends one request and returns the body of the answer.
+    async def ask(self, ask: Ask, data_url: str) -> bytes:
+        """Sends one request about one image and returns the body of the answer.
 
         Raises:
             PassingError: worth another attempt.
             RefusedRequestError: this request will never do.
             EndpointError: no request will do.
         """
-        optional = optional_fields(question, self.extra, self.refused_fields)
+        optional = optional_fields(ask, self.extra, self.refused_fields)
+        messages = make_messages(ask.words, data_url)
         create = self.client.chat.completions.with_raw_response.create
         try:
-            answer = await create(model=self.model, messages=make_messages(question), extra_body=optional)
+            answer = await create(model=self.model, messages=messages, extra_body=optional)
         except openai.APIStatusError as error:
             if self._learn_refused_field(error, optional):
-                return await self.ask(question)
+                return await self.ask(ask, data_url)
             raise self._classify(error) from error
         except openai.APIConnectionError as error:
             raise self._classify_silence(error) from error
@@ -149,42 +132,40 @@ class Endpoint:
             return EndpointError(f"{self.url} answers {message}; check --endpoint, --model and the API key")
         if status in REFUSING_STATUSES:
             return RefusedRequestError(message)
-        retry_after_s = _retry_after_s(error.response.headers)
-        return PassingError(message, retry_after_s, is_throttle=status == 429)
+        return PassingError(message, _retry_after_s(error.response.headers), is_throttle=status == 429)
 
     def _classify_silence(self, error: openai.APIConnectionError) -> PassingError:
-        causes = list(_causes(error))
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__cause__) is not None:
+            causes.append(cause)
+        reason = _short(str(causes[-1]))
         # The SDK calls a refused connection a timeout; what aiohttp said is among the causes.
         if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return PassingError(f"{self.url} cannot be reached: {_short(str(causes[-1]))}", is_connection=True)
+            return PassingError(f"{self.url} cannot be reached: {reason}", is_connection=True)
         if isinstance(error, openai.APITimeoutError):
             return PassingError(f"no answer within {self.client.timeout} s")
-        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {_short(str(causes[-1]))}")
+        return PassingError(f"the connection broke: {type(causes[-1]).__name__} {reason}")
+
+
+def open_endpoint(url: str, options: EndpointOptions) -> Endpoint:
+    """A client for one endpoint."""
+    # No redirects and no proxies: images go to the endpoint that was named and nowhere else.
+    http_client = DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(url))
+    key = os.environ.get(options.api_key_env) or NO_KEY
+    client = AsyncOpenAI(base_url=url, api_key=key, http_client=http_client, max_retries=0, timeout=options.timeout_s)
+    return Endpoint(url, options.model, client, options.extra)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110: a number or a date)."""
-    if (milliseconds := _to_seconds(headers.get("retry-after-ms", ""))) is not None:
-        return milliseconds / 1000
-    return _to_seconds(headers.get("retry-after", ""))
-
-
-def _to_seconds(value: str) -> float | None:
-    try:
+    with suppress(KeyError, ValueError):
+        return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+    value = headers.get("retry-after", "")
+    with suppress(ValueError):
         return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    while error.__cause__ is not None:
-        error = error.__cause__
-        yield error
+    return None
 
 
 def _short(text: str) -> str:

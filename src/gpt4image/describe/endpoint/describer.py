@@ -1,42 +1,71 @@
-"""The endpoint describer: asks from this process, or from the machines of a Ray cluster."""
+"""The endpoint describer, asking from this process: encodes each image, sends it, waits for the reply."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import lru_cache
 
-from gpt4image.describe.asking.missing import Ask
+from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
-from gpt4image.describe.endpoint.here import AnswererHere
-from gpt4image.describe.endpoint.in_flight import Run
-from gpt4image.describe.endpoint.privacy import check_endpoints
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
+from gpt4image.describe.asking.reply import Reply
+from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.payload import encode_data_url
+from gpt4image.describe.endpoint.retries import RetryingClient
+from gpt4image.describe.endpoint.tasks import answer_all
+from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
 
-
-def ask_endpoints(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    """Asks the endpoints of `settings`; the answers go to `recorder`.
-
-    Returns:
-        why the run stopped early, or "".
-
-    Raises:
-        SettingsError: an endpoint is no URL, or there is no such cluster.
-        EndpointError: an endpoint is not allowed, cannot be reached, or takes no request at all.
-    """
-    check_endpoints(settings.endpoint, settings.allow_remote)
-    if settings.on == "ray":
-        from gpt4image.describe.endpoint.on_ray import ask_from_cluster
-
-        return ask_from_cluster(settings, asks, images, places, recorder)
-    return asyncio.run(_ask_here(settings, asks, images, places, recorder))
+MOST_KEPT = 32
+"""Encoded images that are kept for the next prompt and sample."""
 
 
-async def _ask_here(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    async with AsyncExitStack() as stack:
-        answerer = await AnswererHere.open(settings, images, stack)
-        return await Run(answerer, places, recorder).ask_all(asks, settings.deadline_s)
+class InProcess:
+    """Clients, pace and limits, working in this process; needs a running event loop."""
+
+    def __init__(self, client: RetryingClient, images: ImageSet) -> None:
+        self._client, self._images = client, images
+        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._data_url = lru_cache(MOST_KEPT)(self._start_encoding)
+
+    @property
+    def limit(self) -> int:
+        return self._client.pool.limit
+
+    @property
+    def in_flight(self) -> int:
+        return self._client.pool.in_flight
+
+    async def answer(self, ask: Ask) -> Reply:
+        try:
+            data_url = await asyncio.shield(self._data_url(ask.index, ask.request.image_size))
+        except UnreadableImageError as error:
+            return Reply.unreadable(error)
+        return await self._client.answer(ask, data_url)
+
+    def _start_encoding(self, index: int, max_side: int) -> asyncio.Future[str]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, encode_data_url, self._images, index, max_side)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class EndpointDescriber:
+    """Endpoints, asked from this process."""
+
+    options: EndpointOptions
+
+    def answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        """As `Describer.answer`.
+
+        Raises:
+            EndpointError: an endpoint cannot be reached, or takes no request at all.
+        """
+        return asyncio.run(self._answer(wanted, recorder))
+
+    async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        async with aclosing(RetryingClient(self.options)) as client:
+            return await answer_all(InProcess(client, wanted.images), wanted.asks(recorder.store), recorder)

@@ -6,21 +6,20 @@ time, so that a stop at a budget or a killed driver would lose answers that are 
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from gpt4image.cluster import cluster, count_workers, ended
-from gpt4image.describe.asking.missing import Ask
-from gpt4image.describe.asking.record import Answer, Recorder
+from gpt4image.describe.asking.missing import Ask, Wanted
+from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
-from gpt4image.describe.endpoint.here import AnswererHere
-from gpt4image.describe.endpoint.in_flight import Run
-from gpt4image.describe.endpoint.lanes import parse_extra_body
+from gpt4image.describe.endpoint.describer import InProcess
+from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
-from gpt4image.describe.prompts.places import Places
-from gpt4image.describe.settings import DescribeSettings
+from gpt4image.describe.endpoint.retries import RetryingClient
+from gpt4image.describe.endpoint.tasks import answer_all
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError
 from gpt4image.images import ImageSet
@@ -34,9 +33,9 @@ CALLS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker sends back: the answer, or why no request will do; requests it may and does have in flight."""
+    """What a worker sends back: the reply, or why no request will do; requests it may and does have in flight."""
 
-    answer: Answer | Gpt4ImageError
+    reply: Reply | Gpt4ImageError
     limit: int
     in_flight: int
 
@@ -44,20 +43,21 @@ class Report:
 class DescribeWorker:
     """One process on the cluster: reads, scales and sends images."""
 
-    def __init__(self, settings: DescribeSettings, images: ImageSet) -> None:
-        self._settings, self._images = settings, images
-        self._opening: asyncio.Task[AnswererHere] | None = None
+    def __init__(self, options: EndpointOptions, images: ImageSet) -> None:
+        self._options, self._images = options, images
 
-    async def answer(self, ask: Ask, words: str) -> Report:
+    @cached_property
+    def _answerer(self) -> InProcess:
+        return InProcess(RetryingClient(self._options), self._images)
+
+    async def answer(self, ask: Ask) -> Report:
         """Asks about one image."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(AnswererHere.open(self._settings, self._images, AsyncExitStack()))
-        answerer = await self._opening
+        answerer = self._answerer
         try:
-            answer: Answer | Gpt4ImageError = await answerer.answer(ask, words)
+            reply: Reply | Gpt4ImageError = await answerer.answer(ask)
         except Gpt4ImageError as error:
-            answer = error
-        return Report(answer, answerer.limit, answerer.in_flight)
+            reply = error
+        return Report(reply, answerer.limit, answerer.in_flight)
 
     async def is_alive(self) -> bool:
         return True
@@ -74,7 +74,7 @@ class _Station:
     is_alive: bool = True
 
 
-class AnswererThere:
+class OnRay:
     """Hands asks to the workers; each goes where there is the most room."""
 
     def __init__(self, workers: Sequence[Any], limit_each: int | None) -> None:
@@ -90,7 +90,7 @@ class AnswererThere:
     def in_flight(self) -> int:
         return sum(station.in_flight for station in self._stations)
 
-    async def answer(self, ask: Ask, words: str) -> Answer:
+    async def answer(self, ask: Ask) -> Reply:
         from ray.exceptions import RayActorError
 
         start = time.monotonic()
@@ -98,18 +98,18 @@ class AnswererThere:
             station = await self._freest()
             station.load += 1
             try:
-                report: Report = await station.worker.answer.remote(replace(ask, old=None), words)
+                report: Report = await station.worker.answer.remote(replace(ask, old=None))
             except RayActorError:
                 self._note_death(station)
                 continue
             finally:
                 station.load -= 1
             station.limit, station.in_flight = report.limit, report.in_flight
-            if isinstance(report.answer, Gpt4ImageError):
-                raise report.answer
-            return report.answer
-        reply = Reply(State.ENDPOINT_ERROR, error=f"{MOST_DEATHS} workers died while they had this image")
-        return Answer(reply, MOST_DEATHS, time.monotonic() - start)
+            if isinstance(report.reply, Gpt4ImageError):
+                raise report.reply
+            return report.reply
+        words = f"{MOST_DEATHS} workers died while they had this image"
+        return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
     async def _freest(self) -> _Station:
         while not (alive := [station for station in self._stations if station.is_alive]):
@@ -141,46 +141,37 @@ class AnswererThere:
             task.cancel()
 
 
-def ask_from_cluster(
-    settings: DescribeSettings, asks: Iterator[Ask], images: ImageSet, places: Places, recorder: Recorder
-) -> str:
-    """Asks the endpoints of `settings` from a Ray cluster, whose machines see the images under the same paths.
+@dataclass(frozen=True)
+class RayDescriber:
+    """Endpoints, asked from a Ray cluster, whose machines see the images under the same paths.
 
-    Returns:
-        why the run stopped early, or "".
-
-    Raises:
-        SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
-        EndpointError: no request will do.
+    Attributes:
+        options: how all workers together ask.
+        address: of the cluster, None for the usual places.
+        num_workers: processes, None for as many as the cluster has CPUs.
     """
-    parse_extra_body(settings)
-    with cluster(settings.ray_address) as ray:
-        number = count_workers(ray, settings.ray_workers)
-        share = _share_of_one(settings, number)
-        kind = ray.remote(DescribeWorker).options(
-            num_cpus=1, max_restarts=-1, max_concurrency=CALLS_AT_ONCE, scheduling_strategy="SPREAD"
-        )
-        # Prompts are filled in here, so that workers need no more of an image than where it is.
-        bare = ray.put(replace(images, labels=images.labels[:0], columns={}))
-        with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
-            return asyncio.run(_ask(workers, share, asks, places, recorder))
 
+    options: EndpointOptions
+    address: str | None = None
+    num_workers: int | None = None
 
-async def _ask(
-    workers: Sequence[Any], share: DescribeSettings, asks: Iterator[Ask], places: Places, recorder: Recorder
-) -> str:
-    return await Run(AnswererThere(workers, share.in_flight), places, recorder).ask_all(asks, share.deadline_s)
+    def answer(self, wanted: Wanted, recorder: Recorder) -> str:
+        """As `Describer.answer`.
 
+        Raises:
+            SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
+            EndpointError: no request will do.
+        """
+        with cluster(self.address) as ray:
+            number = count_workers(ray, self.num_workers)
+            share = self.options.share(number)
+            kind = ray.remote(DescribeWorker).options(
+                num_cpus=1, max_restarts=-1, max_concurrency=CALLS_AT_ONCE, scheduling_strategy="SPREAD"
+            )
+            # Prompts are filled in here, so that workers need no more of an image than where it is.
+            bare = ray.put(replace(wanted.images, labels=wanted.images.labels[:0], columns={}))
+            with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
+                return asyncio.run(self._answer(workers, share.in_flight, wanted, recorder))
 
-def _share_of_one(settings: DescribeSettings, number: int) -> DescribeSettings:
-    """The settings of one of `number` workers: each has its part of what all may do together."""
-
-    def part(limit: int | None) -> int | None:
-        return limit and max(limit // number, 1)
-
-    return replace(
-        settings,
-        in_flight=part(settings.in_flight),
-        requests_per_minute=part(settings.requests_per_minute),
-        tokens_per_minute=part(settings.tokens_per_minute),
-    )
+    async def _answer(self, workers: Sequence[Any], limit_each: int | None, wanted: Wanted, recorder: Recorder) -> str:
+        return await answer_all(OnRay(workers, limit_each), wanted.asks(recorder.store), recorder)

@@ -1,4 +1,4 @@
-"""How many requests one endpoint gets at once: climbs while that raises throughput, falls when the endpoint suffers."""
+"""How many requests an endpoint gets at once, which adapts to what it bears, and a minute, as its plan allows."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,8 @@ WORTHWHILE = 0.3
 """A step up must bring this share of the throughput it could bring at best."""
 HOLD_WINDOWS = 8
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
+BURST_S = 1.0
+"""Of limits a minute."""
 
 
 @dataclass
@@ -31,7 +33,7 @@ class _Window:
 
 
 class Pace:
-    """The limit of requests in flight at one endpoint.
+    """The limit of requests in flight at one endpoint: climbs while that raises throughput, falls when it suffers.
 
     Time is cut into windows of as many requests as are in flight, so that a window lasts about one
     latency. After a change one window passes unmeasured: its requests were sent at the old pace.
@@ -115,3 +117,43 @@ class Pace:
     def _change_limit(self, limit: int) -> None:
         self.limit = min(max(limit, 1), self._ceiling)
         self._is_settling = True
+
+
+class MinuteLimit:
+    """Spreads amounts evenly over time (the generic cell rate algorithm, ITU-T I.371)."""
+
+    def __init__(self, per_minute: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds_each = 60 / per_minute if per_minute else 0.0
+        self._clock = clock
+        self._free_at = clock()
+
+    def reserve(self, amount: float) -> float:
+        """Takes `amount` from the limit; returns how many seconds to wait before using it."""
+        now = self._clock()
+        wait_s = max(self._free_at - BURST_S - now, 0.0)
+        self._free_at = max(self._free_at, now) + amount * self._seconds_each
+        return wait_s
+
+    def correct(self, difference: float) -> None:
+        """Adds what was used beyond (or, negative, short of) what was reserved."""
+        self._free_at += difference * self._seconds_each
+
+
+class RateLimits:
+    """The limits of requests and of tokens a minute; tokens are guessed from what requests took before."""
+
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
+        self._requests, self._tokens = MinuteLimit(requests_per_minute), MinuteLimit(tokens_per_minute)
+        self._guess: float | None = None
+
+    def reserve(self, first_guess: float) -> float:
+        """Reserves one request, of `first_guess` tokens as long as none is known; returns the seconds to wait."""
+        if self._guess is None:
+            self._guess = first_guess
+        return max(self._requests.reserve(1), self._tokens.reserve(self._guess))
+
+    def note(self, tokens: int) -> None:
+        """One request that was reserved took so many tokens."""
+        assert self._guess is not None
+        self._tokens.correct(tokens - self._guess)
+        self._guess += 0.1 * (tokens - self._guess)

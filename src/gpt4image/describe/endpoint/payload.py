@@ -39,6 +39,11 @@ def encode_jpeg(image: Image.Image, max_side: int) -> bytes:
     return buffer.getvalue()
 
 
+def encode_data_url(images: ImageSet, index: int, max_side: int) -> str:
+    """One image as `encode_image` makes it, as chat endpoints take images."""
+    return to_data_url(encode_image(images, index, max_side))
+
+
 def to_data_url(jpeg: bytes) -> str:
     """The bytes as chat endpoints take images."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

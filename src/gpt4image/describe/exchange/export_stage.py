@@ -3,7 +3,9 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from gpt4image.files import atomic_path
 from gpt4image.results import StageResult
 
 Row = dict[str, Any]
+IMAGE_COLUMNS = ("key", "class_name")
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,24 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
     Raises:
         DescriptionError: there are none, or the form takes one text an image and there are more.
     """
+    from gpt4image.describe.store.states import State
     from gpt4image.describe.store.store import DescriptionStore
 
     write = _choose_writer(settings.file)
+    chosen = settings.prompt, settings.describer
     with DescriptionStore.open(settings.work) as store:
-        number = write(settings.file, _rows(store, settings))
-    if not number:
-        raise DescriptionError(f"{settings.work} has no such descriptions; see gpt4image lint {settings.work}")
+        counts = store.counts(*chosen)
+        number = sum(counts.values()) if settings.all_states else counts.get(State.OK, 0)
+        if not number:
+            raise DescriptionError(f"{settings.work} has no such descriptions; see gpt4image lint {settings.work}")
+        images = {image.digest: dict(zip(IMAGE_COLUMNS, image[1:], strict=True)) for image in store.images()}
+        unknown = dict.fromkeys(IMAGE_COLUMNS)
+        found = store.descriptions(*chosen, None if settings.all_states else State.OK)
+        write(settings.file, (images.get(one.digest, unknown) | asdict(one) for one in found))
     return ExportDescriptionsResult(number, settings.file)
 
 
-def _rows(store: Any, settings: ExportDescriptionsSettings) -> Iterator[Row]:
-    from gpt4image.describe.store.states import State
-
-    images = {image.digest: image for image in store.images()}
-    state = None if settings.all_states else State.OK
-    for description in store.descriptions(settings.prompt, settings.describer, state):
-        image = images.get(description.digest)
-        named = {"key": image.key, "class_name": image.class_name} if image else {"key": None, "class_name": None}
-        yield named | asdict(description)
-
-
-def _choose_writer(file: Path) -> Callable[[Path, Iterator[Row]], int]:
+def _choose_writer(file: Path) -> Callable[[Path, Iterator[Row]], None]:
     if file.name.endswith("metadata.jsonl"):
         return _write_metadata
     writers = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet, "": _write_sidecars}
@@ -81,77 +80,52 @@ def _choose_writer(file: Path) -> Callable[[Path, Iterator[Row]], int]:
     return writers[file.suffix]
 
 
-def _write_jsonl(file: Path, rows: Iterator[Row]) -> int:
-    number = 0
+def _write_jsonl(file: Path, rows: Iterator[Row]) -> None:
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as output:
-        for row in rows:
-            output.write(json.dumps(row, ensure_ascii=False) + "\n")
-            number += 1
-    return number
+        output.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _write_metadata(file: Path, rows: Iterator[Row]) -> int:
-    return _write_jsonl(file, ({"file_name": row["key"], "text": row["text"]} for row in _one_an_image(rows)))
+def _write_metadata(file: Path, rows: Iterator[Row]) -> None:
+    _write_jsonl(file, ({"file_name": row["key"], "text": row["text"]} for row in _one_an_image(rows)))
 
 
-def _write_csv(file: Path, rows: Iterator[Row]) -> int:
-    number, writer = 0, None
+def _write_csv(file: Path, rows: Iterator[Row]) -> None:
+    from gpt4image.describe.store.rows import COLUMNS
+
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as output:
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(output, row)
-                writer.writeheader()
-            writer.writerow(row)
-            number += 1
-    return number
+        writer = csv.DictWriter(output, IMAGE_COLUMNS + COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def _write_parquet(file: Path, rows: Iterator[Row]) -> int:
-    from itertools import islice
-
+def _write_parquet(file: Path, rows: Iterator[Row]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    number, writer = 0, None
-    with atomic_path(file) as temporary:
+    from gpt4image.describe.store.rows import Description
+
+    numbers: dict[Any, Any] = {int: pa.int64(), float: pa.float64()}
+    columns = [(column.name, numbers.get(column.type, pa.string())) for column in fields(Description)]
+    schema = pa.schema([(name, pa.string()) for name in IMAGE_COLUMNS] + columns)
+    with atomic_path(file) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         while batch := list(islice(rows, 10_000)):
-            table = pa.Table.from_pylist(batch, None if writer is None else writer.schema)
-            writer = writer or parquet.ParquetWriter(temporary, _nullable_strings(table.schema))
-            writer.write_table(table.cast(writer.schema))
-            number += len(batch)
-        if writer is not None:
-            writer.close()
-        else:
-            temporary.touch()
-    return number
+            writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
-def _nullable_strings(schema: Any) -> Any:
-    """A column that has no value in the first batch may have texts later."""
-    import pyarrow as pa
-
-    return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
-
-
-def _write_sidecars(folder: Path, rows: Iterator[Row]) -> int:
-    number = 0
+def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
     for row in _one_an_image(rows):
         file = folder / Path(row["key"]).with_suffix(".txt")
         if not file.resolve().is_relative_to(folder.resolve()):
             raise DescriptionError(f"the image {row['key']} lies outside its folder; export to .jsonl instead")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(row["text"] + "\n", encoding="utf-8")
-        number += 1
-    return number
 
 
 def _one_an_image(rows: Iterator[Row]) -> Iterator[Row]:
     """The rows, checked that no image has two texts."""
-    before = None
-    for row in rows:
-        if row["digest"] == before:
+    for _, (row, *others) in groupby(rows, key=itemgetter("digest")):
+        if others:
             raise DescriptionError(
                 f"{row['key']} has more than one description; choose with --prompt and --describer, or export to .jsonl"
             )
-        before = row["digest"]
         yield row

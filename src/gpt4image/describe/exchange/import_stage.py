@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,7 @@ from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.replay.matching import ImageMatcher
     from gpt4image.describe.store.store import DescriptionStore
-    from gpt4image.images import ImageSet, Scan
 
 BATCH_SIZE = 50_000
 """Descriptions written at a time: few large writes, each in the order of the store's index, fill it quickly."""
@@ -80,45 +79,36 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
         DescriptionError: the file cannot be read, or is about other images only.
         ImageSetError: the images cannot be opened.
     """
-    from gpt4image.describe.exchange.read import read_any
     from gpt4image.describe.exchange.rows_to_descriptions import RowReader
+    from gpt4image.describe.replay.matching import ImageMatcher
+    from gpt4image.describe.replay.rows import read_any
+    from gpt4image.describe.store.registration import register_images
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
     images = None if settings.images is None else open_images(settings.images)
+    folder = settings.file if settings.file.is_dir() else settings.file.parent
     with DescriptionStore.open(settings.work, create=images is not None) as store:
-        scan = None if images is None else scan_images(images)
-        matcher = _make_matcher(settings.file, store, images, scan)
+        if images is None:
+            seen = list(store.images())
+            matcher = ImageMatcher([image.key for image in seen], [image.digest for image in seen], folder)
+        else:
+            scan = scan_images(images)
+            register_images(images, scan, store, (), "")
+            matcher = ImageMatcher(images.keys, scan.digests, folder, images.location)
         reader = RowReader(store, matcher, settings.field, settings.prompt, settings.describer)
         tally = _write(store, reader.read(read_any(settings.file, images)))
-        if not tally.total() and not reader.num_matched:
+        kept = tally.pop("kept", 0)
+        if not kept + tally.total() + reader.num_matched:
             raise DescriptionError(
                 f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
                 f"{reader.example or '(none)'}; give the images with --images, and texts with --field"
             )
-        states = {name: number for name, number in tally.items() if name != "kept"}
-        written = sum(states.values())
-        return ImportResult(store.path, written, tally["kept"], states, reader.num_unknown, reader.example)
-
-
-def _make_matcher(
-    file: Path, store: "DescriptionStore", images: "ImageSet | None", scan: "Scan | None"
-) -> "ImageMatcher":
-    from gpt4image.describe.replay.matching import ImageMatcher
-    from gpt4image.describe.store.registration import register_images
-
-    folder = file if file.is_dir() else file.parent
-    if images is not None and scan is not None:
-        register_images(images, scan, store, (), "")
-        return ImageMatcher(images.keys, scan.digests, folder, images.location)
-    seen = list(store.images())
-    return ImageMatcher([image.key for image in seen], [image.digest for image in seen], folder)
+        return ImportResult(store.path, tally.total(), kept, dict(tally), reader.num_unknown, reader.example)
 
 
 def _write(store: "DescriptionStore", descriptions: Iterator) -> Counter[str]:
     """Writes descriptions in batches; what a person has edited, or is the same already, is kept."""
-    from itertools import islice
-
     tally: Counter[str] = Counter()
     while batch := sorted(islice(descriptions, BATCH_SIZE), key=lambda description: description.digest):
         new = [description for description in batch if not store.holds(description)]

@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
-from gpt4image.describe.exchange.batch_id import parse_custom_id
-from gpt4image.describe.exchange.read import TEXT_FIELDS
+from gpt4image.describe.exchange.batch import parse_custom_id
 from gpt4image.describe.replay.matching import ImageMatcher
-from gpt4image.describe.replay.rows import Row
+from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
+from gpt4image.describe.store.rows import COLUMNS, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 
-OWN_COLUMNS = tuple(field.name for field in fields(Description))
 NUMBERS = {"sample": int, "tokens_in": int, "tokens_out": int, "attempts": int, "max_tokens": int, "seconds": float}
 
 
@@ -28,12 +27,7 @@ class RowReader:
     """
 
     def __init__(
-        self,
-        store: DescriptionStore,
-        matcher: ImageMatcher,
-        fields: Sequence[str],
-        prompt: str | None,
-        describer: str,
+        self, store: DescriptionStore, matcher: ImageMatcher, fields: Sequence[str], prompt: str | None, describer: str
     ) -> None:
         self._store, self._matcher = store, matcher
         self._fields, self._prompt, self._describer = fields, prompt, describer
@@ -57,19 +51,7 @@ class RowReader:
             return
         prompt, describer, max_tokens = batch
         reply = _reply_of(row, as_json="+" in prompt)
-        yield Description(
-            digest=digest,
-            prompt=prompt,
-            describer=describer,
-            sample=parts[2],
-            state=reply.state,
-            text=reply.text,
-            reasoning=reply.reasoning,
-            tokens_in=reply.tokens_in,
-            tokens_out=reply.tokens_out,
-            error=reply.error,
-            max_tokens=max_tokens,
-        )
+        yield Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
 
     def _read_row(self, row: Row) -> Iterator[Description]:
         position = self._matcher.find(row)
@@ -95,13 +77,11 @@ class RowReader:
 
 def _own_row(row: Row, digest: str) -> Description:
     """A row of our own export, every column as it was."""
-    values = {name: row[name] for name in OWN_COLUMNS if row.get(name) is not None}
-    values |= {name: kind(values[name]) for name, kind in NUMBERS.items() if name in values}
+    values = {name: NUMBERS.get(name, str)(row[name]) for name in COLUMNS if row.get(name) is not None}
     try:
-        state = State(values["state"])
+        return Description(**(values | {"digest": digest}))
     except ValueError as error:
         raise DescriptionError(f"state {values['state']!r} is unknown; choose from {', '.join(State)}") from error
-    return Description(**(values | {"digest": digest, "state": state}))
 
 
 def _reply_of(row: Row, as_json: bool) -> Reply:

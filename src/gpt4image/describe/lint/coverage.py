@@ -10,20 +10,17 @@ ENOUGH = 0.95
 def check_coverage(texts: Texts) -> Finding:
     """Counts the images without any `ok` description, by class."""
     described = {row.digest for row in texts.rows}
-    all_images = Counter(image.class_name or "(no class)" for image in texts.images.values())
-    missing = Counter(
-        image.class_name or "(no class)" for image in texts.images.values() if image.digest not in described
-    )
-    thin = [name for name, number in all_images.items() if missing[name] > (1 - ENOUGH) * number]
-    thin.sort(key=lambda name: -missing[name] / all_images[name])
-    num_missing = missing.total()
-    words = f"{share(num_missing, len(texts.images))} of the images have no description"
+    named = [(image.class_name or "(no class)", image.digest in described) for image in texts.images.values()]
+    total, missing = Counter(name for name, _ in named), Counter(name for name, is_there in named if not is_there)
+    thin = [name for name in total if missing[name] > (1 - ENOUGH) * total[name]]
+    thin.sort(key=lambda name: -missing[name] / total[name])
+    words = f"{share(missing.total(), len(named))} of the images have no description"
     return Finding(
         check="coverage",
-        count=num_missing,
-        total=len(texts.images),
-        words=words + (f"; {len(thin)} of {len(all_images)} classes have too few" if thin else ""),
+        count=missing.total(),
+        total=len(named),
+        words=words + (f"; {len(thin)} of {len(total)} classes have too few" if thin else ""),
         is_bad=bool(thin),
-        remedy="gpt4image describe IMAGES WORK (with the same --prompt)" if thin else "",
-        examples=[f"{name}: {all_images[name] - missing[name]} of {all_images[name]}" for name in thin[:5]],
+        remedy="gpt4image describe IMAGES WORK (with the same --prompt)",
+        examples=[f"{name}: {total[name] - missing[name]} of {total[name]}" for name in thin[:5]],
     )

@@ -4,13 +4,14 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.lint.finding import Finding, Texts, shorten
 from gpt4image.describe.lint.openings import strip_boilerplate
-from gpt4image.describe.store.store import Description
 
 NUM_HASHES, BAND = 64, 4
 PRIME = (1 << 31) - 1
@@ -23,38 +24,28 @@ LARGEST_BUCKET = 50
 def check_duplicates(texts: Texts) -> Finding:
     """Groups texts by MinHash (Broder 1997), 16 bands of 4 hashes, and compares the candidates exactly."""
     groups = find_groups([_shingles(strip_boilerplate(row.text)) for row in texts.rows])
-    concerned = [[texts.rows[i] for i in group] for group in groups]
-    concerned = [rows for rows in concerned if len({row.digest for row in rows}) > 1]
-    rows = [row for group in concerned for row in group]
-    is_bad = len(rows) > NOTABLE * len(texts.rows)
-    return Finding(
-        check="duplicates",
-        count=len(rows),
-        total=len(texts.rows),
-        words=f"{share(len(rows), len(texts.rows))} are nearly the same as another image's, in {len(concerned)} groups",
-        is_bad=is_bad,
-        remedy="a prompt that asks for what sets images apart: --prompt attributes" if is_bad else "",
-        examples=[_example(texts, group) for group in sorted(concerned, key=len, reverse=True)[:3]],
-        rows=rows,
-    )
+    alike = ([texts.rows[i] for i in group] for group in groups)
+    alike = ([texts.rows[i] for i in group] for group in groups)
+    concerned = [rows for rows in alike if len({row.digest for row in rows}) > 1]
+    rows = list(chain.from_iterable(concerned))
+    words = f"{texts.share(rows)} are nearly the same as another image's, in {len(concerned)} groups"
+    remedy = "a prompt that asks for what sets images apart: --prompt attributes"
+    largest = sorted(concerned, key=len, reverse=True)[:3]
+    examples = [
+        f"{len(group)} x {shorten(group[0].text, 70)!r}, such as {texts.key_of(group[0])} and {texts.key_of(group[1])}"
+        for group in largest
+    ]
+    return texts.find("duplicates", rows, words, len(rows) > NOTABLE * len(texts.rows), remedy, examples)
 
 
 def find_groups(sets: Sequence[frozenset[int]]) -> list[list[int]]:
     """Positions of sets that are alike, directly or through others; groups of two or more."""
-    parents = list(range(len(sets)))
-
-    def root(i: int) -> int:
-        while parents[i] != i:
-            parents[i] = parents[parents[i]]
-            i = parents[i]
-        return i
-
-    for i, j in _candidates(sets):
-        if root(i) != root(j) and len(sets[i] & sets[j]) >= ALIKE * len(sets[i] | sets[j]):
-            parents[root(j)] = root(i)
+    pairs = [(i, j) for i, j in _candidates(sets) if len(sets[i] & sets[j]) >= ALIKE * len(sets[i] | sets[j])]
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(sets), len(sets)))
     groups: dict[int, list[int]] = defaultdict(list)
-    for i in range(len(sets)):
-        groups[root(i)].append(i)
+    for i, group in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        groups[group].append(i)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -78,7 +69,3 @@ def _shingles(text: str) -> frozenset[int]:
     words = re.findall(r"\w+", text.lower())
     pairs = pairwise(words) if len(words) > 1 else [(word, "") for word in words or [""]]
     return frozenset(zlib.crc32(" ".join(pair).encode()) % PRIME for pair in pairs)
-
-
-def _example(texts: Texts, rows: Sequence[Description]) -> str:
-    return f"{len(rows)} x {shorten(rows[0].text, 70)!r}, such as {texts.key_of(rows[0])} and {texts.key_of(rows[1])}"

@@ -2,7 +2,7 @@
 
 import re
 
-from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.lint.finding import Finding, Texts
 from gpt4image.describe.store.states import FAILED, REPAIRS
 
 EVASIVE = re.compile(
@@ -16,14 +16,13 @@ EVASIVE = re.compile(
 def check_failures(texts: Texts) -> Finding:
     """Counts the descriptions in failed states, each with its repair."""
     failed = {state: texts.all_states[state] for state in FAILED if texts.all_states.get(state)}
-    total = sum(texts.all_states.values())
     return Finding(
         check="failed",
         count=sum(failed.values()),
-        total=total,
+        total=sum(texts.all_states.values()),
         words=", ".join(f"{number} {state}" for state, number in failed.items()) or "no description has failed",
         is_bad=bool(failed),
-        remedy="gpt4image describe ... --retry-failed" if failed else "",
+        remedy="gpt4image describe ... --retry-failed",
         examples=[f"{state}: {REPAIRS[state]}" for state in failed],
     )
 
@@ -31,14 +30,6 @@ def check_failures(texts: Texts) -> Finding:
 def check_evasions(texts: Texts) -> Finding:
     """Counts texts that say somewhere that the model cannot see or is an AI."""
     rows = [row for row in texts.rows if EVASIVE.search(row.text)]
-    return Finding(
-        check="evasions",
-        count=len(rows),
-        total=len(texts.rows),
-        words=f"{share(len(rows), len(texts.rows))} speak of not seeing, or of being an AI",
-        is_bad=bool(rows),
-        remedy="gpt4image lint WORK --requeue evasions, then describe again; gpt4image doctor tests the endpoint"
-        * bool(rows),
-        examples=[f"{texts.key_of(row)}: {shorten(row.text)}" for row in rows[:3]],
-        rows=rows,
-    )
+    words = f"{texts.share(rows)} speak of not seeing, or of being an AI"
+    remedy = "gpt4image lint WORK --requeue evasions, then describe again; gpt4image doctor tests the endpoint"
+    return texts.find("evasions", rows, words, bool(rows), remedy, list(map(texts.example, rows[:3])))

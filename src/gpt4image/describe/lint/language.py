@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
+from gpt4image.describe.lint.finding import Finding, Texts
 
 FUNCTION_WORDS = {
     "English": "the a an of and with in on is at to from by its it that this",
@@ -39,16 +39,8 @@ def check_language(texts: Texts) -> Finding:
     counted = Counter(language for language in languages if language != UNKNOWN)
     usual = counted.most_common(1)[0][0] if counted else UNKNOWN
     strays = [(row, found) for row, found in zip(texts.rows, languages, strict=True) if found not in (usual, UNKNOWN)]
-    is_bad = len(strays) > 0.005 * len(texts.rows)
-    return Finding(
-        check="language",
-        count=len(strays),
-        total=len(texts.rows),
-        words=f"{usual}, but {share(len(strays), len(texts.rows))} in another language"
-        if strays
-        else f"{usual} throughout",
-        is_bad=is_bad,
-        remedy="gpt4image lint WORK --requeue language, and say 'Answer in English.' in the prompt" if is_bad else "",
-        examples=[f"{texts.key_of(row)} ({found}): {shorten(row.text)}" for row, found in strays[:3]],
-        rows=[row for row, _ in strays],
-    )
+    rows = [row for row, _ in strays]
+    words = f"{usual}, but {texts.share(rows)} in another language" if rows else f"{usual} throughout"
+    remedy = "gpt4image lint WORK --requeue language, and say 'Answer in English.' in the prompt"
+    examples = [texts.example(row, f" ({found})") for row, found in strays[:3]]
+    return texts.find("language", rows, words, len(rows) > 0.005 * len(texts.rows), remedy, examples)

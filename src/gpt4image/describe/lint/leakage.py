@@ -6,7 +6,7 @@ from typing import Any
 
 from gpt4image.describe.lint.class_words import ClassWords, class_pattern
 from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.store.rows import Description
 
 NUM_EXAMPLES = 3
 MOSTLY_LABELS, MANY_MISTAKEN = 0.5, 0.1
@@ -16,48 +16,27 @@ WHAT_IT_IS = re.compile(r".+?(?=\bwith\b|[.;!\n]|$)", re.DOTALL)
 
 def check_leakage(texts: Texts) -> Finding:
     """Counts the texts that name their own class. The name alone teaches less than a description does."""
-    labelled = _labelled(texts)
+    labelled = texts.labelled()
     matches = ((row, name, class_pattern(name).search(row.text)) for row, name in labelled)
     found = [(row, name, match) for row, name, match in matches if match]
+    words = f"{share(len(found), len(labelled))} name their image's class"
+    remedy = "--prompt attributes leaves the class out; compare both with gpt4image compare"
+    examples = [_example(texts, *case) for case in _of_different_classes(found)]
     is_bad = len(found) > MOSTLY_LABELS * len(labelled)
-    return Finding(
-        check="label leakage",
-        count=len(found),
-        total=len(labelled),
-        words=f"{share(len(found), len(labelled))} name their image's class",
-        is_bad=is_bad,
-        remedy="--prompt attributes leaves the class out; compare both with gpt4image compare" if is_bad else "",
-        examples=[_example(texts, *case) for case in _of_different_classes(found)],
-        rows=[row for row, _, _ in found],
-    )
+    return texts.find("label leakage", [row for row, *_ in found], words, is_bad, remedy, examples, len(labelled))
 
 
 def check_other_classes(texts: Texts) -> Finding:
     """Counts the texts that say the image is of another class: its label, or the model, may be mistaken."""
-    labelled = _labelled(texts)
+    labelled = texts.labelled()
     classes = ClassWords({name for _, name in labelled})
     others = ((row, own, _other_class(row.text, own, classes)) for row, own in labelled)
     found = [(row, own, *other) for row, own, other in others if other]
+    words = f"{share(len(found), len(labelled))} say that the image is of another class"
+    remedy = "gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class"
+    examples = [f"{_example(texts, row, *said)} (labelled {own})" for row, own, *said in _of_different_classes(found)]
     is_bad = len(found) > MANY_MISTAKEN * len(labelled)
-    return Finding(
-        check="other classes",
-        count=len(found),
-        total=len(labelled),
-        words=f"{share(len(found), len(labelled))} say that the image is of another class",
-        is_bad=is_bad,
-        remedy="gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class"
-        if is_bad
-        else "",
-        examples=[
-            f"{_example(texts, row, name, match)} (labelled {own})"
-            for row, own, name, match in _of_different_classes(found)
-        ],
-        rows=[row for row, *_ in found],
-    )
-
-
-def _labelled(texts: Texts) -> list[tuple[Description, str]]:
-    return [(row, name) for row in texts.rows if (name := texts.class_of(row))]
+    return texts.find("other classes", [row for row, *_ in found], words, is_bad, remedy, examples, len(labelled))
 
 
 def _other_class(text: str, own: str, classes: ClassWords) -> tuple[str, re.Match[str]] | None:

@@ -29,18 +29,13 @@ def check_openings(texts: Texts) -> Finding:
     stripped = Counter(row.text[: _match_length(row.text)].strip().lower() for row in rows)
     common = Counter(" ".join(row.text.split()[:OPENING_WORDS]).lower() for row in texts.rows)
     opening, times = common.most_common(1)[0] if common else ("", 0)
-    is_bad = len(rows) > NOTABLE * len(texts.rows)
-    return Finding(
-        check="boilerplate",
-        count=len(rows),
-        total=len(texts.rows),
-        words=f"{share(len(rows), len(texts.rows))} open with words about the picture; the most common opening of all, "
-        f"{opening!r}, has {share(times, len(texts.rows))}",
-        is_bad=is_bad,
-        remedy="gpt4image lint WORK --strip-boilerplate" if is_bad else "",
-        examples=[f"{number} x {words!r}" for words, number in stripped.most_common(3)],
-        rows=rows,
+    found = (
+        f"{texts.share(rows)} open with words about the picture; the most common opening of all, "
+        f"{opening!r}, has {share(times, len(texts.rows))}"
     )
+    examples = [f"{number} x {words!r}" for words, number in stripped.most_common(3)]
+    is_bad = len(rows) > NOTABLE * len(texts.rows)
+    return texts.find("boilerplate", rows, found, is_bad, "gpt4image lint WORK --strip-boilerplate", examples)
 
 
 def _match_length(text: str) -> int:

@@ -1,12 +1,13 @@
 """How well the texts tell the classes apart: a linear reader of words, cross-validated; and labels it doubts."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from gpt4image.describe.lint.class_words import ClassWords
-from gpt4image.describe.lint.finding import Finding, Texts, share, shorten
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.lint.finding import Finding, Texts, share
+from gpt4image.describe.store.rows import Description
 
 FOLDS = 3
 MOST_TEXTS = 10_000
@@ -19,7 +20,7 @@ MARGIN, MANY_DOUBTFUL = 0.5, 0.01
 
 def check_reader(texts: Texts) -> Iterator[Finding]:
     """Predicts the class of texts by TF-IDF of their words: yields `separation` and `label disagreement`."""
-    labelled = [(row, name) for row in texts.rows if (name := texts.class_of(row))]
+    labelled = texts.labelled()
     names, labels, counts = np.unique([name for _, name in labelled], return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.min() < FEWEST_EACH:
         words = f"not measured: it takes two classes with at least {FEWEST_EACH} descriptions each"
@@ -29,8 +30,8 @@ def check_reader(texts: Texts) -> Iterator[Finding]:
     chosen = np.random.default_rng(0).permutation(len(labelled))[:MOST_TEXTS]
     rows = [labelled[i][0] for i in chosen]
     scores = score_classes([row.text for row in rows], labels[chosen], [row.digest for row in rows])
-    yield _separation(rows, list(names), labels[chosen], scores)
-    yield _disagreement(texts, rows, list(names), labels[chosen], scores)
+    yield _separation(rows, names, labels[chosen], scores)
+    yield _disagreement(texts, rows, names, labels[chosen], scores)
 
 
 def score_classes(texts: Sequence[str], labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
@@ -46,53 +47,35 @@ def score_classes(texts: Sequence[str], labels: np.ndarray, groups: Sequence[str
     return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
 
 
-def _separation(rows: Sequence[Description], names: list[str], labels: np.ndarray, scores: np.ndarray) -> Finding:
-    hide = ClassWords(names).hide
+def _separation(rows: Sequence[Description], names: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> Finding:
+    hide = ClassWords(names.tolist()).hide
     masked = score_classes([hide(row.text) for row in rows], labels, [row.digest for row in rows]).argmax(axis=1)
     accuracy, hidden = np.mean(scores.argmax(axis=1) == labels), np.mean(masked == labels)
     chance = np.bincount(labels).max() / len(labels)
-    is_bad = bool(accuracy < MUCH_BETTER * chance and accuracy < 0.9)
+    mistaken = Counter(zip(names[labels].tolist(), names[masked].tolist(), strict=True))
     return Finding(
         check="separation",
         count=int((scores.argmax(axis=1) != labels).sum()),
         total=len(rows),
         words=f"a linear reader finds the class in {100 * accuracy:.1f} % of the texts, "
         f"{100 * hidden:.1f} % with the classes' names hidden (guessing: {100 * chance:.1f} %)",
-        is_bad=is_bad,
-        remedy="a prompt that asks for what sets the classes apart: --prompt attributes" if is_bad else "",
-        examples=_confusions(names, labels, masked),
+        is_bad=bool(accuracy < MUCH_BETTER * chance and accuracy < 0.9),
+        remedy="a prompt that asks for what sets the classes apart: --prompt attributes",
+        examples=[f"{n} of {own} read as {read}" for (own, read), n in mistaken.most_common() if own != read][:3],
     )
 
 
 def _disagreement(
-    texts: Texts, rows: Sequence[Description], names: list[str], labels: np.ndarray, scores: np.ndarray
+    texts: Texts, rows: Sequence[Description], names: np.ndarray, labels: np.ndarray, scores: np.ndarray
 ) -> Finding:
     """Finds texts that read clearly as another class than their image's label says."""
     everyone = np.arange(len(rows))
     others = scores.copy()
     others[everyone, labels] = -np.inf
-    read, margins = others.argmax(axis=1), others.max(axis=1) - scores[everyone, labels]
+    read, margins = names[others.argmax(axis=1)], others.max(axis=1) - scores[everyone, labels]
     doubtful = np.argsort(-margins)[: int((margins > MARGIN).sum())]
-    is_bad = len(doubtful) > MANY_DOUBTFUL * len(rows)
-    return Finding(
-        check="label disagreement",
-        count=len(doubtful),
-        total=len(rows),
-        words=f"{share(len(doubtful), len(rows))} read clearly as another class than their image's label",
-        is_bad=is_bad,
-        remedy="gpt4image gallery WORK shows whether label or text is wrong" if is_bad else "",
-        examples=[
-            f"{texts.key_of(rows[i])} reads as {names[read[i]]}: {shorten(rows[i].text, 60)}" for i in doubtful[:5]
-        ],
-        rows=[rows[i] for i in doubtful],
-    )
-
-
-def _confusions(names: list[str], labels: np.ndarray, predicted: np.ndarray) -> list[str]:
-    """The pairs of classes most often mistaken, names hidden."""
-    pairs = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(pairs, (labels, predicted), 1)
-    np.fill_diagonal(pairs, 0)
-    worst = np.argsort(pairs, axis=None)[::-1][:3]
-    places = [np.unravel_index(place, pairs.shape) for place in worst]
-    return [f"{pairs[i, j]} of {names[i]} read as {names[j]}" for i, j in places if pairs[i, j]]
+    words = f"{share(len(doubtful), len(rows))} read clearly as another class than their image's label"
+    remedy = "gpt4image gallery WORK shows whether label or text is wrong"
+    examples = [texts.example(rows[i], f" reads as {read[i]}", 60) for i in doubtful[:5]]
+    found, is_bad = [rows[i] for i in doubtful], len(doubtful) > MANY_DOUBTFUL * len(rows)
+    return texts.find("label disagreement", found, words, is_bad, remedy, examples, len(rows))

@@ -84,10 +84,8 @@ class LintResult(StageResult):
             yield f"{self.undone:,} descriptions are again what they were"
 
     def to_json(self) -> str:
-        return replace(self, findings=tuple(replace(finding, rows=()) for finding in self.findings))._json()
-
-    def _json(self) -> str:
-        return super().to_json()
+        short = replace(self, findings=tuple(replace(finding, rows=()) for finding in self.findings))
+        return StageResult.to_json(short)
 
 
 def lint(settings: LintSettings) -> LintResult:
@@ -97,7 +95,7 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
-    from gpt4image.describe.store.edits import LINT, Editor, name_of
+    from gpt4image.describe.store.edits import LINT, Editor
     from gpt4image.describe.store.store import DescriptionStore
 
     editor = Editor(settings.work, LINT)
@@ -105,9 +103,11 @@ def lint(settings: LintSettings) -> LintResult:
     with DescriptionStore.open(settings.work) as store:
         texts = _read(store, settings)
         findings = tuple(run_checks(texts, settings.encoder))
-        _refuse_unknown(settings.requeue, findings)
+        names = [finding.check for finding in findings]
+        for name in set(settings.requeue) - set(names):
+            raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
         stripped = _strip(store, editor, settings) if settings.strip_boilerplate else 0
-    chosen = {name_of(row): row for finding in findings if finding.check in settings.requeue for row in finding.rows}
+    chosen = {row.name: row for finding in findings if finding.check in settings.requeue for row in finding.rows}
     requeued = editor.change_all("requeue", ((row, None) for row in chosen.values()))
     return LintResult(len(texts.rows), findings, stripped, requeued, undone, settings.work)
 
@@ -145,23 +145,13 @@ def _read(store: "DescriptionStore", settings: LintSettings) -> "Texts":
     return Texts(rows, images, states)
 
 
-def _refuse_unknown(requeue: tuple[str, ...], findings: "tuple[Finding, ...]") -> None:
-    names = [finding.check for finding in findings]
-    for name in requeue:
-        if name not in names:
-            raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
-
-
 def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:
     """Cuts the openings of all texts, not only of those examined, and says how many."""
     from gpt4image.describe.lint.openings import strip_boilerplate
     from gpt4image.describe.store.edits import LINT
 
     rows = store.ok_descriptions(settings.prompt, settings.describer)
-    changes = (
-        (row, replace(row, text=text, author=LINT)) for row in rows if (text := strip_boilerplate(row.text)) != row.text
+    stripped = ((row, strip_boilerplate(row.text)) for row in rows)
+    return editor.change_all(
+        "strip", ((row, replace(row, text=text, author=LINT)) for row, text in stripped if text != row.text)
     )
-    num_changed = 0
-    while batch := list(islice(changes, MOST_TEXTS)):
-        num_changed += editor.change_all("strip", batch)
-    return num_changed

@@ -3,7 +3,7 @@
 import gzip
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,32 +64,27 @@ def load_token_counter(encoder: str) -> TokenCounter:
 
 def _find_folder(encoder: str, source: str) -> Path | None:
     """The folder of a sentence-transformers model: given, or in the cache of Hugging Face; None if in neither."""
+    from huggingface_hub import try_to_load_from_cache
+
     if Path(source).is_dir():
         return Path(source)
     if source.startswith(("/", ".")):
         raise EncoderError(f"text encoder {encoder!r}: there is no folder {source}")
-    return _cached_folder(source)
-
-
-def _cached_folder(name: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name if "/" in name else f"sentence-transformers/{name}", "tokenizer.json")
+    name = source if "/" in source else f"sentence-transformers/{source}"
+    found = try_to_load_from_cache(name, "tokenizer.json")
     return Path(found).parent if isinstance(found, str) else None
 
 
 def _from_folder(encoder: str, folder: Path | None, usual: int) -> TokenCounter:
     from tokenizers import Tokenizer
 
-    files = sorted(folder.rglob("tokenizer.json")) if folder else []
-    if folder is None or not files:
+    if folder is None or not (files := sorted(folder.rglob("tokenizer.json"))):
         return TokenCounter(encoder, usual, None)
     tokenizer = Tokenizer.from_file(str(files[0]))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    settings = [read_json(path) for path in folder.rglob("sentence_*_config.json")]
-    limits = [found["max_seq_length"] for found in settings if found.get("max_seq_length")]
-    return TokenCounter(encoder, limits[0] if limits else usual, tokenizer)
+    limits = [read_json(path).get("max_seq_length") for path in folder.rglob("sentence_*_config.json")]
+    return TokenCounter(encoder, next(filter(None, limits), usual), tokenizer)
 
 
 def _from_open_clip(encoder: str, architecture: str) -> TokenCounter:
@@ -101,9 +96,9 @@ def _from_open_clip(encoder: str, architecture: str) -> TokenCounter:
     if not config.is_file():
         raise EncoderError(f"open_clip has no architecture {architecture!r}; open_clip.list_models() names all")
     text = read_json(config)["text_cfg"]
-    limit, name = text.get("context_length", CLIP_TOKENS), text.get("hf_tokenizer_name")
-    if name:
-        return TokenCounter(encoder, limit, _from_folder(encoder, _cached_folder(name), limit).tokenizer)
+    limit = text.get("context_length", CLIP_TOKENS)
+    if name := text.get("hf_tokenizer_name"):
+        return replace(_from_folder(encoder, _find_folder(encoder, name), limit), limit=limit)
     return TokenCounter(encoder, limit, make_clip_tokenizer(folder / "bpe_simple_vocab_16e6.txt.gz"))
 
 

@@ -42,7 +42,7 @@ class Prompt:
     @property
     def identity(self) -> str:
         """All that the name stands for, as it is remembered in the store."""
-        return self.template if self.schema is None else f"{self.template}\n{json.dumps(self.schema, sort_keys=True)}"
+        return self.template if self.schema is None else f"{self.template}\n{_to_json(self.schema)}"
 
 
 def parse_prompts(words: Sequence[str], schema: Mapping[str, Any] | None = None) -> list[Prompt]:
@@ -64,15 +64,13 @@ def parse_prompts(words: Sequence[str], schema: Mapping[str, Any] | None = None)
 
 
 def _parse_prompt(word: str, schema: Mapping[str, Any] | None) -> Prompt:
-    named = OWN_NAME.match(word)
     if word in PRESETS or PRESET_NAME.match(word):
         name, template = _find_preset(word)
-    elif named:
-        name, template = named[1], named[2]
+    elif named := OWN_NAME.match(word):
+        name, template = named.groups()
     else:
-        name, template = "", word
-    suffix = "" if schema is None else f"+{_short_hash(json.dumps(schema, sort_keys=True))}"
-    prompt = Prompt((name or f"own-{_short_hash(template)}") + suffix, template, schema)
+        name, template = f"own-{_short_hash(word)}", word
+    prompt = Prompt(name if schema is None else f"{name}+{_short_hash(_to_json(schema))}", template, schema)
     _check_places(prompt)
     return prompt
 
@@ -100,6 +98,10 @@ def _check_places(prompt: Prompt) -> None:
             f"--prompt {prompt.template!r} has a brace that is no place; write {{class}}, {{classes}} or {{COLUMN}}, "
             "and {{ or }} for a brace itself"
         )
+
+
+def _to_json(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, sort_keys=True)
 
 
 def _short_hash(text: str) -> str:

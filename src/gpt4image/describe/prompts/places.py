@@ -17,7 +17,6 @@ class Places:
         given = class_names or {}
         self._images = images
         self._names = [given.get(name, name.replace("_", " ")) for name in images.classes]
-        self._classes = ", ".join(self._names)
 
     def render(self, prompt: Prompt, index: int) -> str:
         """The words of a prompt for one image."""
@@ -26,9 +25,7 @@ class Places:
     def _value(self, place: str, index: int) -> str:
         if place == "class":
             return self._names[int(self._images.labels[index])]
-        if place == "classes":
-            return self._classes
-        value = self._images.columns[place][index]
+        value = ", ".join(self._names) if place == "classes" else self._images.columns[place][index]
         return "" if value is None else str(value)
 
     def check(self, prompts: Sequence[Prompt]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -36,61 +36,49 @@ class ImageMatcher:
             folder: folder of the file, to which its paths are relative.
             location: tells the file of an image, by its position.
         """
-        self._keys, self._digests, self._folder, self._location = keys, digests, folder, location
+        self._keys, self._digests, self._folder = keys, digests, folder
+        self._names: dict[str, Iterable[str]] = {
+            "digest": digests,
+            "key": keys,
+            "index": (key.rpartition("/")[2] for key in keys),
+            "stem": (os.path.splitext(key)[0] for key in keys),
+            "file": (os.path.abspath(path) if (path := location(index)) else "" for index in range(len(keys))),
+        }
+        self._positions: dict[str, dict[str, int]] = {}
 
     def find(self, row: Row) -> int | None:
         """The position of the row's image in the image set, or None."""
-        if row.get("digest"):
-            return self._by_digest.get(str(row["digest"]).removeprefix("sha256:"))
-        if row.get("key"):
-            return self._by_key.get(str(row["key"]))
-        for column in PATH_COLUMNS:
-            if row.get(column):
-                return self._find_path(str(row[column]).replace(os.sep, "/"))
-        if row.get("index") not in (None, ""):
-            return self._by_number.get(str(row["index"]))
-        if row.get("stem"):
-            return self._by_stem.get(str(row["stem"]))
-        return None
+        column = next((name for name in (*COLUMNS, "stem") if row.get(name) not in (None, "")), None)
+        if column is None:
+            return None
+        name = str(row[column])
+        if column in PATH_COLUMNS:
+            return self._find_path(name.replace(os.sep, "/"))
+        return self._by(column).get(name.removeprefix("sha256:") if column == "digest" else name)
 
     def digest(self, position: int) -> str:
         """The digest of an image that was found."""
         return self._digests[position]
 
+    def _by(self, column: str) -> dict[str, int]:
+        """The positions of images by what a column holds; made when it is first asked for."""
+        if column not in self._positions:
+            self._positions[column] = {name: index for index, name in enumerate(self._names[column]) if name}
+        return self._positions[column]
+
     def _find_path(self, path: str) -> int | None:
-        if path in self._by_key:
-            return self._by_key[path]
+        if path in self._by("key"):
+            return self._by("key")[path]
         place = os.path.normpath(os.path.join(os.path.abspath(self._folder), path))
-        if place in self._by_location:
-            return self._by_location[place]
-        is_another = bool(self._by_location) and os.path.exists(place)
+        if place in self._by("file"):
+            return self._by("file")[place]
+        is_another = bool(self._by("file")) and os.path.exists(place)
         return None if is_another else self._find_suffix(path)
 
     def _find_suffix(self, path: str) -> int | None:
-        name = path.rpartition("/")[2]
-        found = [i for i in self._by_name.get(name, ()) if _ends_alike(self._keys[i], path.removeprefix("./"))]
+        alike = self._by_name.get(path.rpartition("/")[2], ())
+        found = [i for i in alike if _ends_alike(self._keys[i], path.removeprefix("./"))]
         return found[0] if len(found) == 1 else None
-
-    @cached_property
-    def _by_digest(self) -> dict[str, int]:
-        return {digest: index for index, digest in enumerate(self._digests) if digest}
-
-    @cached_property
-    def _by_key(self) -> dict[str, int]:
-        return {key: index for index, key in enumerate(self._keys)}
-
-    @cached_property
-    def _by_number(self) -> dict[str, int]:
-        return {key.rpartition("/")[2]: index for index, key in enumerate(self._keys)}
-
-    @cached_property
-    def _by_stem(self) -> dict[str, int]:
-        return {os.path.splitext(key)[0]: index for index, key in enumerate(self._keys)}
-
-    @cached_property
-    def _by_location(self) -> dict[str, int]:
-        locations = ((self._location(index), index) for index in range(len(self._keys)))
-        return {os.path.abspath(path): index for path, index in locations if path is not None}
 
     @cached_property
     def _by_name(self) -> dict[str, list[int]]:

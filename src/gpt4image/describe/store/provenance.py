@@ -1,21 +1,27 @@
 """Where the descriptions of a store come from and what they took, prompt by prompt."""
 
+import json
 import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt4image.describe.store.store import FILE_NAME
+from gpt4image.describe.store.connect import FILE_NAME
 
 QUERY = """
-SELECT prompt, describer, state, COUNT(*), SUM(tokens_in), SUM(tokens_out), SUM(attempts), SUM(seconds),
-    SUM(author != 'describer'), MIN(created), MAX(created)
-FROM descriptions GROUP BY prompt, describer, state ORDER BY prompt, describer
+SELECT prompt, describer, json_group_object(state, number), SUM(tokens_in), SUM(tokens_out), SUM(attempts),
+    SUM(seconds), SUM(num_changed), MIN(first), MAX(last)
+FROM (
+    SELECT prompt, describer, state, COUNT(*) AS number, SUM(tokens_in) AS tokens_in, SUM(tokens_out) AS tokens_out,
+        SUM(attempts) AS attempts, SUM(seconds) AS seconds, SUM(author != 'describer') AS num_changed,
+        MIN(created) AS first, MAX(created) AS last
+    FROM descriptions GROUP BY prompt, describer, state
+) GROUP BY prompt, describer ORDER BY prompt, describer
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class Provenance:
     """The descriptions of one prompt by one describer.
 
@@ -37,13 +43,13 @@ class Provenance:
     describer: str
     wording: str
     states: dict[str, int]
-    tokens_in: int = 0
-    tokens_out: int = 0
-    attempts: int = 0
-    seconds: float = 0.0
-    num_changed: int = 0
-    first: str = ""
-    last: str = ""
+    tokens_in: int
+    tokens_out: int
+    attempts: int
+    seconds: float
+    num_changed: int
+    first: str
+    last: str
 
     @property
     def num_asked(self) -> int:
@@ -64,15 +70,8 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
     with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
-    found: dict[tuple[str, str], Provenance] = {}
-    for prompt, describer, state, number, *sums, first, last in rows:
-        if prompt not in prompts or describer not in describers:
-            continue
-        name = (prompt, describer)
-        one = found.setdefault(name, Provenance(*name, wordings.get(prompt, ""), {}, first=first))
-        one.states[state] = number
-        one.tokens_in, one.tokens_out = one.tokens_in + sums[0], one.tokens_out + sums[1]
-        one.attempts, one.seconds = one.attempts + sums[2], one.seconds + sums[3]
-        one.num_changed += sums[4]
-        one.first, one.last = min(one.first, first), max(one.last, last)
-    return list(found.values())
+    return [
+        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums)
+        for prompt, describer, states, *sums in rows
+        if prompt in prompts and describer in describers
+    ]

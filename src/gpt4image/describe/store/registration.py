@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.store.rows import DescribedImage, Description
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description, DescriptionStore
+from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet, Scan
 
@@ -26,14 +27,13 @@ def register_images(
 
 
 def remember_prompts(store: DescriptionStore, prompts: Sequence[Prompt]) -> None:
-    """Keeps the wording of every prompt, so that a name stands for one wording forever.
+    """Keeps the wording of every prompt that has one, so that a name stands for one wording forever.
 
     Raises:
         SettingsError: a name stands for another wording already.
     """
     for prompt in prompts:
-        known = store.prompt_identity(prompt.name, prompt.identity)
-        if known != prompt.identity:
+        if prompt.template and (known := store.prompt_identity(prompt.name, prompt.identity)) != prompt.identity:
             raise SettingsError(
                 f"--prompt {prompt.name} stands for another wording in {store.path}: {known!r}; "
                 "give the new one another name"
@@ -44,9 +44,9 @@ def _fingerprint(images: ImageSet, scan: Scan) -> str:
     """Hash of all digests, keys and classes, in their order."""
     running = hashlib.sha256("\n".join(images.classes).encode())
     running.update(np.ascontiguousarray(images.labels).tobytes())
-    for start in range(0, len(images), BATCH_SIZE):
-        running.update("\n".join(scan.digests[start : start + BATCH_SIZE]).encode())
-        running.update("\n".join(images.keys[start : start + BATCH_SIZE]).encode())
+    for names in (scan.digests, images.keys):
+        for start in range(0, len(images), BATCH_SIZE):
+            running.update("\n".join(names[start : start + BATCH_SIZE]).encode())
     return running.hexdigest()
 
 

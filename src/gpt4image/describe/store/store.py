@@ -2,99 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field, fields
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from dataclasses import astuple
+from itertools import starmap
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
+from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
+from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
 from gpt4image.describe.store.states import State
-from gpt4image.errors import DescriptionError
 
-FILE_NAME = "descriptions.sqlite"
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE images (digest TEXT PRIMARY KEY, key TEXT NOT NULL, class_name TEXT) WITHOUT ROWID;
-CREATE TABLE last_registered (fingerprint TEXT NOT NULL);
-CREATE TABLE prompts (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE batches (key TEXT PRIMARY KEY, prompt TEXT, describer TEXT, max_tokens INTEGER) WITHOUT ROWID;
-CREATE TABLE descriptions (
-    digest TEXT NOT NULL, prompt TEXT NOT NULL, describer TEXT NOT NULL, sample INTEGER NOT NULL,
-    state TEXT NOT NULL, text TEXT NOT NULL, reasoning TEXT NOT NULL,
-    tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    error TEXT NOT NULL, seconds REAL NOT NULL, max_tokens INTEGER NOT NULL,
-    author TEXT NOT NULL, created TEXT NOT NULL
-);
-CREATE UNIQUE INDEX descriptions_key ON descriptions (digest, prompt, describer, sample);
-CREATE INDEX descriptions_by_state ON descriptions (prompt, describer, sample, state, digest);
-"""
+ALL = ", ".join(COLUMNS)
+OF_NAME = "digest = ? AND prompt = ? AND describer = ? AND sample = ?"
 BATCH_SIZE = 500
-CACHE_KIB = 16 * 1024
-"""Most memory for pages of the file. Large writes come in the order of the indices, so that a few pages are enough."""
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """One row of the store.
-
-    Attributes:
-        digest: SHA-256 of the image's bytes (`key:KEY` if they could not be read).
-        prompt: name of the prompt.
-        describer: who wrote it: `replay`, or a model's name.
-        sample: number of the sample, from 0.
-        state: what became of the request.
-        text: the description; of a failed one, whatever came instead.
-        reasoning: what the model thought before, kept apart.
-        tokens_in: tokens of prompt and image, over all attempts.
-        tokens_out: tokens written, over all attempts.
-        attempts: how often the describer was asked.
-        error: what went wrong, empty if nothing did.
-        seconds: from the first request to the last reply.
-        max_tokens: the limit of the last attempt; 0 if there was none.
-        author: `describer`; `person` after an edit by hand, `lint` after one by `gpt4image lint`.
-        created: time of writing, UTC.
-    """
-
-    digest: str
-    prompt: str
-    describer: str
-    sample: int = 0
-    state: State = State.OK
-    text: str = ""
-    reasoning: str = ""
-    tokens_in: int = 0
-    tokens_out: int = 0
-    attempts: int = 1
-    error: str = ""
-    seconds: float = 0.0
-    max_tokens: int = 0
-    author: str = "describer"
-    created: str = field(default_factory=_now)
-
-
-COLUMNS = ", ".join(column.name for column in fields(Description))
-REPLACE = f"INSERT OR REPLACE INTO descriptions ({COLUMNS}) VALUES ({', '.join('?' * len(fields(Description)))})"
-
-
-class DescribedImage(NamedTuple):
-    """An image the store has seen, under the name it had then."""
-
-    digest: str
-    key: str
-    class_name: str | None
-
-
-class Usage(NamedTuple):
-    """Means over `measured` descriptions: tokens read and written, seconds."""
-
-    measured: int
-    tokens_in: float
-    tokens_out: float
-    seconds: float
 
 
 class DescriptionStore:
@@ -102,14 +22,7 @@ class DescriptionStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            self._create_tables()
-        except sqlite3.DatabaseError as error:
-            raise DescriptionError(f"{path} is no store of descriptions ({error}); choose another folder") from error
+        self._connection = connect(path)
 
     @classmethod
     def open(cls, work: Path, create: bool = False) -> Self:
@@ -118,51 +31,39 @@ class DescriptionStore:
         Raises:
             DescriptionError: there is none and `create` is False.
         """
-        path = work / FILE_NAME
         if create:
             work.mkdir(parents=True, exist_ok=True)
-        elif not path.is_file():
-            raise DescriptionError(f"{path} does not exist; write descriptions first: gpt4image describe IMAGES {work}")
-        return cls(path)
+        return cls(work / FILE_NAME if create else find_store(work))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connection.close()
 
-    def _create_tables(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise DescriptionError(
-                f"{self.path} has the form {version}, this gpt4image writes {SCHEMA_VERSION}; "
-                "use the version that wrote it"
-            )
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """All writes of the block are on disk together, or none is."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
 
     def write(self, descriptions: Iterable[Description]) -> None:
         """Writes descriptions, over earlier ones of the same image, prompt, describer and sample."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(REPLACE, map(astuple, descriptions))
-
-    def remove(self, descriptions: Iterable[Description]) -> None:
-        """Removes descriptions; the describe stage asks for them again."""
-        keys = [astuple(description)[:4] for description in descriptions]
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(
-                "DELETE FROM descriptions WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?", keys
+        with self._writing() as connection:
+            connection.executemany(
+                f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})", map(astuple, descriptions)
             )
+
+    def remove(self, names: Iterable[Name]) -> None:
+        """Removes descriptions; the describe stage asks for them again."""
+        with self._writing() as connection:
+            connection.executemany(f"DELETE FROM descriptions WHERE {OF_NAME}", names)
 
     def write_images(self, images: Iterable[DescribedImage]) -> None:
         """Remembers under which key and class each image is known now; quick if they come ordered by digest."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(
+        with self._writing() as connection:
+            connection.executemany(
                 "INSERT INTO images VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET key = excluded.key,"
                 " class_name = excluded.class_name WHERE (key, class_name) IS NOT (excluded.key, excluded.class_name)",
                 images,
@@ -174,10 +75,9 @@ class DescriptionStore:
 
     def note_registered(self, fingerprint: str) -> None:
         """Remembers which images were written last."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("DELETE FROM last_registered")
-            self._connection.execute("INSERT INTO last_registered VALUES (?)", (fingerprint,))
+        with self._writing() as connection:
+            connection.execute("DELETE FROM last_registered")
+            connection.execute("INSERT INTO last_registered VALUES (?)", (fingerprint,))
 
     def prompt_identity(self, name: str, identity: str) -> str:
         """What a prompt's name stands for: `identity` from the first call on."""
@@ -218,10 +118,10 @@ class DescriptionStore:
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = :{name}" for name in given) or "TRUE"
         query = (
-            f"SELECT {COLUMNS} FROM descriptions INDEXED BY descriptions_key WHERE {where}"
+            f"SELECT {ALL} FROM descriptions INDEXED BY descriptions_key WHERE {where}"
             " ORDER BY digest, prompt, describer, sample"
         )
-        return map(_to_description, self._connection.execute(query, given))
+        return starmap(Description, self._connection.execute(query, given))
 
     def ok_texts(
         self, prompts: Sequence[str], describer: str | None = None
@@ -249,20 +149,21 @@ class DescriptionStore:
         for start in range(0, len(digests), BATCH_SIZE):
             batch = digests[start : start + BATCH_SIZE]
             query = (
-                f"SELECT {COLUMNS} FROM descriptions INDEXED BY descriptions_key WHERE digest IN ({_marks(batch)})"
+                f"SELECT {ALL} FROM descriptions INDEXED BY descriptions_key WHERE digest IN ({_marks(batch)})"
                 " AND prompt = ? AND describer = ? AND sample = ?"
             )
             rows = self._connection.execute(query, (*batch, prompt, describer, sample))
-            found.update((row[0], _to_description(row)) for row in rows)
+            found.update((row[0], Description(*row)) for row in rows)
         return found
+
+    def get(self, name: Name) -> Description | None:
+        """One description."""
+        return self.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
 
     def holds(self, description: Description) -> bool:
         """Whether the store has this very text already, or one that a person or lint has put in its place."""
-        query = (
-            "SELECT text, state, author FROM descriptions"
-            " WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?"
-        )
-        row = self._connection.execute(query, astuple(description)[:4]).fetchone()
+        query = f"SELECT text, state, author FROM descriptions WHERE {OF_NAME}"
+        row = self._connection.execute(query, description.name).fetchone()
         return row is not None and (row[2] != "describer" or row[:2] == (description.text, description.state))
 
     def settled_digests(self, prompt: str, describer: str, sample: int) -> Iterator[str]:
@@ -299,9 +200,3 @@ class DescriptionStore:
 
 def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _to_description(row: tuple) -> Description:
-    description = Description(*row)
-    object.__setattr__(description, "state", State(description.state))
-    return description

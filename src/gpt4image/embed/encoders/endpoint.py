@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpt4image.describe.endpoint.lanes import NO_KEY
+from gpt4image.describe.endpoint.options import NO_KEY
 from gpt4image.describe.endpoint.privacy import check_endpoints, is_nearby
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.embed.encoders.precision import Precision

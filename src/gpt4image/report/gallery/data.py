@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gpt4image.describe.store.edits import Name
-from gpt4image.describe.store.store import Description
+from gpt4image.describe.store.rows import Description, Name
 from gpt4image.report.gallery.entries import Entry
 
 PART_SIZE = 500

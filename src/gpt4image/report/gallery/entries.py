@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpt4image.describe.store.edits import Name, read_queued, read_undoable
-from gpt4image.describe.store.store import Description, DescriptionStore
-from gpt4image.report.gallery.marks import EDITED, find_marks, name_of
+from gpt4image.describe.store.edits import read_queued, read_undoable
+from gpt4image.describe.store.rows import Description, Name
+from gpt4image.describe.store.store import DescriptionStore
+from gpt4image.report.gallery.marks import EDITED, find_marks
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_entries(work: Path, lint: bool = True) -> list[Entry]:
     for digest, several in found.items():
         image = images.get(digest)
         key, class_name = (image.key, image.class_name or "") if image else (digest, "")
-        own = tuple(marks.get(name_of(one), ()) + _edited(one) for one in several)
+        own = tuple(marks.get(one.name, ()) + _edited(one) for one in several)
         queue = queued.get(digest, ())
         entries.append(Entry(digest, key, class_name, tuple(several), own, queue, digest in undoable))
     return sorted(entries, key=lambda entry: entry.key)
@@ -63,7 +64,7 @@ def read_entries(work: Path, lint: bool = True) -> list[Entry]:
 def read_entry(work: Path, entry: Entry) -> Entry:
     """The entry as it is in the store now; a text that changed loses the marks of the one before."""
     before = dict(zip(entry.descriptions, entry.marks, strict=True))
-    names = {name_of(description) for description in entry.descriptions} | set(entry.queued)
+    names = {description.name for description in entry.descriptions} | set(entry.queued)
     with DescriptionStore.open(work) as store:
         found = [store.find([name.digest], name.prompt, name.describer, name.sample) for name in sorted(names)]
     descriptions = tuple(description for one in found for description in one.values())

@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from gpt4image.describe.lint.finding import Finding, Texts
-from gpt4image.describe.store.edits import Name, name_of
+from gpt4image.describe.store.rows import DescribedImage, Description, Name
 from gpt4image.describe.store.states import State
-from gpt4image.describe.store.store import DescribedImage, Description
 
 EDITED = "edited"
 
@@ -24,7 +23,7 @@ def find_marks(
         for check in _checks():
             finding = check(Texts(rows, images, {}))
             for row in finding.rows:
-                marks[name_of(row)].append(finding.check)
+                marks[row.name].append(finding.check)
     return {name: tuple(found) for name, found in marks.items()}
 
 

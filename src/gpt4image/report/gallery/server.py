@@ -11,7 +11,8 @@ from threading import Lock
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from gpt4image.describe.store.edits import Editor, Name
+from gpt4image.describe.store.edits import Editor
+from gpt4image.describe.store.rows import Name
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from PIL import Image
 
-from gpt4image.describe.asking.record import Answer
+from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
-from gpt4image.describe.endpoint.client import PassingError, Question, RefusedRequestError
+from gpt4image.describe.endpoint.client import PassingError, RefusedRequestError
+from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.pacing import RateLimits
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.pool import Pool
-from gpt4image.describe.endpoint.rate_limit import RateLimits
 from gpt4image.describe.store.states import State
 from gpt4image.errors import EndpointError
 
@@ -23,14 +24,20 @@ PROBE_SIZE = 224
 GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 
 
-class Asker:
-    """Turns an ask into an answer; only an endpoint that is of no use at all raises."""
+class RetryingClient:
+    """Turns a question into an answer; only an endpoint that is of no use at all raises."""
 
-    def __init__(self, pool: Pool, limits: RateLimits, retries: int) -> None:
-        self.pool, self._limits, self._retries = pool, limits, retries
+    def __init__(self, options: EndpointOptions) -> None:
+        self.pool, self._retries = Pool(options), options.retries
+        self._limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
         self._probing = asyncio.Lock()
 
-    async def answer(self, question: Question) -> Answer:
+    async def aclose(self) -> None:
+        """Closes the connections to all endpoints."""
+        for lane in self.pool.lanes:
+            await lane.endpoint.client.close()
+
+    async def answer(self, ask: Ask, data_url: str) -> Reply:
         """Asks until there is an answer or the retries are used up.
 
         Raises:
@@ -40,9 +47,9 @@ class Asker:
         while True:
             attempts += 1
             try:
-                reply = await self._attempt(question)
+                reply = await self._attempt(ask, data_url)
             except RefusedRequestError as error:
-                await self._give_up_if_all_is_refused(question, error)
+                await self._give_up_if_all_is_refused(ask, error)
                 reply = Reply(State.ENDPOINT_ERROR, error=str(error))
             except PassingError as error:
                 failures += 1 / PATIENCE if error.is_throttle or error.is_connection else 1
@@ -53,14 +60,14 @@ class Asker:
                         await asyncio.sleep(_pause_s(attempts, error.retry_after_s))
                     continue
                 reply = Reply(State.ENDPOINT_ERROR, error=f"{error} (after {attempts} attempts)")
-            return Answer(reply, attempts, time.monotonic() - start)
+            return replace(reply, attempts=attempts, seconds=time.monotonic() - start)
 
-    async def _attempt(self, question: Question) -> Reply:
+    async def _attempt(self, ask: Ask, data_url: str) -> Reply:
         async with self.pool.place() as lane:
-            if (wait_s := self._limits.reserve()) > 0:
+            if (wait_s := self._limits.reserve(ask.request.max_tokens / 2)) > 0:
                 await asyncio.sleep(wait_s)
             try:
-                reply = parse_reply(await lane.endpoint.ask(question), as_json=question.schema is not None)
+                reply = parse_reply(await lane.endpoint.ask(ask, data_url), ask.prompt.schema is not None)
             except UnusableReplyError as error:
                 lane.pace.note_failure()
                 raise PassingError(str(error)) from error
@@ -74,13 +81,13 @@ class Asker:
             self._limits.note(reply.tokens_in + reply.tokens_out)
             return reply
 
-    async def _give_up_if_all_is_refused(self, question: Question, error: RefusedRequestError) -> None:
+    async def _give_up_if_all_is_refused(self, ask: Ask, error: RefusedRequestError) -> None:
         """Before anything was answered, tells a bad picture from a bad call: asks the same about a good picture."""
         async with self._probing:
             if self.pool.has_answered:
                 return
             try:
-                await self._attempt(replace(question, data_url=to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE))))
+                await self._attempt(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)))
             except RefusedRequestError:
                 raise EndpointError(
                     f"the endpoint takes no picture at all ({error}); check --model, and that it is a vision model"

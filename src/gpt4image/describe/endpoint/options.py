@@ -1,0 +1,59 @@
+"""How endpoints are asked: which, with what key, within which limits."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gpt4image.errors import SettingsError
+
+NO_KEY = "none"
+"""Local servers want some key and take any."""
+
+
+@dataclass(frozen=True)
+class EndpointOptions:
+    """What a process must know to ask endpoints.
+
+    Attributes:
+        urls: base URLs that share the work.
+        model: the model's name there.
+        extra: fields of every request that are the user's own.
+        api_key_env: the environment variable with the API key.
+        timeout_s: seconds until an unanswered request counts as failed.
+        retries: further attempts after a passing failure.
+        in_flight: requests at once, None to adapt to the endpoints.
+        requests_per_minute: limit of the endpoints' plan.
+        tokens_per_minute: limit of the plan, tokens read and written together.
+    """
+
+    urls: tuple[str, ...]
+    model: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    api_key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 180.0
+    retries: int = 5
+    in_flight: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+    def share(self, number: int) -> "EndpointOptions":
+        """The options of one of `number` processes: each has its part of what all may do together."""
+        names = ("in_flight", "requests_per_minute", "tokens_per_minute")
+        parts = {name: max(limit // number, 1) for name in names if (limit := getattr(self, name))}
+        return replace(self, **parts)
+
+
+def parse_extra_body(text: str | None) -> dict[str, Any]:
+    """Reads the fields of every request that are the user's own.
+
+    Raises:
+        SettingsError: they are no JSON object.
+    """
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise SettingsError(f'--extra-body {text!r} must be a JSON object such as {{"top_p": 0.9}}')
+    return extra

@@ -1,0 +1,88 @@
+"""What the store holds: descriptions, and the images they are about."""
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from gpt4image.describe.store.states import State
+
+
+def now() -> str:
+    """The time as the store has it: UTC, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Name(NamedTuple):
+    """Which description: the key of a row of the store."""
+
+    digest: str
+    prompt: str
+    describer: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One row of the store.
+
+    Attributes:
+        digest: SHA-256 of the image's bytes (`key:KEY` if they could not be read).
+        prompt: name of the prompt.
+        describer: who wrote it: `replay`, or a model's name.
+        sample: number of the sample, from 0.
+        state: what became of the request.
+        text: the description; of a failed one, whatever came instead.
+        reasoning: what the model thought before, kept apart.
+        tokens_in: tokens of prompt and image, over all attempts.
+        tokens_out: tokens written, over all attempts.
+        attempts: how often the describer was asked.
+        error: what went wrong, empty if nothing did.
+        seconds: from the first request to the last reply.
+        max_tokens: the limit of the last attempt; 0 if there was none.
+        author: `describer`; `person` after an edit by hand, `lint` after one by `gpt4image lint`.
+        created: time of writing, UTC.
+    """
+
+    digest: str
+    prompt: str
+    describer: str
+    sample: int = 0
+    state: State = State.OK
+    text: str = ""
+    reasoning: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    attempts: int = 1
+    error: str = ""
+    seconds: float = 0.0
+    max_tokens: int = 0
+    author: str = "describer"
+    created: str = field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", State(self.state))
+
+    @property
+    def name(self) -> Name:
+        """The key of the row."""
+        return Name(self.digest, self.prompt, self.describer, self.sample)
+
+
+COLUMNS = tuple(column.name for column in fields(Description))
+
+
+class DescribedImage(NamedTuple):
+    """An image the store has seen, under the name it had then."""
+
+    digest: str
+    key: str
+    class_name: str | None
+
+
+class Usage(NamedTuple):
+    """Means over `measured` descriptions: tokens read and written, seconds."""
+
+    measured: int
+    tokens_in: float
+    tokens_out: float
+    seconds: float
