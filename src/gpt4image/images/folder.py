@@ -42,7 +42,7 @@ def open_folder(source: str, root: Path) -> ImageSet:
         )
     if loose:
         walk.remarks.add(
-            f"{source} has no class folders: its {len(loose):,} images are taken as unlabelled "
+            f"there are no class folders: all {len(loose):,} images are taken as unlabelled "
             "(one sub-folder a class makes labels)"
         )
     names, classes, labels = _label(walk)
@@ -79,7 +79,8 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
     used = set(labels.tolist())
     empty = [name for label, name in enumerate(classes) if label not in used]
     if empty:
-        add(f"{len(empty):,} class folders hold no images: {enumerate_names(empty)}")
+        folders = "1 class folder holds" if len(empty) == 1 else f"{len(empty):,} class folders hold"
+        add(f"{folders} no images: {enumerate_names(empty)}")
     if AMERICAN in walk.folders:
         add(f"{AMERICAN} is taken for {UNLABELLED_FOLDER}: its images have no label")
     alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled", "unknown")]
@@ -88,6 +89,6 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
     if classes and {name.lower() for name in classes} <= PARTS:
         add(
             f"{enumerate_names(list(classes))} are taken for classes, but look like parts of a set: give one of them, "
-            f"such as {source.rstrip('/')}/{classes[-1]}"
+            f"such as {source.rstrip('/')}/{classes[0]}"
         )
     remark_alike([escape_name(name) for name in walk.folders if not _is_unlabelled(name)], walk.remarks)

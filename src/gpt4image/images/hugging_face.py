@@ -179,7 +179,7 @@ def _read_plain(dataset: Any, names: Sequence[str]) -> dict[str, list[Any]]:
 def _read_labels(dataset: Any, column: str | None, source: str, remarks: Remarks) -> tuple[np.ndarray, tuple[str, ...]]:
     if column is None:
         columns = ", ".join(dataset.features)
-        remarks.add(f"{source} has no column of labels: its images are unlabelled; its columns are {columns}")
+        remarks.add(f"there is no column of labels: its images are unlabelled; its columns are {columns}")
         return np.full(len(dataset), UNLABELLED, dtype=np.int64), ()
     values = dataset.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     names = getattr(dataset.features[column], "names", None)

@@ -42,9 +42,7 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     keys = [_write_key(name, store, position) for position, name in enumerate(names)]
     _refuse_twice(store, keys, path)
     if "label" not in columns:
-        remarks.add(
-            f"{path} has no column 'label': its images are unlabelled; its columns are path, {_others(columns)}"
-        )
+        remarks.add(f"there is no column 'label': its images are unlabelled; its columns are path, {_others(columns)}")
     labels, classes = number_labels(columns.pop("label", [None] * len(keys)), str(path), remarks)
     return ImageSet(source, keys, labels, classes, store, np.arange(len(keys)), columns, remarks)
 

@@ -36,7 +36,7 @@ class Remarks:
 
     def lines(self) -> Iterator[str]:
         """`left out: 3 .heic (no decoder), 2 .txt; such as cat/x.heic, cat/a.txt`, then the sentences."""
-        shown = list(self.left_out.items())[:MOST_KINDS]
+        shown = sorted(self.left_out.items(), key=lambda item: -item[1].count)[:MOST_KINDS]
         if shown:
             rest = len(self.left_out) - len(shown)
             counts = [_count(found.count, kind) for kind, found in shown] + [f"{rest} more kinds"] * bool(rest)

@@ -47,6 +47,7 @@ class SplitResult(StageResult):
         num_joined: readable images that lie in the folder, but came after the list was written.
         joined: one of them.
         num_gone: images of the list that are not in the folder any more.
+        unreadable: key of an image that was left out, and why.
     """
 
     list: Path
@@ -57,6 +58,7 @@ class SplitResult(StageResult):
     num_joined: int = 0
     joined: str = ""
     num_gone: int = 0
+    unreadable: str = ""
 
     def lines(self) -> Iterator[Any]:
         if not self.is_new:
@@ -68,7 +70,7 @@ class SplitResult(StageResult):
             )
         if self.num_gone:
             yield f"{self.num_gone:,} images of the list are not in the folder any more"
-        left_out = f", {self.num_unreadable} unreadable left out" if self.num_unreadable else ""
+        left_out = f", {self.num_unreadable} unreadable left out ({self.unreadable})" if self.num_unreadable else ""
         yield f"{self.num_train} images for training: {self.list}?{COLUMN}={TRAIN}{left_out}"
         yield f"{self.num_test} images for testing:  {self.list}?{COLUMN}={TEST}"
 
@@ -92,13 +94,14 @@ def split(settings: SplitSettings) -> SplitResult:
         raise SettingsError(f"split takes a folder and writes a .csv; given were {settings.images} and {path}")
     is_new = not path.exists()
     images = open_images(settings.images)
-    num_unreadable = _write(images, folder, path, settings) if is_new else 0
+    errors = _write(images, folder, path, settings) if is_new else {}
     columns = _read_list(path)
     sides = columns[COLUMN]
     joined, num_gone = ([], 0) if is_new else _compare(images, columns["path"], folder, path)
     first = joined[0] if joined else ""
     num_train, num_test = sides.count(TRAIN), sides.count(TEST)
-    return SplitResult(path, num_train, num_test, num_unreadable, is_new, len(joined), first, num_gone)
+    unreadable = next(iter(errors.values()), "")
+    return SplitResult(path, num_train, num_test, len(errors), is_new, len(joined), first, num_gone, unreadable)
 
 
 def _read_list(path: Path) -> "dict[str, list[str]]":
@@ -131,8 +134,8 @@ def _place(folder: Path, key: str, path: Path) -> str:
     return Path(os.path.relpath(folder / key, path.parent)).as_posix()
 
 
-def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings) -> int:
-    """Writes the list and returns how many images could not be read."""
+def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings) -> dict[str, str]:
+    """Writes the list and returns the images that could not be read, and why."""
     from gpt4image.files import atomic_path
     from gpt4image.images.scan import scan_images
 
@@ -145,7 +148,7 @@ def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings
             if scan.readable[index]:
                 side = TEST if scan.digests[index] in aside else TRAIN
                 writer.writerow([_place(folder, images.keys[index], path), images.class_name(index) or "", side])
-    return len(scan.errors)
+    return scan.errors
 
 
 def _set_aside(images: "ImageSet", digests: "list[str]", readable: Any, settings: SplitSettings) -> set[str]:

@@ -87,7 +87,9 @@ def open_webdataset(source: str) -> ImageSet:
             index["key"] = [f"{name}/{key}" for key in index["key"]]
             for kind, left_out in found["left_out"].items():
                 remarks.leave_out(kind, f"{name}/{left_out['example']}", left_out["count"])
-            remarks.sentences += [f"{escape_name(path)}: {sentence}" for sentence in found["sentences"]]
+            remarks.sentences += [
+                f"{escape_name(os.path.basename(path))} {sentence}" for sentence in found["sentences"]
+            ]
             indices.append(index)
             tracker.advance()
     columns = {name: [value for index in indices for value in index[name]] for name in indices[0]}
@@ -218,7 +220,7 @@ def _read_members(tar: tarfile.TarFile, path: str, remarks: Remarks) -> Iterator
     except (tarfile.TarError, OSError, ValueError):
         is_damaged = True
     if is_damaged:
-        remarks.add(f"the shard is damaged or cut off behind {escape_name(last)}: what follows there is left out")
+        remarks.add(f"is damaged or cut off behind {escape_name(last)}: what follows there is left out")
 
 
 def _goes_on(path: str, offset: int) -> bool:

@@ -74,6 +74,7 @@ def _enter(root: Path, start: str, walk: Walk, links: deque[str], entered: set[_
                 raise
             walk.remarks.leave_out("folder (cannot be read)", escape_name(current))
             continue
+        within: list[str] = []
         for entry in entries:
             name = f"{current}/{entry.name}" if current else entry.name
             if not _is_folder(entry):
@@ -84,9 +85,10 @@ def _enter(root: Path, start: str, walk: Walk, links: deque[str], entered: set[_
                 links.append(name)
             elif (identity := _identify(root / name)) not in entered:
                 entered |= {identity} if identity else set()
-                folders.append(name)
+                within.append(name)
                 if not current:
                     walk.folders.append(name)
+        folders += reversed(within)
 
 
 def _take_or_count(entry: "os.DirEntry[str]", name: str, walk: Walk) -> None:

@@ -93,7 +93,12 @@ def _read_names(values: Sequence[Any], source: str, remarks: Remarks) -> list[st
         num_marked += not is_label and text != ""
         names.append(name if is_label else None)
     if num_trimmed:
-        remarks.add(f"{num_trimmed:,} labels were trimmed: spaces around them, or another Unicode form")
+        what = (
+            "1 label was trimmed: spaces around it"
+            if num_trimmed == 1
+            else f"{num_trimmed:,} labels were trimmed: spaces"
+        )
+        remarks.add(f"{what}, or another Unicode form")
     if num_marked:
         remarks.add(f"{num_marked:,} labels are blank, NaN or -1: these images are taken as unlabelled")
     # Numbers that once stood beside missing ones have become fractions: 1.0 is class 1.
