@@ -64,12 +64,15 @@ class SplitResult(StageResult):
         if not self.is_new:
             yield f"{self.list} is there already and was kept: what is set aside stays so"
         if self.num_joined:
+            images = "1 image joined" if self.num_joined == 1 else f"{self.num_joined:,} images joined"
+            are = "is" if self.num_joined == 1 else "are"
             yield (
-                f"{self.num_joined:,} images joined the folder after that, such as {self.joined}, and are not in the "
-                "list: add rows for them, or split anew into another list (--list FILE.csv)"
+                f"{images} the folder after that, such as {self.joined}, and {are} not in the list: add a row for "
+                "each, or split anew into another list (--list FILE.csv)"
             )
         if self.num_gone:
-            yield f"{self.num_gone:,} images of the list are not in the folder any more"
+            images = "1 image of the list is" if self.num_gone == 1 else f"{self.num_gone:,} images of the list are"
+            yield f"{images} not in the folder any more"
         left_out = f", {self.num_unreadable} unreadable left out ({self.unreadable})" if self.num_unreadable else ""
         yield f"{self.num_train} images for training: {self.list}?{COLUMN}={TRAIN}{left_out}"
         yield f"{self.num_test} images for testing:  {self.list}?{COLUMN}={TEST}"
