@@ -200,7 +200,7 @@ CASES = [
     Case(
         "images beside class folders",
         None,
-        ("photos has 1 images beside its class folders (such as loose.jpg)",),
+        ("photos has 1 image beside its class folders (such as loose.jpg)",),
         lambda: (basic(), save("photos/loose.jpg")),
     ),
     Case(
@@ -242,7 +242,7 @@ CASES = [
     Case(
         "labels that are blank, `NaN` or `-1`",
         2,
-        ("2 labels are blank, NaN or -1: these images are taken as unlabelled",),
+        ("2 labels are blank, NaN or -1: taken as none, these images are unlabelled",),
         with_list("path,label\nphotos/cat/0.jpg,NaN\nphotos/dog/0.jpg,-1\n"),
         "list.csv",
     ),

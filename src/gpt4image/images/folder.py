@@ -37,7 +37,7 @@ def open_folder(source: str, root: Path) -> ImageSet:
     loose = [name for name in walk.names if "/" not in name]
     if loose and walk.folders:
         raise ImageSetError(
-            f"{source} has {len(loose)} images beside its class folders (such as {escape_name(loose[0])}); "
+            f"{source} has {len(loose)} image{'s' * (len(loose) != 1)} beside its class folders (such as {escape_name(loose[0])}); "
             f"move them into a class folder, or into {UNLABELLED_FOLDER} if they have no label"
         )
     if loose:

@@ -11,7 +11,7 @@ from gpt4image.images.files.names import escape_name
 from gpt4image.images.files.store import FileStore
 from gpt4image.images.image_set import ImageSet
 from gpt4image.images.remarks import Remarks
-from gpt4image.images.tables.columns import read_columns
+from gpt4image.images.tables.columns import read_columns, show_names
 from gpt4image.images.tables.labels import number_labels
 
 LIST_SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -32,7 +32,7 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     columns, remarks = read_columns(path), Remarks()
     if "path" not in columns:
         raise ImageSetError(
-            f"{path} has the columns {', '.join(columns) or 'none'}; an image list needs the column 'path': rename the "
+            f"{path} has the columns {show_names(columns)}; an image list needs the column 'path': rename the "
             "one that names the files"
         )
     rows = _rows_with_path(columns, _matching_rows(columns, condition, path), remarks)
@@ -42,13 +42,11 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     keys = [_write_key(name, store, position) for position, name in enumerate(names)]
     _refuse_twice(store, keys, path)
     if "label" not in columns:
-        remarks.add(f"there is no column 'label': its images are unlabelled; its columns are path, {_others(columns)}")
+        remarks.add(
+            f"there is no column 'label': its images are unlabelled; its columns are {show_names(['path', *columns])}"
+        )
     labels, classes = number_labels(columns.pop("label", [None] * len(keys)), str(path), remarks)
     return ImageSet(source, keys, labels, classes, store, np.arange(len(keys)), columns, remarks)
-
-
-def _others(columns: dict[str, list[Any]]) -> str:
-    return ", ".join(columns) or "nothing else"
 
 
 def _rows_with_path(columns: dict[str, list[Any]], rows: list[int], remarks: Remarks) -> list[int]:
@@ -83,7 +81,7 @@ def _matching_rows(columns: dict[str, list[Any]], condition: str, path: Path) ->
     name, equals, value = condition.partition("=")
     if not equals or name not in columns:
         raise ImageSetError(
-            f"?{condition} does not name a column of {path}; write ?COLUMN=VALUE with one of {', '.join(columns)}"
+            f"?{condition} does not name a column of {path}; write ?COLUMN=VALUE with one of {show_names(columns)}"
         )
     return [row for row, found in enumerate(columns[name]) if _as_word(found) == value.lower()]
 

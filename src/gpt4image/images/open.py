@@ -1,6 +1,7 @@
 """Opens an image set from one word: a folder, a list, or a known data set."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -42,10 +43,12 @@ def open_images(source: str) -> ImageSet:
     return images
 
 
-def divide_source(source: str) -> tuple[str, str]:
+def divide_source(
+    source: str, is_there: Callable[[str], bool] = lambda name: Path(name).expanduser().exists()
+) -> tuple[str, str]:
     """A folder or list, and the condition behind its question mark; one may also be part of a name that is there."""
     name, condition = source, ""
-    while "?" in name and not Path(name).expanduser().exists():
+    while "?" in name and not is_there(name):
         name, _, last = name.rpartition("?")
         condition = f"{last}?{condition}" if condition else last
     return name, condition

@@ -108,13 +108,13 @@ def split(settings: SplitSettings) -> SplitResult:
 
 
 def _read_list(path: Path) -> "dict[str, list[str]]":
-    from gpt4image.images.tables.columns import read_columns
+    from gpt4image.images.tables.columns import read_columns, show_names
 
     columns = read_columns(path)
     if not {"path", COLUMN} <= set(columns):
         raise SettingsError(
-            f"{path} is there already and is no list that split wrote: its columns are {', '.join(columns)}, not path, "
-            f"label, {COLUMN}; name another file with --list"
+            f"{path} is there already and is no list that split wrote: its columns are {show_names(columns)}, not "
+            f"path, label, {COLUMN}; name another file with --list"
         )
     return columns
 

@@ -26,7 +26,8 @@ from gpt4image.images.files.walk import is_left_out
 from gpt4image.images.image_set import ImageSet, Stamp
 from gpt4image.images.remarks import Remarks, enumerate_names
 from gpt4image.images.source_words import split_source
-from gpt4image.images.tables.labels import check_labels, number_labels
+from gpt4image.images.tables.columns import read_text
+from gpt4image.images.tables.labels import check_labels, name_class, number_labels
 from gpt4image.progress import track
 
 FORM = "webdataset:GLOB[?label=FIELD_OF_JSON&classes=FILE], such as 'webdataset:shards/train-{0000..0146}.tar'"
@@ -169,6 +170,7 @@ def _find_images(path: str, remarks: Remarks) -> Iterator[dict[str, Any]]:
     """The samples of a shard. Members that cannot be read are counted and named."""
     images: dict[str, list[tuple[str, tarfile.TarInfo]]] = defaultdict(list)
     labels: dict[str, dict[str, str]] = defaultdict(dict)
+    size_bytes = os.path.getsize(path)
     with _open_tar(path) as tar:
         for member in _read_members(tar, path, remarks):
             full = escape_name(member.name.removeprefix("./"))
@@ -195,7 +197,7 @@ def _find_images(path: str, remarks: Remarks) -> Iterator[dict[str, Any]]:
             )
         for stem, member in found:
             own = labels.get(stem, {}) if are_several else {**labels.get(group, {}), **labels.get(stem, {})}
-            place = {"offset": member.offset_data, "size": member.size}
+            place = {"offset": member.offset_data, "size": min(member.size, max(0, size_bytes - member.offset_data))}
             yield {"key": stem if are_several else group, **place, **own}
 
 
@@ -217,7 +219,7 @@ def _read_members(tar: tarfile.TarFile, path: str, remarks: Remarks) -> Iterator
                 last = member.name
                 yield member
         is_damaged = _goes_on(path, tar.offset)
-    except (tarfile.TarError, OSError, ValueError):
+    except Exception:  # Besides its own errors, tarfile raises what numbers and texts in a damaged head lead to.
         is_damaged = True
     if is_damaged:
         remarks.add(f"is damaged or cut off behind {escape_name(last)}: what follows there is left out")
@@ -241,7 +243,7 @@ def _keep_label(
         if kind == "json":
             json.loads(text)
         text.encode()
-    except (ValueError, RecursionError, tarfile.TarError, OSError):
+    except (ValueError, RecursionError, MemoryError, OverflowError, tarfile.TarError, OSError):
         remarks.leave_out(f".{kind} (cannot be read)", name)
     else:
         kept[kind] = text
@@ -263,7 +265,7 @@ def _number(
         raise ImageSetError(f"{source}: {file} does not exist; it holds one class name a line")
     if not file.exists() or not any(value is not None for value in values):
         return number_labels(values, source, remarks)
-    classes = tuple(file.read_text(encoding="utf-8").splitlines())
+    classes = tuple(name_class(line) for line in read_text(file).rstrip().splitlines())
     return check_labels(values, classes, source), classes
 
 

@@ -43,7 +43,7 @@ def test_what_is_said() -> None:
     number_labels(["Cat", "cat ", "cat", "NaN", -1, None], "x.csv", remarks)
     assert list(remarks.lines()) == [
         "1 label was trimmed: spaces around it, or another Unicode form",
-        "2 labels are blank, NaN or -1: these images are taken as unlabelled",
+        "2 labels are blank, NaN or -1: taken as none, these images are unlabelled",
         "classes that differ in upper and lower case only: Cat and cat",
     ]
 

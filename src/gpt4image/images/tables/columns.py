@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
             if len(fields) != len(header):
                 raise ImageSetError(
                     f"{path}, line {line} has {len(fields)} fields, but the header has {len(header)} "
-                    f"({', '.join(header)}); a text with commas or line breaks stands in quotes"
+                    f"({show_names(header)}); a text with commas or line breaks stands in quotes"
                 )
             for column, value in zip(columns, fields, strict=True):
                 column.append(value)
@@ -105,7 +105,13 @@ def check_header(names: Sequence[str], path: Path) -> None:
         raise ImageSetError(f"{path} is empty; its first line names the columns")
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise ImageSetError(f"{path} has two columns {twice!r} ({', '.join(names)}); rename or remove one")
+        raise ImageSetError(f"{path} has two columns {twice!r} ({show_names(names)}); rename or remove one")
+
+
+def show_names(names: Iterable[str], length: int = 200) -> str:
+    """Names of columns on one line; of a damaged file they may be anything."""
+    line = ", ".join(" ".join(name.split()) for name in names) or "none"
+    return line if len(line) <= length else f"{line[:length]}…"
 
 
 def _read_json_lines(path: Path) -> dict[str, list[Any]]:
@@ -130,7 +136,7 @@ def _read_objects(path: Path) -> Iterator[dict[str, Any]]:
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) != len(pairs):
-        raise ValueError(f"a name stands twice among {', '.join(name for name, _ in pairs)}")
+        raise ValueError(f"a name stands twice among {show_names(name for name, _ in pairs)}")
     return row
 
 

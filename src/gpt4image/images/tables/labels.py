@@ -100,7 +100,8 @@ def _read_names(values: Sequence[Any], source: str, remarks: Remarks) -> list[st
         )
         remarks.add(f"{what}, or another Unicode form")
     if num_marked:
-        remarks.add(f"{num_marked:,} labels are blank, NaN or -1: these images are taken as unlabelled")
+        labels = "1 label is" if num_marked == 1 else f"{num_marked:,} labels are"
+        remarks.add(f"{labels} blank, NaN or -1: taken as none, these images are unlabelled")
     # Numbers that once stood beside missing ones have become fractions: 1.0 is class 1.
     if any(names) and all(name is None or WHOLE.fullmatch(name) for name in names):
         return [None if name is None else name.partition(".")[0] for name in names]

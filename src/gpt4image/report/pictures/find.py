@@ -46,14 +46,14 @@ def open_pictures(source: str, folder: Path) -> Pictures | None:
         source: as given to `open_images`.
         folder: the comparison, for relative paths.
     """
-    from gpt4image.images import open_images
+    from gpt4image.images.open import divide_source, open_images
 
-    name, question, condition = source.partition("?")
-    if ":" not in name:
+    if ":" not in source.partition("?")[0]:
+        name, condition = divide_source(source, lambda name: locate(name, folder) is not None)
         place = locate(name, folder)
         if place is None:
             return None
-        source = f"{place}{question}{condition}"
+        source = f"{place}?{condition}" if condition else str(place)
     try:
         return index_pictures(open_images(source))
     except ImageSetError:
