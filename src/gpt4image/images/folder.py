@@ -37,8 +37,8 @@ def open_folder(source: str, root: Path) -> ImageSet:
     loose = [name for name in walk.names if "/" not in name]
     if loose and walk.folders:
         raise ImageSetError(
-            f"{source} has {len(loose)} image{'s' * (len(loose) != 1)} beside its class folders (such as {escape_name(loose[0])}); "
-            f"move them into a class folder, or into {UNLABELLED_FOLDER} if they have no label"
+            f"{source} has {len(loose)} image{'s' * (len(loose) != 1)} beside its class folders "
+            f"(such as {escape_name(loose[0])}); move them into one, or into {UNLABELLED_FOLDER} if they have no label"
         )
     if loose:
         walk.remarks.add(

@@ -60,15 +60,15 @@ def _rows_with_path(columns: dict[str, list[Any]], rows: list[int], remarks: Rem
 
 def _write_key(name: str, store: FileStore, position: int) -> str:
     """The name as it stands in the list, with forward slashes if its backslashes separate folders."""
-    if "\\" in name and store.location(position) == Path(os.path.normpath(f"{store.root}/{name}".replace("\\", "/"))):
+    if "\\" in name and store.path(position) == os.path.normpath(os.path.join(store.root, name.replace("\\", "/"))):
         name = name.replace("\\", "/")
     return escape_name(name)
 
 
 def _refuse_twice(store: FileStore, keys: list[str], path: Path) -> None:
-    seen: dict[Path | None, str] = {}
+    seen: dict[str, str] = {}
     for position, key in enumerate(keys):
-        place = store.location(position)
+        place = store.path(position)
         if place in seen:
             written = key if seen[place] == key else f"{key} (as {seen[place]})"
             raise ImageSetError(f"{path} names {written} more than once; every image may stand in a list once")

@@ -23,7 +23,7 @@ class FileStore:
         self.root, self.names = os.path.abspath(root), names
 
     def read_bytes(self, position: int) -> bytes:
-        path = self._path(position)
+        path = self.path(position)
         # Of a named pipe or a device there may be no end.
         if os.path.lexists(path) and os.path.exists(path) and not os.path.isfile(path):
             raise OSError("is no regular file")
@@ -34,15 +34,16 @@ class FileStore:
         return decode_file(data, draft_size)
 
     def location(self, position: int) -> Path | None:
-        return Path(self._path(position))
+        return Path(self.path(position))
 
     def stamp(self, position: int) -> Stamp | None:
-        path = self._path(position)
+        path = self.path(position)
         try:
             status = os.stat(path)
         except (OSError, ValueError):
             return gone(escape_name(path))
         return escape_name(path), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
-    def _path(self, position: int) -> str:
+    def path(self, position: int) -> str:
+        """The file's absolute path."""
         return find_file(self.root, self.names[position])
