@@ -83,7 +83,7 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
         add(f"{folders} no images: {enumerate_names(empty)}")
     if AMERICAN in walk.folders:
         add(f"{AMERICAN} is taken for {UNLABELLED_FOLDER}: its images have no label")
-    alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled", "unknown")]
+    alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled")]
     if alike:
         add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
     if classes and {name.lower() for name in classes} <= PARTS:
