@@ -28,7 +28,7 @@ from gpt4image.describe.store.registration import register_images, remember_prom
 from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.images import ImageSet, Scan
-from gpt4image.images.folder import FileStore
+from gpt4image.images.files.store import FileStore
 
 NUM_CLASSES = 1000
 TEXT = "A medium-sized animal with a thick coat lies on short grass, its head turned to the left. " * 3

@@ -1,5 +1,6 @@
 """Folders of images: ImageFolder's order, unlabelled images, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,38 @@ def test_labels_by_the_names_of_a_trained_model(tmp_path: Path) -> None:
     assert images.with_classes(["ant", "cat", "dog"]).labels.tolist() == [1, 2]
     with pytest.raises(ImageSetError, match="has images of 'dog'"):
         images.with_classes(["cat"])
+
+
+@pytest.mark.parametrize("name", ["unlabeled", "Unlabelled", "_Unlabeled", "unlabelled_"])
+def test_other_spellings_of_unlabelled_are_classes_and_said(tmp_path: Path, name: str) -> None:
+    save(tmp_path / "cat" / "1.png")
+    save(tmp_path / name / "2.png")
+    images = open_images(str(tmp_path))
+    assert name in images.classes
+    assert f"{name} is taken for a class; call it _unlabelled if its images have no label" in images.remarks.lines()
+
+
+def test_links_between_classes_and_to_folders_elsewhere(tmp_path: Path) -> None:
+    for name in ("photos/ant/1.png", "photos/bee/2.png", "elsewhere/deep/3.png"):
+        save(tmp_path / name)
+    (tmp_path / "photos" / "ant" / "to_bee").symlink_to("../bee")
+    (tmp_path / "photos" / "bee" / "to_ant").symlink_to("../ant")
+    (tmp_path / "photos" / "cow").symlink_to("../elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
+    images = open_images(str(tmp_path / "photos"))
+    assert dict(zip(images.keys, images.labels.tolist(), strict=True)) == {
+        "ant/1.png": 0,
+        "bee/2.png": 1,
+        "cow/deep/3.png": 2,
+    }
+    assert images.classes == ("ant", "bee", "cow")
+    assert images.remarks.left_out["link (to a folder that is in the set already)"].count == 3
+
+
+def test_devices_pipes_and_folders_in_a_list_are_unreadable_images(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    save(tmp_path / "0.png")
+    (tmp_path / "list.csv").write_text("path\n0.png\npipe.png\nfolder.png\n/dev/zero\n")
+    scan = scan_images(open_images(str(tmp_path / "list.csv")))
+    assert scan.errors == {name: f"{name}: is no regular file" for name in ("pipe.png", "folder.png", "/dev/zero")}

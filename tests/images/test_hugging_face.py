@@ -120,3 +120,21 @@ def test_a_hub_out_of_reach_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) 
         ImageSetError, match=r"hf:no/such:train cannot be loaded .*; give a local path, a name on the hub"
     ):
         open_images("hf:no/such:train")
+
+
+def test_rows_without_an_image_and_labels_that_are_lists(
+    photos_of: dict[str, list[bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = Features({"image": datasets.Image(), "label": Value("float64"), "tags": [Value("string")]})
+    rows = {
+        "image": [{"bytes": photos_of["owl"][0], "path": None}, None, {"bytes": b"no image", "path": "x.png"}],
+        "label": [1.0, float("nan"), 0.0],
+        "tags": [["owl", "bird"], ["owl"], []],
+    }
+    Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "birds.parquet")
+    images = open_images(f"hf:{tmp_path / 'birds.parquet'}")
+    assert (images.classes, images.labels.tolist()) == (("0", "1"), [1, UNLABELLED, 0])
+    assert scan_images(images).readable.tolist() == [True, False, False]
+    assert "1 label is blank, NaN or -1: taken as none" in capsys.readouterr().err
+    with pytest.raises(ImageSetError, match=r"the label in row 1 is \['owl', 'bird'\], no word or number"):
+        open_images(f"hf:{tmp_path / 'birds.parquet'}?label=tags")

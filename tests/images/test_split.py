@@ -61,3 +61,26 @@ def test_mistakes_are_one_clear_line(photos: Path, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(ImageSetError, match="class cat has 1 image; splitting takes two or more"):
         split(SplitSettings(str(photos)))
+
+
+def test_photos_that_joined_after_the_split_are_named(photos: Path) -> None:
+    split(SplitSettings(str(photos)))
+    Image.new("RGB", (8, 8), (99, 0, 0)).save(photos / "cat" / "new.png")
+    (photos / "cat" / "0.png").unlink()
+    again = split(SplitSettings(str(photos)))
+    assert (again.num_joined, again.joined, again.num_gone) == (1, "cat/new.png", 1)
+    lines = list(again.lines())
+    assert lines[1].startswith("1 image joined the folder after that, such as cat/new.png, and is not in the list: add")
+    assert lines[2] == "1 image of the list is not in the folder any more"
+
+
+def test_a_list_of_ones_own_is_not_taken_for_the_split(photos: Path) -> None:
+    photos.with_name("photos.csv").write_text("id,label\ncat0,cat\n")
+    words = r"photos\.csv is there already and is no list that split wrote: its columns are id, label, not path, label"
+    with pytest.raises(SettingsError, match=words):
+        split(SplitSettings(str(photos)))
+
+
+def test_a_class_folder_without_images_does_not_hinder(photos: Path) -> None:
+    (photos / "fox").mkdir()
+    assert split(SplitSettings(str(photos))).num_test > 0

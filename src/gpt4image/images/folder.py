@@ -1,88 +1,94 @@
 """Image sets in folders: one sub-folder a class, in torchvision's ImageFolder order."""
 
-import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp, decode_file
+from gpt4image.images.files.names import escape_name
+from gpt4image.images.files.store import FileStore
+from gpt4image.images.files.walk import Walk, walk_folder
+from gpt4image.images.image_set import UNLABELLED, ImageSet
+from gpt4image.images.remarks import enumerate_names
+from gpt4image.images.tables.labels import name_class, remark_alike
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""The file names that torchvision's ImageFolder takes for images."""
-UNLABELLED_FOLDER = "_unlabelled"
+__all__ = ["UNLABELLED_FOLDER", "FileStore", "open_folder"]
 
-
-class FileStore:
-    """Images that are files of their own."""
-
-    def __init__(self, root: Path, names: list[str]) -> None:
-        self.root, self.names = os.path.abspath(root), names
-
-    def read_bytes(self, position: int) -> bytes:
-        with open(self._path(position), "rb") as file:
-            return file.read()
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
-
-    def location(self, position: int) -> Path | None:
-        return Path(self._path(position))
-
-    def stamp(self, position: int) -> Stamp | None:
-        path = self._path(position)
-        try:
-            status = os.stat(path)
-        except OSError:
-            return path, -1, 0
-        return path, status.st_size, status.st_mtime_ns
-
-    def _path(self, position: int) -> str:
-        return os.path.normpath(os.path.join(self.root, self.names[position]))
+UNLABELLED_FOLDER, AMERICAN = "_unlabelled", "_unlabeled"
+PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"))
+"""Names of folders that hold parts of a set rather than classes."""
 
 
 def open_folder(source: str, root: Path) -> ImageSet:
     """Opens a folder. Sub-folders are the classes, sorted by name; images may lie deeper inside them.
 
-    Deviations from ImageFolder: folders whose name starts with a dot are passed over, the images in
-    `_unlabelled` have no label, and a folder without sub-folders is a set of unlabelled images.
+    Deviations from ImageFolder: all that Pillow decodes is taken; hidden files and folders and those that archives and
+    network drives leave are passed over, the images in `_unlabelled` have no label, and a folder without sub-folders is
+    a set of unlabelled images. `remarks` counts and names what was left out.
 
     Raises:
-        ImageSetError: images lie beside the class folders, where they would have no class.
+        ImageSetError: images lie beside the class folders, where they would have no class, or it cannot be read.
     """
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    loose = _image_names(root, "", recursive=False)
-    if not folders:
-        labels = np.full(len(loose), UNLABELLED, dtype=np.int64)
-        return ImageSet(source, loose, labels, (), FileStore(root, loose), np.arange(len(loose)))
-    if loose:
+    try:
+        walk = walk_folder(root)
+    except OSError as error:
+        raise ImageSetError(f"{source} cannot be read ({error.strerror}); images must be readable files") from error
+    loose = [name for name in walk.names if "/" not in name]
+    if loose and walk.folders:
         raise ImageSetError(
-            f"{source} has {len(loose)} images beside its class folders (such as {loose[0]}); "
-            f"move them into a class folder, or into {UNLABELLED_FOLDER} if they have no label"
+            f"{source} has {len(loose)} image{'s' * (len(loose) != 1)} beside its class folders "
+            f"(such as {escape_name(loose[0])}); move them into one, or into {UNLABELLED_FOLDER} if they have no label"
         )
-    classes = tuple(name for name in folders if name != UNLABELLED_FOLDER)
-    keys: list[str] = []
-    labels_list: list[int] = []
-    for name in folders:
-        found = _image_names(root, name, recursive=True)
-        keys += found
-        labels_list += [classes.index(name) if name != UNLABELLED_FOLDER else UNLABELLED] * len(found)
-    labels = np.array(labels_list, dtype=np.int64)
-    return ImageSet(source, keys, labels, classes, FileStore(root, keys), np.arange(len(keys)))
+    if loose:
+        walk.remarks.add(
+            f"there are no class folders: all {len(loose):,} images are taken as unlabelled "
+            "(one sub-folder a class makes labels)"
+        )
+    names, classes, labels = _label(walk)
+    _remark_folders(walk, source, classes, labels)
+    keys = [escape_name(name) for name in names]
+    store = FileStore(root, names)
+    return ImageSet(source, keys, labels, classes, store, np.arange(len(keys)), remarks=walk.remarks)
 
 
-def _image_names(root: Path, folder: str, recursive: bool) -> list[str]:
-    """Sorted names of the images in `root/folder`, relative to `root`, with forward slashes."""
-    names: list[str] = []
-    folders = [folder]
-    while folders:
-        current = folders.pop()
-        for entry in os.scandir(root / current):
-            name = f"{current}/{entry.name}" if current else entry.name
-            if entry.is_dir():
-                if recursive:
-                    folders.append(name)
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                names.append(name)
-    return sorted(names)
+def _label(walk: Walk) -> tuple[list[str], tuple[str, ...], np.ndarray]:
+    """Names in the order of their folders, the classes, and the labels."""
+    of_folder: dict[str, list[str]] = defaultdict(list)
+    for name in walk.names:
+        of_folder[name.partition("/")[0] if "/" in name else ""].append(name)
+    folders = sorted(walk.folders)
+    classes = tuple(dict.fromkeys(name_class(escape_name(name)) for name in folders if not _is_unlabelled(name)))
+    number = {name: label for label, name in enumerate(classes)}
+    names, labels = [], []
+    for folder in folders or [""]:
+        own = sorted(of_folder[folder])
+        names += own
+        is_class = folder and not _is_unlabelled(folder)
+        labels += [number[name_class(escape_name(folder))] if is_class else UNLABELLED] * len(own)
+    return names, classes, np.array(labels, dtype=np.int64)
+
+
+def _is_unlabelled(folder: str) -> bool:
+    return folder in (UNLABELLED_FOLDER, AMERICAN)
+
+
+def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: np.ndarray) -> None:
+    """Says of the folders what looks like a mistake."""
+    add = walk.remarks.add
+    used = set(labels.tolist())
+    empty = [name for label, name in enumerate(classes) if label not in used]
+    if empty:
+        folders = "1 class folder holds" if len(empty) == 1 else f"{len(empty):,} class folders hold"
+        add(f"{folders} no images: {enumerate_names(empty)}")
+    if AMERICAN in walk.folders:
+        add(f"{AMERICAN} is taken for {UNLABELLED_FOLDER}: its images have no label")
+    alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled")]
+    if alike:
+        add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
+    if classes and {name.lower() for name in classes} <= PARTS:
+        add(
+            f"{enumerate_names(list(classes))} are taken for classes, but look like parts of a set: give one of them, "
+            f"such as {source.rstrip('/')}/{classes[0]}"
+        )
+    remark_alike([escape_name(name) for name in walk.folders if not _is_unlabelled(name)], walk.remarks)

@@ -8,9 +8,12 @@ import numpy as np
 from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp, decode_file
-from gpt4image.images.labels import check_labels, number_labels
+from gpt4image.images.decoding.decode import decode_file
+from gpt4image.images.files.names import escape_name
+from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp
+from gpt4image.images.remarks import Remarks
 from gpt4image.images.source_words import split_source
+from gpt4image.images.tables.labels import check_labels, number_labels
 
 FORM = "hf:NAME_OR_PATH[:SPLIT][?image=COLUMN&label=COLUMN&config=NAME&first=N]"
 OPTIONS = ("image", "label", "config", "first")
@@ -30,9 +33,13 @@ class DatasetStore:
 
     def read_bytes(self, position: int) -> bytes:
         value = self.dataset[position][self.column]
-        if value is None:
+        if value is None or (value["bytes"] is None and not value["path"]):
             raise OSError("the row has no image")
-        return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+        if value["bytes"] is not None:
+            return value["bytes"]
+        if not Path(value["path"]).is_file():
+            raise OSError(f"{value['path']} is no file that is there")
+        return Path(value["path"]).read_bytes()
 
     def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
         return decode_file(data, draft_size)
@@ -41,7 +48,7 @@ class DatasetStore:
         return None
 
     def stamp(self, position: int) -> Stamp | None:
-        return f"hf:{self.fingerprint}/{self.column}#{position}", 0, 0
+        return f"hf:{self.fingerprint}/{self.column}#{position}", 0, 0, 0, 0
 
 
 def open_hugging_face(source: str) -> ImageSet:
@@ -67,9 +74,10 @@ def open_hugging_face(source: str) -> ImageSet:
     keys = [f"{split}/{row}" for row in range(len(dataset))]
     own_keys = table.pop("__key__", [])
     if len(set(own_keys)) == len(keys):
-        keys = list(map(str, own_keys))
-    labels, classes = _read_labels(dataset, label, source)
-    return ImageSet(source, keys, labels, classes, DatasetStore(dataset, images), np.arange(len(keys)), table)
+        keys = [escape_name(str(key)) for key in own_keys]
+    remarks = Remarks()
+    labels, classes = _read_labels(dataset, label, source, remarks)
+    return ImageSet(source, keys, labels, classes, DatasetStore(dataset, images), np.arange(len(keys)), table, remarks)
 
 
 def _load(word: str, options: dict[str, str], source: str) -> tuple[Any, str]:
@@ -168,9 +176,11 @@ def _read_plain(dataset: Any, names: Sequence[str]) -> dict[str, list[Any]]:
     return {name: table[name].to_pylist() for name in plain}
 
 
-def _read_labels(dataset: Any, column: str | None, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _read_labels(dataset: Any, column: str | None, source: str, remarks: Remarks) -> tuple[np.ndarray, tuple[str, ...]]:
     if column is None:
+        columns = ", ".join(dataset.features)
+        remarks.add(f"there is no column of labels: its images are unlabelled; its columns are {columns}")
         return np.full(len(dataset), UNLABELLED, dtype=np.int64), ()
     values = dataset.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     names = getattr(dataset.features[column], "names", None)
-    return (check_labels(values, names, source), tuple(names)) if names else number_labels(values)
+    return (check_labels(values, names, source), tuple(names)) if names else number_labels(values, source, remarks)

@@ -1,20 +1,30 @@
 """The one form in which every stage sees images."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
+from gpt4image.images.decoding.decode import to_upright_rgb
+from gpt4image.images.remarks import Remarks
 
-Stamp = tuple[str, int, int]
-"""Name, size in bytes and time in ns: while they stay, the bytes do. The size is -1 of what is gone."""
+Stamp = tuple[str, int, int, int, int]
+"""Name, size in bytes, time of the last change in ns, inode, and time of the inode's last change in ns.
+
+While they stay, the bytes do: files that swap their names keep size and time, but not the rest. The size is -1 of what
+is gone.
+"""
 UNLABELLED = -1
 """The label of an image that is only described."""
+
+
+def gone(name: str) -> Stamp:
+    """The stamp of a file that is not there."""
+    return name, -1, 0, 0, 0
 
 
 class ImageStore(Protocol):
@@ -45,6 +55,7 @@ class ImageSet:
         store: where the bytes are.
         positions: int64 [N], position of each image in `store`.
         columns: further columns of an image list, each with N values; prompts may use them.
+        remarks: what was left out, and what looks like a mistake.
     """
 
     source: str
@@ -54,6 +65,7 @@ class ImageSet:
     store: ImageStore
     positions: np.ndarray
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    remarks: Remarks = field(default_factory=Remarks)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -66,8 +78,9 @@ class ImageSet:
         """
         try:
             return self.store.read_bytes(int(self.positions[index]))
-        except OSError as error:
-            raise UnreadableImageError(f"{self.keys[index]}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UnreadableImageError(f"{self.keys[index]}: {reason}") from error
 
     def decode(self, index: int, data: bytes | None = None, draft_size: tuple[int, int] | None = None) -> Image.Image:
         """One image as RGB, turned upright as its EXIF orientation says.
@@ -85,8 +98,9 @@ class ImageSet:
             image = self.store.decode(data, draft_size)
             image.load()
             return to_upright_rgb(image)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UnreadableImageError(f"{self.keys[index]}: {error}") from error
+        # The decoders of some forty formats raise what they like: RuntimeError, struct.error, NotImplementedError.
+        except Exception as error:
+            raise UnreadableImageError(f"{self.keys[index]}: {error or type(error).__name__}") from error
 
     def location(self, index: int) -> Path | None:
         """The file of the image, if it has one of its own."""
@@ -133,26 +147,6 @@ class ImageSet:
         position = {name: number for number, name in enumerate(classes)}
         table = np.array([position.get(name, UNLABELLED) for name in self.classes] + [UNLABELLED], dtype=np.int64)
         return replace(self, labels=table[self.labels], classes=tuple(classes))
-
-
-def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """RGB without metadata, upright; transparent parts become white."""
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def decode_file(data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-    """Decodes the bytes of an image file, JPEGs at a reduced scale if `draft_size` allows it."""
-    image = Image.open(io.BytesIO(data))
-    if draft_size is not None:
-        image.draft("RGB", draft_size)
-    return image
 
 
 def _enumerate(names: Sequence[str], most: int = 10) -> str:

@@ -1,16 +1,21 @@
 """Image sets as lists: CSV, Parquet or JSON lines with a `path` and, optionally, a `label` column."""
 
-from collections import Counter
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.folder import FileStore
-from gpt4image.images.image_set import UNLABELLED, ImageSet
+from gpt4image.images.files.names import escape_name
+from gpt4image.images.files.store import FileStore
+from gpt4image.images.image_set import ImageSet
+from gpt4image.images.remarks import Remarks
+from gpt4image.images.tables.columns import read_columns, show_names
+from gpt4image.images.tables.labels import number_labels
 
 LIST_SUFFIXES = (".csv", ".parquet", ".jsonl")
+NO_PATH = ("", "nan")
 
 
 def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
@@ -24,52 +29,50 @@ def open_list(source: str, path: Path, condition: str = "") -> ImageSet:
     Raises:
         ImageSetError: the list cannot be read, lacks a column, or names an image twice.
     """
-    columns = read_columns(path)
+    columns, remarks = read_columns(path), Remarks()
     if "path" not in columns:
-        raise ImageSetError(f"{path} has the columns {', '.join(columns)}; an image list needs the column 'path'")
-    rows = _matching_rows(columns, condition, path)
+        raise ImageSetError(
+            f"{path} has the columns {show_names(columns)}; an image list needs the column 'path': rename the "
+            "one that names the files"
+        )
+    rows = _rows_with_path(columns, _matching_rows(columns, condition, path), remarks)
     columns = {name: [values[row] for row in rows] for name, values in columns.items()}
-    keys = [str(value) for value in columns.pop("path")]
-    if len(set(keys)) != len(keys):
-        twice = next(key for key, count in Counter(keys).items() if count > 1)
-        raise ImageSetError(f"{path} names {twice} more than once; every image may stand in a list once")
-    names = columns.pop("label", [None] * len(keys))
-    classes = tuple(sorted({str(name) for name in names if name not in (None, "")}))
-    number = {name: label for label, name in enumerate(classes)}
-    labels = np.array([number.get(str(name), UNLABELLED) for name in names], dtype=np.int64)
-    return ImageSet(source, keys, labels, classes, FileStore(path.parent, keys), np.arange(len(keys)), columns)
+    names = [str(value) for value in columns.pop("path")]
+    store = FileStore(path.parent, names)
+    keys = [_write_key(name, store, position) for position, name in enumerate(names)]
+    _refuse_twice(store, keys, path)
+    if "label" not in columns:
+        remarks.add(
+            f"there is no column 'label': its images are unlabelled; its columns are {show_names(['path', *columns])}"
+        )
+    labels, classes = number_labels(columns.pop("label", [None] * len(keys)), str(path), remarks)
+    return ImageSet(source, keys, labels, classes, store, np.arange(len(keys)), columns, remarks)
 
 
-def read_columns(path: Path) -> dict[str, list[Any]]:
-    """Reads a CSV, Parquet or JSON lines file as columns; missing values are None.
-
-    Raises:
-        ImageSetError: the file is not what its name says.
-    """
-    import pyarrow as pa
-    from pyarrow import csv, json, parquet
-
-    try:
-        match path.suffix.lower():
-            case ".csv":
-                # Everything stays text: a class called 007 must not become the number 7.
-                header = path.open(encoding="utf-8-sig").readline()
-                names = next(iter(_split_header(header)), [])
-                options = csv.ConvertOptions(column_types={name: pa.string() for name in names})
-                table = csv.read_csv(path, convert_options=options)
-            case ".parquet":
-                table = parquet.read_table(path)
-            case _:
-                table = json.read_json(path, read_options=json.ReadOptions(block_size=16 << 20))
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise ImageSetError(f"{path} cannot be read as {path.suffix.lower()[1:]}: {error}") from error
-    return {name: table[name].to_pylist() for name in table.column_names}
+def _rows_with_path(columns: dict[str, list[Any]], rows: list[int], remarks: Remarks) -> list[int]:
+    paths = columns["path"]
+    found = [row for row in rows if paths[row] is not None and str(paths[row]).strip().lower() not in NO_PATH]
+    if len(found) < len(rows):
+        missing = min(set(rows) - set(found))
+        remarks.leave_out("row (without a path)", f"row {missing + 1}", len(rows) - len(found))
+    return found
 
 
-def _split_header(line: str) -> list[list[str]]:
-    import csv
+def _write_key(name: str, store: FileStore, position: int) -> str:
+    """The name as it stands in the list, with forward slashes if its backslashes separate folders."""
+    if "\\" in name and store.path(position) == os.path.normpath(os.path.join(store.root, name.replace("\\", "/"))):
+        name = name.replace("\\", "/")
+    return escape_name(name)
 
-    return list(csv.reader([line]))
+
+def _refuse_twice(store: FileStore, keys: list[str], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for position, key in enumerate(keys):
+        place = store.path(position)
+        if place in seen:
+            written = key if seen[place] == key else f"{key} (as {seen[place]})"
+            raise ImageSetError(f"{path} names {written} more than once; every image may stand in a list once")
+        seen[place] = key
 
 
 def _matching_rows(columns: dict[str, list[Any]], condition: str, path: Path) -> list[int]:
@@ -78,7 +81,7 @@ def _matching_rows(columns: dict[str, list[Any]], condition: str, path: Path) ->
     name, equals, value = condition.partition("=")
     if not equals or name not in columns:
         raise ImageSetError(
-            f"?{condition} does not name a column of {path}; write ?COLUMN=VALUE with one of {', '.join(columns)}"
+            f"?{condition} does not name a column of {path}; write ?COLUMN=VALUE with one of {show_names(columns)}"
         )
     return [row for row, found in enumerate(columns[name]) if _as_word(found) == value.lower()]
 

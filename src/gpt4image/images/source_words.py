@@ -12,7 +12,9 @@ def split_source(word: str, allowed: Sequence[str], source: str, form: str) -> t
     Raises:
         ImageSetError: an option is not among `allowed`, or nothing stands before the question mark.
     """
-    where, _, query = word.partition("?")
+    where, _, query = word.rpartition("?")
+    if "=" not in query:  # A question mark of a name, or of a glob.
+        where, query = word, ""
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
         if name not in allowed:

@@ -44,6 +44,10 @@ class SplitResult(StageResult):
         num_test: images set aside.
         num_unreadable: images left out.
         is_new: whether the list was written now.
+        num_joined: readable images that lie in the folder, but came after the list was written.
+        joined: one of them.
+        num_gone: images of the list that are not in the folder any more.
+        unreadable: key of an image that was left out, and why.
     """
 
     list: Path
@@ -51,11 +55,25 @@ class SplitResult(StageResult):
     num_test: int
     num_unreadable: int
     is_new: bool
+    num_joined: int = 0
+    joined: str = ""
+    num_gone: int = 0
+    unreadable: str = ""
 
     def lines(self) -> Iterator[Any]:
         if not self.is_new:
             yield f"{self.list} is there already and was kept: what is set aside stays so"
-        left_out = f", {self.num_unreadable} unreadable left out" if self.num_unreadable else ""
+        if self.num_joined:
+            images = "1 image joined" if self.num_joined == 1 else f"{self.num_joined:,} images joined"
+            are = "is" if self.num_joined == 1 else "are"
+            yield (
+                f"{images} the folder after that, such as {self.joined}, and {are} not in the list: add a row for "
+                "each, or split anew into another list (--list FILE.csv)"
+            )
+        if self.num_gone:
+            images = "1 image of the list is" if self.num_gone == 1 else f"{self.num_gone:,} images of the list are"
+            yield f"{images} not in the folder any more"
+        left_out = f", {self.num_unreadable} unreadable left out ({self.unreadable})" if self.num_unreadable else ""
         yield f"{self.num_train} images for training: {self.list}?{COLUMN}={TRAIN}{left_out}"
         yield f"{self.num_test} images for testing:  {self.list}?{COLUMN}={TEST}"
 
@@ -67,7 +85,7 @@ def split(settings: SplitSettings) -> SplitResult:
 
     Raises:
         ImageSetError: there is no such folder, or a class has a single image.
-        SettingsError: the share is none, or the list has another form.
+        SettingsError: the share is none, or the file in the list's place is no list that `split` wrote.
     """
     from gpt4image.images import open_images
 
@@ -78,14 +96,49 @@ def split(settings: SplitSettings) -> SplitResult:
     if path.suffix.lower() != ".csv" or not folder.is_dir():
         raise SettingsError(f"split takes a folder and writes a .csv; given were {settings.images} and {path}")
     is_new = not path.exists()
-    num_unreadable = _write(open_images(settings.images), folder, path, settings) if is_new else 0
-    with path.open(newline="", encoding="utf-8") as file:
-        sides = [row[COLUMN] for row in csv.DictReader(file)]
-    return SplitResult(path, sides.count(TRAIN), sides.count(TEST), num_unreadable, is_new)
+    images = open_images(settings.images)
+    errors = _write(images, folder, path, settings) if is_new else {}
+    columns = _read_list(path)
+    sides = columns[COLUMN]
+    joined, num_gone = ([], 0) if is_new else _compare(images, columns["path"], folder, path)
+    first = joined[0] if joined else ""
+    num_train, num_test = sides.count(TRAIN), sides.count(TEST)
+    unreadable = next(iter(errors.values()), "")
+    return SplitResult(path, num_train, num_test, len(errors), is_new, len(joined), first, num_gone, unreadable)
 
 
-def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings) -> int:
-    """Writes the list and returns how many images could not be read."""
+def _read_list(path: Path) -> "dict[str, list[str]]":
+    from gpt4image.images.tables.columns import read_columns, show_names
+
+    columns = read_columns(path)
+    if not {"path", COLUMN} <= set(columns):
+        raise SettingsError(
+            f"{path} is there already and is no list that split wrote: its columns are {show_names(columns)}, not "
+            f"path, label, {COLUMN}; name another file with --list"
+        )
+    return columns
+
+
+def _compare(images: "ImageSet", listed: "list[str]", folder: Path, path: Path) -> "tuple[list[str], int]":
+    """Keys of the readable images that the list lacks, and how many it names that are gone."""
+    from gpt4image.images.scan import scan_images
+
+    known = set(listed)
+    places = [_place(folder, key, path) for key in images.keys]
+    joined = [index for index, place in enumerate(places) if place not in known]
+    if joined:
+        scan = scan_images(images)
+        joined = [index for index in joined if scan.readable[index]]
+    return [images.keys[index] for index in joined], len(known - set(places))
+
+
+def _place(folder: Path, key: str, path: Path) -> str:
+    """The path of an image, relative to the list's folder, as the list has it."""
+    return Path(os.path.relpath(folder / key, path.parent)).as_posix()
+
+
+def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings) -> dict[str, str]:
+    """Writes the list and returns the images that could not be read, and why."""
     from gpt4image.files import atomic_path
     from gpt4image.images.scan import scan_images
 
@@ -96,10 +149,9 @@ def _write(images: "ImageSet", folder: Path, path: Path, settings: SplitSettings
         writer.writerow(["path", "label", COLUMN])
         for index in range(len(images)):
             if scan.readable[index]:
-                place = os.path.relpath(folder / images.keys[index], path.parent)
                 side = TEST if scan.digests[index] in aside else TRAIN
-                writer.writerow([Path(place).as_posix(), images.class_name(index) or "", side])
-    return len(scan.errors)
+                writer.writerow([_place(folder, images.keys[index], path), images.class_name(index) or "", side])
+    return scan.errors
 
 
 def _set_aside(images: "ImageSet", digests: "list[str]", readable: Any, settings: SplitSettings) -> set[str]:
@@ -107,6 +159,8 @@ def _set_aside(images: "ImageSet", digests: "list[str]", readable: Any, settings
     aside: set[str] = set()
     for label, name in enumerate(images.classes):
         own = {digests[i] for i in range(len(images)) if images.labels[i] == label and readable[i]}
+        if not own:
+            continue
         if len(own) < 2:
             raise ImageSetError(f"{images.source}: class {name} has {len(own)} image; splitting takes two or more")
         ordered = sorted(own, key=lambda digest: hashlib.sha256(f"{settings.seed} {digest}".encode()).digest())

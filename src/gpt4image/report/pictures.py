@@ -11,6 +11,7 @@ from PIL import Image
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
 from gpt4image.images import ImageSet, open_images, scan_images
+from gpt4image.images.open import divide_source
 
 MIN_SIDE = 112
 """Tiny images (28 pixels) are enlarged in whole steps, so that their pixels stay sharp."""
@@ -66,12 +67,12 @@ def open_pictures(source: str, folder: Path) -> Pictures | None:
         source: as given to `open_images`.
         folder: the comparison, for relative paths.
     """
-    name, question, condition = source.partition("?")
-    if ":" not in name:
+    if ":" not in source.partition("?")[0]:
+        name, condition = divide_source(source, lambda name: locate(name, folder) is not None)
         place = locate(name, folder)
         if place is None:
             return None
-        source = f"{place}{question}{condition}"
+        source = f"{place}?{condition}" if condition else str(place)
     try:
         return index_pictures(open_images(source))
     except ImageSetError:

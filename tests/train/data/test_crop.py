@@ -1,11 +1,12 @@
 """Crops drawn before decoding are, in the statistics of place and pixels, those of timm's transform."""
 
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from gpt4image.images import open_images
@@ -100,3 +101,30 @@ def test_smaller_copies_are_made_once_and_anew_for_a_changed_image(photos: Path,
     Image.new("RGB", (100, 60)).save(photos / "c.png")
     assert np.asarray(reader.read(images, 2)).max() == 0
     assert len(list(cache.rglob("*.jpg"))) == 4
+
+
+@pytest.mark.parametrize("orientation", [6, "6", "Rotate 90", 3])
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG", "PNG", "WEBP"])
+def test_crops_of_turned_images_in_any_format(tmp_path: Path, kind: str, orientation: int | str) -> None:
+    """Also where the orientation is written as text, and where Pillow turns the image itself (TIFF)."""
+    (tmp_path / "photos").mkdir()
+    columns, rows = np.meshgrid(np.linspace(0, 255, 96), np.linspace(0, 255, 64))
+    image = Image.fromarray(np.stack([columns, rows, np.full_like(rows, 128)], axis=2).astype(np.uint8))
+    text = f"{orientation}\0".encode() if isinstance(orientation, str) else struct.pack("<H", orientation)
+    size = len(text) if isinstance(orientation, str) else 1
+    value = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack("<I", 26)
+    entry = struct.pack("<HHI", 0x0112, 2 if isinstance(orientation, str) else 3, size) + value
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + bytes(4) + text
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[0x0112] = 2 if isinstance(orientation, str) else 3
+    tags[0x0112] = orientation
+    options = {"TIFF": {"tiffinfo": tags}, "PNG": {"exif": exif}}.get(kind, {"exif": exif, "quality": 95})
+    image.save(tmp_path / "photos" / f"a.{kind.lower()}", kind, **options)
+    images, crop = open_images(str(tmp_path / "photos")), crop_of((0.2, 0.5))
+    assert images.decode(0).size == ((64, 96) if orientation in (6, "6") else (96, 64))
+    for seed in range(5):
+        random.seed(seed)
+        fast = np.asarray(CropReader(crop).read(images, 0), dtype=float)
+        random.seed(seed)
+        slow = np.asarray(crop(WholeReader(None, 0).read(images, 0)), dtype=float)
+        assert abs(fast - slow).mean() < 2

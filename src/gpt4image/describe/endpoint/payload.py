@@ -6,6 +6,7 @@ import io
 from PIL import Image
 
 from gpt4image.images import ImageSet
+from gpt4image.images.decoding.decode import open_file
 
 QUALITY = 90
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
@@ -53,7 +54,7 @@ def _strip_small_jpeg(data: bytes, max_side: int) -> bytes | None:
     """The JPEG without its metadata, None if it must be decoded after all."""
     if not data.startswith(START_OF_IMAGE):
         return None
-    with Image.open(io.BytesIO(data)) as header:
+    with open_file(data) as header:
         is_plain = header.mode in ("RGB", "L") and not {"icc_profile", "progressive"} & header.info.keys()
         if not is_plain or max(header.size) > max_side or header.getexif().get(0x0112, 1) != 1:
             return None

@@ -1,13 +1,15 @@
 """Two ways to read an image for a random crop: whole and kept in memory, or only as large as the crop needs it."""
 
-import io
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
+from gpt4image.images.decoding.decode import open_file, read_orientation
+
+START_OF_JPEG = b"\xff\xd8"
 
 
 @runtime_checkable
@@ -58,14 +60,16 @@ class CropReader:
     def read(self, images: ImageSet, index: int, data: bytes | None = None) -> Image.Image:
         """A random crop of one image, or of `data` in its place."""
         data = images.read_bytes(index) if data is None else data
-        width, height = _read_size(images, index, data)
+        # Only a JPEG gains by a size known before: others are decoded whole, and may turn while they are.
+        whole = None if data.startswith(START_OF_JPEG) else images.decode(index, data)
+        width, height = _read_jpeg_size(images, index, data) if whole is None else whole.size
         # The draw looks at the size only, and takes it from a tensor of that shape that holds one number.
         shape = torch.empty(1).expand(1, height, width)
         top, left, crop_height, crop_width = self.crop.get_params(shape, self.crop.scale, self.crop.ratio)
         out_height, out_width = self.crop.size
         scale = min(crop_width / out_width, crop_height / out_height)
         needed = (int(width / scale), int(height / scale)) if scale > 1 else None
-        image = images.decode(index, data, draft_size=needed)
+        image = images.decode(index, data, draft_size=needed) if whole is None else whole
         across, down = image.width / width, image.height / height
         box = (left * across, top * down, (left + crop_width) * across, (top + crop_height) * down)
         box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
@@ -82,12 +86,12 @@ _PIL_FILTER = {
 }
 
 
-def _read_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:
+def _read_jpeg_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:
     """Width and height of the upright image, from the head of the file."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_file(data) as image:
             # The orientations from 5 on turn the image by a quarter.
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            turned = read_orientation(image) >= 5
             return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Decoders raise what they like.
         raise UnreadableImageError(f"{images.keys[index]}: {error}") from error

@@ -1,0 +1,1 @@
+"""Images that are files of their own: finding them, naming them, reading them."""

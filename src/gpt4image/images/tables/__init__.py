@@ -1,0 +1,1 @@
+"""Lists of images, and the labels that stand in a column."""
