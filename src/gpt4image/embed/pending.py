@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpt4image.embed.encoders.load import TextEncoder
+from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
 from gpt4image.files import atomic_path, read_json, write_json
 from gpt4image.progress import Tracker, track

@@ -3,27 +3,18 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gpt4image.describe.endpoint.lanes import NO_KEY
 from gpt4image.describe.endpoint.privacy import check_endpoints, is_nearby
 from gpt4image.describe.event_loop import outside_event_loops
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import Access, Precision
 from gpt4image.errors import EncoderError
 
 BATCH_SIZE, BATCHES_AT_ONCE = 64, 8
 RETRIES = 5
 TIMEOUT_S = 180.0
-
-
-@dataclass(frozen=True)
-class Access:
-    """Whether texts may leave this machine, and which environment variable holds the key."""
-
-    allow_remote: bool = False
-    api_key_env: str = "OPENAI_API_KEY"
 
 
 class EndpointEncoder:
@@ -60,7 +51,7 @@ class EndpointEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [0] * len(texts)
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+    def lower_precision(self, precision: Precision) -> None:
         """Not for an endpoint.
 
         Raises:
