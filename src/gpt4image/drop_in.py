@@ -28,12 +28,11 @@ from gpt4image.train.objectives.gather import find_rank
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Related, RelatedBy, Relation
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.targets.source import Targets
 
 __all__ = ["AlignedNetwork", "AlignmentLoss", "DescriptionTable", "FeatureTap", "Projector", "count_features"]
 
-OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "sigmoid")
+OBJECTIVES = ("clip", "ctr", "byol", "textteacher")
 """Objectives on text embeddings. `tokens` works on words and needs `gpt4image train`."""
 
 
@@ -125,12 +124,11 @@ class AlignmentLoss(nn.Module):
     `gpt4image train`, which sees both, does that.
 
     Args:
-        objective: `clip`, `ctr`, `byol`, `textteacher` or `sigmoid`; see `gpt4image.train.objectives.losses`.
+        objective: `clip`, `ctr`, `byol` or `textteacher`; see `gpt4image.train.objectives.losses`.
         weight: lambda.
-        temperature: tau of `clip`, `ctr` and `sigmoid`.
+        temperature: tau of `clip` and `ctr`.
         related: what related pairs of different images count as; see `gpt4image.train.objectives.pairs.Relation`.
-        related_by: `class` (needs labels), `text` or `all`.
-        near_text: cosine from which texts are near-identical.
+        related_by: `class` (needs labels) or `text`.
         num_classes: number of classes C; only for `related_by="class"`.
 
     Raises:
@@ -144,7 +142,6 @@ class AlignmentLoss(nn.Module):
         temperature: float = 0.2,
         related: str = "negative",
         related_by: str = "class",
-        near_text: float = 0.95,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
@@ -155,8 +152,8 @@ class AlignmentLoss(nn.Module):
             raise SettingsError(f"temperature is {temperature}, weight {weight}; they must be above 0, and 0 or more")
         if related != "negative" and related_by == "class" and num_classes is None:
             raise SettingsError("related_by is 'class'; tell num_classes, or choose related_by='text'")
-        relation = Relation(cast(Related, related), cast(RelatedBy, related_by), near_text, temperature)
-        self._objective = Objective(objective, TextWeight(weight), temperature, relation)
+        relation = Relation(cast(Related, related), cast(RelatedBy, related_by))
+        self._objective = Objective(objective, weight, temperature, relation)
         self._num_classes = num_classes if related != "negative" and related_by == "class" else None
 
     def forward(
@@ -182,8 +179,8 @@ class AlignmentLoss(nn.Module):
         if images is None:
             images = torch.arange(len(text), device=text.device) + (find_rank() << 32)
         targets = Targets(self._to_classes(labels, text), text, text.any(1), images.to(text.device))
-        loss, _ = self._objective.compute_text_loss(projected, targets)
-        return 0 * projected.float().sum() if loss is None else self._objective.weight.start * loss
+        loss = self._objective.compute_text_loss(projected, targets)
+        return 0 * projected.float().sum() if loss is None else self._objective.weight * loss
 
     def _to_classes(self, labels: Tensor | None, text: Tensor) -> Tensor:
         """Class probabilities [B, C]; zero where the class is unknown or does not matter."""

@@ -148,7 +148,7 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
         seed_everything(settings.seed, 9, step, setup.accelerator.process_index)
         is_last = (step + 1) % settings.grad_accum_steps == 0
         with _communication(setup, is_last):
-            means.add(**train_step(settings, setup, pixels, images, step))
+            means.add(**train_step(settings, setup, pixels, images))
         if is_last:
             update_weights(settings, setup)
         tracker.advance(note=f"loss {means.compute()['loss']:.3f}" if step % 10 == 0 else None)

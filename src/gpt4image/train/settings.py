@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from gpt4image.errors import SettingsError
 
-Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "sigmoid", "tokens"]
+Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
 
-NEEDS_NEGATIVES = ("clip", "ctr", "textteacher", "sigmoid")
+NEEDS_NEGATIVES = ("clip", "ctr", "textteacher")
 """Objectives that compare the images and texts of a batch with each other."""
 MIN_TEXTS = 8
 LEAST = {
@@ -18,7 +18,6 @@ LEAST = {
     "aug_repeats": 1,
     "input_size": 8,
     "workers": 0,
-    "extra_texts": 0,
 }
 
 
@@ -67,14 +66,9 @@ class TrainSettings:
         objective: how image features are aligned with text embeddings
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
-        text_weight_end: weight at the end of training; constant if not given
-        text_weight_course: how the weight gets there
-        adaptive_weight: balance both losses by their gradients' norms; as the objective was published if not given
         temperature: temperature of the objectives that have one
-        related: what related pairs of other images count as; soft is right in the measure of the texts' similarity
-        related_by: images are related by class, by near-identical text, or all are
-        near_text: cosine from which texts are near-identical
-        extra_texts: texts of other images added to each step as negatives, what a memory queue is for
+        related: what related pairs of other images count as
+        related_by: images are related by class or by near-identical text
         centring: of the text embeddings; as the objective was published if not given
         projector: from image features to text embeddings
         projector_norm: batch norm in the mlp, as in the official ResNet recipe; without it as for DeiT
@@ -139,14 +133,9 @@ class TrainSettings:
     objective: Objective = "clip"
     compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
-    text_weight_end: float | None = None
-    text_weight_course: Literal["linear", "cosine"] = "cosine"
-    adaptive_weight: bool | None = None
     temperature: float = 0.2
-    related: Literal["negative", "excluded", "soft", "positive"] = "negative"
-    related_by: Literal["class", "text", "all"] = "class"
-    near_text: float = 0.95
-    extra_texts: int = 0
+    related: Literal["negative", "excluded", "positive"] = "negative"
+    related_by: Literal["class", "text"] = "class"
     centring: Literal["none", "mean", "whiten"] | None = None
     projector: Literal["mlp", "linear"] = "linear"
     projector_norm: bool = True
@@ -182,23 +171,19 @@ class TrainSettings:
         self._check("min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
         self._check("validation_share", 0 <= self.validation_share <= 0.5, "between 0 and 0.5")
         self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "at least 0 and below 1")
-        self._check("text_weight", not self.is_adaptive or self.text_weight <= 1, "at most 1 with an adaptive weight")
+        published = self.objective != "textteacher" or self.text_weight <= 1
+        self._check("text_weight", published, "at most 1 with textteacher")
         if self.embeddings and not self.work:
             raise SettingsError("--embeddings needs --work, the folder that holds them")
-        if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size + self.extra_texts < MIN_TEXTS:
+        if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size < MIN_TEXTS:
             raise SettingsError(
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
-                f"and needs {MIN_TEXTS} at least: enlarge it, add texts with --extra-texts, or choose byol or tokens"
+                f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
 
     def _check(self, name: str, allowed: bool, words: str) -> None:
         if not allowed:
             raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be {words}")
-
-    @property
-    def is_adaptive(self) -> bool:
-        """Whether the losses are balanced by their gradients' norms."""
-        return self.objective == "textteacher" if self.adaptive_weight is None else self.adaptive_weight
 
     @property
     def centring_or_published(self) -> str:

@@ -18,7 +18,6 @@ from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Relation
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
@@ -45,7 +44,6 @@ class Setup:
         loader: batches of (pixels, image).
         sampler: its order; `epoch` is set by the loop.
         targets: what each image is taught.
-        described: int64, the training images that have a text.
         objective: the loss.
         mixup: timm's Mixup, or None.
         data_config: timm's description of the model's input.
@@ -62,7 +60,6 @@ class Setup:
     loader: Any
     sampler: BatchSampler
     targets: TargetSource
-    described: np.ndarray
     objective: Objective
     mixup: Any
     data_config: dict[str, Any]
@@ -73,11 +70,6 @@ class Setup:
     def final_network(self) -> AlignedNetwork:
         """The network that is evaluated and saved: the average if there is one."""
         return self.plain_network if self.average is None else self.average.module
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """Updates of the weights in an epoch."""
-        return self.schedule.updates_per_epoch
 
 
 def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> Setup:
@@ -112,7 +104,6 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         loader=create_loader(dataset, sampler, settings.workers, pin_memory=accelerator.device.type == "cuda"),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
-        described=np.flatnonzero(has_text),
         objective=_create_objective(settings),
         mixup=create_mixup(settings, settings.batch_size // accelerator.num_processes),
         data_config=data_config,
@@ -191,9 +182,9 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
 def _create_objective(settings: TrainSettings) -> Objective:
     return Objective(
         settings.objective,
-        TextWeight(settings.text_weight, settings.text_weight_end, settings.text_weight_course),
+        settings.text_weight,
         settings.temperature,
-        Relation(settings.related, settings.related_by, settings.near_text, settings.temperature),
-        adaptive=settings.is_adaptive,
+        Relation(settings.related, settings.related_by),
+        adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
     )
