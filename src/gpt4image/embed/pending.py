@@ -1,7 +1,7 @@
 """Embeds what a table lacks, in parts that survive being killed, and puts the whole table together on disk."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,20 +137,17 @@ class PendingTable:
         """Copies each known vector to the rows of its text; returns which of them were truncated, bool [N]."""
         shape = (len(self._hashes), self._encoder_facts["dimension"])
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        truncated = np.zeros(len(self._hashes), dtype=bool)
-        order = np.argsort(self._hashes, kind="stable")
-        hashes = self._hashes[order]
+        hashes = np.concatenate([known.hashes for known in self._known])
+        order = np.argsort(hashes, kind="stable")
+        source = order[np.searchsorted(hashes[order], self._hashes)]
+        first = 0
         for known in self._known:
-            for start in range(0, len(known.hashes), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                distinct, first = np.unique(known.hashes[chunk], return_index=True)
-                sources, targets = _match(distinct, hashes)
-                sources, rows = first[sources], order[targets]
+            place = source - first
+            for rows in _batches(np.flatnonzero((place >= 0) & (place < len(known.hashes))), CHUNK):
                 # Both are mapped anew for each chunk, so that pages that are done with leave this process.
-                vectors = np.load(known.path, mmap_mode="r")[chunk]
-                np.load(path, mmap_mode="r+")[rows] = vectors[sources]
-                truncated[rows] = known.truncated[chunk][sources]
-        return truncated
+                np.load(path, mmap_mode="r+")[rows] = np.load(known.path, mmap_mode="r")[place[rows]]
+            first += len(known.hashes)
+        return np.concatenate([known.truncated for known in self._known])[source]
 
     @cached_property
     def _is_finished(self) -> bool:
@@ -183,18 +180,5 @@ def _to_numbers(hashes: Any) -> np.ndarray:
     return np.fromiter(digits, dtype=np.uint64, count=len(hashes))
 
 
-def _match(some: np.ndarray, all_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of positions at which two sorted arrays hold the same; the values of `some` are distinct.
-
-    Returns:
-        Positions in `some` and in `all_`, of equal length.
-    """
-    first, end = np.searchsorted(all_, some), np.searchsorted(all_, some, side="right")
-    counts = end - first
-    sources = np.repeat(np.arange(len(some)), counts)
-    offsets = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return sources, np.repeat(first, counts) + offsets
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Any]:
+def _batches(items: Any, size: int) -> Iterator[Any]:
     yield from (items[start : start + size] for start in range(0, len(items), size))

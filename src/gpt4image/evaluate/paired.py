@@ -93,12 +93,3 @@ def _mean_squares(difference: np.ndarray) -> tuple[float, float, float]:
         num_seeds * image_means.var(ddof=1),
         (rest**2).sum() / ((num_seeds - 1) * (num_images - 1)),
     )
-
-
-def compute_mcnemar_p(correct_a: Bool[np.ndarray, " n"], correct_b: Bool[np.ndarray, " n"]) -> float:
-    """Exact two-sided McNemar test of two models on the same images (McNemar 1947): the chance of a split at least
-    this uneven among the images that only one of them gets right, if both were equally good."""
-    from scipy import stats
-
-    only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
-    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0

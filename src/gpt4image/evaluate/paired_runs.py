@@ -1,20 +1,19 @@
 """The paired difference between trained runs, from the predictions that their evaluations left."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from gpt4image.errors import RunError, SettingsError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from gpt4image.evaluate.paired import PairedDifference
+from gpt4image.evaluate.paired import PairedDifference, compute_paired_difference
+from gpt4image.evaluate.record import load_predictions
 
 
 def paired_difference(
     run_a: Path | Sequence[Path], run_b: Path | Sequence[Path], name: str = "", level: float = 0.95
-) -> "PairedDifference":
+) -> PairedDifference:
     """How much more accurate `run_a` is than `run_b` on the same test images.
 
     Args:
@@ -27,10 +26,6 @@ def paired_difference(
         RunError: a run has not been evaluated, or the runs were evaluated on different images.
         SettingsError: the two sides have different numbers of runs.
     """
-    import numpy as np
-
-    from gpt4image.evaluate.paired import compute_paired_difference
-
     runs_a, runs_b = _as_list(run_a), _as_list(run_b)
     if len(runs_a) != len(runs_b):
         raise SettingsError(
@@ -40,7 +35,7 @@ def paired_difference(
     return compute_paired_difference(np.stack(correct[: len(runs_a)]), np.stack(correct[len(runs_a) :]), level)
 
 
-def accuracy_interval(runs: Path | Sequence[Path], name: str = "", level: float = 0.95) -> "PairedDifference":
+def accuracy_interval(runs: Path | Sequence[Path], name: str = "", level: float = 0.95) -> PairedDifference:
     """Top-1 of an arm in percent with its interval over test images and seeds: the difference to a model never right.
 
     Args:
@@ -51,12 +46,6 @@ def accuracy_interval(runs: Path | Sequence[Path], name: str = "", level: float 
     Raises:
         RunError: a run has not been evaluated, or the runs were evaluated on different images.
     """
-    from dataclasses import replace
-
-    import numpy as np
-
-    from gpt4image.evaluate.paired import compute_paired_difference
-
     correct = np.stack(_load_correct(_as_list(runs), name))
     interval = compute_paired_difference(correct, np.zeros_like(correct), level)
     return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 100.0))
@@ -66,10 +55,8 @@ def _as_list(runs: Path | Sequence[Path]) -> list[Path]:
     return [Path(runs)] if isinstance(runs, (str, Path)) else list(runs)
 
 
-def _load_correct(runs: list[Path], name: str) -> "list[np.ndarray]":
+def _load_correct(runs: list[Path], name: str) -> list[np.ndarray]:
     """Bool [N] of each run, all about the same images in the same order."""
-    from gpt4image.evaluate.record import load_predictions
-
     loaded = [load_predictions(run, name) for run in runs]
     for run, predictions in zip(runs, loaded, strict=True):
         if predictions.digests != loaded[0].digests:

@@ -69,17 +69,7 @@ class CropReader:
         across, down = image.width / width, image.height / height
         box = (left * across, top * down, (left + crop_width) * across, (top + crop_height) * down)
         box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
-        return image.resize((out_width, out_height), _PIL_FILTER[self.crop.interpolation.value], box=box)
-
-
-_PIL_FILTER = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+        return image.resize((out_width, out_height), Image.Resampling[self.crop.interpolation.value.upper()], box=box)
 
 
 def _read_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:
