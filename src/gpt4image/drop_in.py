@@ -26,7 +26,7 @@ from gpt4image.models import FeatureTap, count_features
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.gather import find_rank
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Related, RelatedBy, Relation
+from gpt4image.train.objectives.pairs import Related
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.targets.source import Targets
 
@@ -127,9 +127,8 @@ class AlignmentLoss(nn.Module):
         objective: `clip`, `ctr`, `byol` or `textteacher`; see `gpt4image.train.objectives.losses`.
         weight: lambda.
         temperature: tau of `clip` and `ctr`.
-        related: what related pairs of different images count as; see `gpt4image.train.objectives.pairs.Relation`.
-        related_by: `class` (needs labels) or `text`.
-        num_classes: number of classes C; only for `related_by="class"`.
+        related: what pairs of different images of the same class count as: `negative`, `excluded` or `positive`.
+        num_classes: number of classes C; needed unless they are negative.
 
     Raises:
         SettingsError: a value is not allowed.
@@ -141,20 +140,17 @@ class AlignmentLoss(nn.Module):
         weight: float = 0.3,
         temperature: float = 0.2,
         related: str = "negative",
-        related_by: str = "class",
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
         _check("objective", objective, OBJECTIVES)
         _check("related", related, get_args(Related))
-        _check("related_by", related_by, get_args(RelatedBy))
         if temperature <= 0 or weight < 0:
             raise SettingsError(f"temperature is {temperature}, weight {weight}; they must be above 0, and 0 or more")
-        if related != "negative" and related_by == "class" and num_classes is None:
-            raise SettingsError("related_by is 'class'; tell num_classes, or choose related_by='text'")
-        relation = Relation(cast(Related, related), cast(RelatedBy, related_by))
-        self._objective = Objective(objective, weight, temperature, relation)
-        self._num_classes = num_classes if related != "negative" and related_by == "class" else None
+        if related != "negative" and num_classes is None:
+            raise SettingsError(f"related is {related!r}; tell num_classes, or leave it at negative")
+        self._objective = Objective(objective, weight, temperature, cast(Related, related))
+        self._num_classes = None if related == "negative" else num_classes
 
     def forward(
         self,
@@ -168,7 +164,7 @@ class AlignmentLoss(nn.Module):
         Args:
             projected: what the projector makes of the image features.
             text: of `DescriptionTable.gather`, on any device; zero rows take no part.
-            labels: class of each image, -1 if unknown; only for `related_by="class"`.
+            labels: class of each image, -1 if unknown; only where `related` is not negative.
             images: a number for each image; equal ones are copies (repeated augmentation) and no negatives of each
                 other. Without it all images are different.
 
@@ -187,7 +183,7 @@ class AlignmentLoss(nn.Module):
         if self._num_classes is None:
             return text.new_zeros(len(text), 1)
         if labels is None:
-            raise SettingsError("related_by is 'class', but no labels were given; pass labels")
+            raise SettingsError(f"related is {self._objective.related!r}, but no labels were given; pass labels")
         known = labels >= 0
         one_hot = nn.functional.one_hot(labels.clamp_min(0), self._num_classes)
         return (one_hot * known[:, None]).to(text)

@@ -12,7 +12,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Relation
 from gpt4image.train.targets.source import Targets
 
 NUM_ROWS, NUM_CLASSES, WIDTH = 12, 3, 6
@@ -54,8 +53,6 @@ def make_batch(missing: str) -> tuple[Tensor, Targets]:
 
 
 def rows_of(targets: Targets, rows: slice) -> Targets:
-    assert targets.text is not None
-    assert targets.has_text is not None
     return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], targets.images[rows])
 
 
@@ -70,7 +67,7 @@ def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
     objective = Objective(
         case["objective"],
         0.3,
-        relation=Relation(case["related"]),
+        related=case["related"],
         adaptive=case["objective"] == "textteacher" or case["adaptive"],
         official=case["official"],
     )

@@ -125,7 +125,7 @@ def test_objective_and_projector(name: str, temperature: float, std: float, kind
     settings = load_recipe(name)
     objective = _create_objective(settings)
     assert (objective.name, objective.weight) == ("clip", 0.3)
-    assert (objective.temperature, objective.adaptive, objective.relation.counts_as) == (temperature, False, "negative")
+    assert (objective.temperature, objective.adaptive, objective.related) == (temperature, False, "negative")
     assert settings.centring_or_published == "none"
     projector = create_projector(settings.projector, 256, 1024, settings.projector_norm, settings.projector_std)
     assert [type(part) for part in projector] == kinds

@@ -26,17 +26,14 @@ def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndar
     Raises:
         RunError: the run has no projector.
     """
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_manifest, load_model
+    from gpt4image.predict import predict_run
 
     projector = load_projector(run)
     if projector is None:
         raise RunError(
             f"{run} has no projector to text embeddings; give a run trained with descriptions (train --work)"
         )
-    manifest = load_manifest(run)
-    outputs = predict(load_model(run, manifest), images, manifest.data_config, label="looking", **how)
-    return project(projector, outputs.features)
+    return project(projector, predict_run(run, images, label="looking", **how).features)
 
 
 def load_projector(run: Path) -> "nn.Module | None":

@@ -67,8 +67,7 @@ class TrainSettings:
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
         temperature: temperature of the objectives that have one
-        related: what related pairs of other images count as
-        related_by: images are related by class or by near-identical text
+        related: what pairs with other images of the same class count as
         centring: of the text embeddings; as the objective was published if not given
         projector: from image features to text embeddings
         projector_norm: batch norm in the mlp, as in the official ResNet recipe; without it as for DeiT
@@ -87,7 +86,6 @@ class TrainSettings:
         precision: arithmetic of forward and backward passes
         compile: compile the network with torch.compile
         workers: loader processes; 0 loads in the main process
-        resized_cache: folder for smaller copies of the images, made at first reading and read instead from then on
         tracker: also log to this; tensorboard writes into the run's folder
         device: auto or cpu
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
@@ -135,7 +133,6 @@ class TrainSettings:
     text_weight: float = 0.3
     temperature: float = 0.2
     related: Literal["negative", "excluded", "positive"] = "negative"
-    related_by: Literal["class", "text"] = "class"
     centring: Literal["none", "mean", "whiten"] | None = None
     projector: Literal["mlp", "linear"] = "linear"
     projector_norm: bool = True
@@ -153,7 +150,6 @@ class TrainSettings:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     workers: int = 0
-    resized_cache: Path | None = None
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: Literal["auto", "cpu"] = "auto"
     stop_after: int | None = None

@@ -16,7 +16,6 @@ from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Relation
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.settings import TrainSettings
@@ -184,7 +183,7 @@ def _create_objective(settings: TrainSettings) -> Objective:
         settings.objective,
         settings.text_weight,
         settings.temperature,
-        Relation(settings.related, settings.related_by),
+        settings.related,
         adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
     )

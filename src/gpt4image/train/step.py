@@ -29,7 +29,8 @@ def train_step(settings: TrainSettings, setup: Setup, pixels: Tensor, images: Te
         loss = setup.objective(logits, setup.plain_network.take_features(), projected, targets)
     accelerator.backward(loss.total / settings.grad_accum_steps)
     right = (logits.detach().argmax(1) == targets.classes.argmax(1)).float().mean() * 100
-    text = {} if projected is None else {"loss_text": loss.text, "text_weight": loss.text_weight}
-    if targets.has_text is not None:
-        text["described_share"] = targets.has_text.float().mean()
+    text = {}
+    if projected is not None:
+        described = targets.has_text.float().mean()
+        text = {"loss_text": loss.text, "text_weight": loss.text_weight, "described_share": described}
     return {"loss": loss.total, "loss_label": loss.label, **text, "top1_train": right}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gpt4image.train.objectives import losses
-from gpt4image.train.objectives.pairs import Relation, own_pairs
+from gpt4image.train.objectives.pairs import own_pairs, relate_classes
 
 IMAGES = torch.tensor([4, 8, 4, 1, 8, 5])
 LABELS = [0, 1, 0, 0, 1, -1]
@@ -30,20 +30,13 @@ def classes() -> torch.Tensor:
     return result
 
 
-def is_related(by: str, i: int, j: int, text: torch.Tensor) -> bool:
-    if by == "class":
-        return LABELS[i] == LABELS[j] >= 0
-    return float(text[i] @ text[j] / text[i].norm() / text[j].norm()) >= 0.95
-
-
-@pytest.mark.parametrize("by", ["class", "text"])
 @pytest.mark.parametrize("counts_as", ["negative", "excluded", "positive"])
-def test_each_pair_counts_as_told(counts_as: str, by: str, text: torch.Tensor) -> None:
-    pairs = Relation(counts_as, by).apply(own_pairs(IMAGES), text, classes())  # type: ignore[arg-type]
+def test_each_pair_counts_as_told(counts_as: str) -> None:
+    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
     for i in range(6):
         for j in range(6):
             weight, excluded = float(i == j), i != j and bool(IMAGES[i] == IMAGES[j])
-            if i != j and not excluded and is_related(by, i, j, text):
+            if i != j and not excluded and LABELS[i] == LABELS[j] >= 0:
                 weight, excluded = float(counts_as == "positive"), counts_as == "excluded"
             assert pairs.weights[i, j].item() == pytest.approx(weight, rel=1e-4), (i, j)
             assert pairs.excluded[i, j].item() == excluded, (i, j)
@@ -52,7 +45,7 @@ def test_each_pair_counts_as_told(counts_as: str, by: str, text: torch.Tensor) -
 @pytest.mark.parametrize("counts_as", ["positive", "excluded"])
 def test_the_loss_spreads_its_target_over_right_pairs(counts_as: str, text: torch.Tensor) -> None:
     v = torch.randn(6, 7, generator=torch.Generator().manual_seed(1))
-    pairs = Relation(counts_as, "class").apply(own_pairs(IMAGES), text, classes())  # type: ignore[arg-type]
+    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
     cosine = [[float(v[i] @ text[j] / v[i].norm() / text[j].norm()) / 0.3 for j in range(6)] for i in range(6)]
 
     def slow(lines: list[list[tuple[float, float, bool]]]) -> float:

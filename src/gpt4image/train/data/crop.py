@@ -55,9 +55,9 @@ class CropReader:
     def __init__(self, crop: Any) -> None:
         self.crop = crop
 
-    def read(self, images: ImageSet, index: int, data: bytes | None = None) -> Image.Image:
-        """A random crop of one image, or of `data` in its place."""
-        data = images.read_bytes(index) if data is None else data
+    def read(self, images: ImageSet, index: int) -> Image.Image:
+        """A random crop of one image."""
+        data = images.read_bytes(index)
         width, height = _read_size(images, index, data)
         # The draw looks at the size only, and takes it from a tensor of that shape that holds one number.
         shape = torch.empty(1).expand(1, height, width)

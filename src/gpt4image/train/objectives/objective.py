@@ -1,13 +1,13 @@
 """The training objective: cross-entropy with the class targets plus the weighted alignment with the texts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
-from gpt4image.train.objectives.pairs import Relation, own_pairs
+from gpt4image.train.objectives.pairs import Related, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
 
@@ -29,7 +29,7 @@ class Objective:
         name: `none`, or how projected features are aligned with texts.
         weight: lambda.
         temperature: tau of `clip` and `ctr`.
-        relation: what related pairs of different images count as.
+        related: what pairs of different images of the same class count as.
         adaptive: balance the two losses by the norms of their gradients.
         official: behave like the official code in its gather and its negatives (`--compat gpt4image`).
     """
@@ -37,7 +37,7 @@ class Objective:
     name: str
     weight: float
     temperature: float = 0.2
-    relation: Relation = field(default_factory=Relation)
+    related: Related = "negative"
     adaptive: bool = False
     official: bool = False
 
@@ -52,7 +52,7 @@ class Objective:
         """
         label = _label_loss(logits, targets.classes)
         zero = label.new_zeros(())
-        if projected is None or targets.has_text is None:
+        if projected is None:
             return Loss(label, label, zero, zero)
         text = self.compute_text_loss(projected, targets)
         if text is None:
@@ -66,18 +66,16 @@ class Objective:
 
     def compute_text_loss(self, projected: Tensor, targets: Targets) -> Tensor | None:
         """The alignment of the described rows of all processes, unweighted; None if fewer than two are described."""
-        assert targets.has_text is not None
         v, described = projected[targets.has_text].float(), targets.described()
-        assert described.text is not None
         if self.name in ("byol", "tokens"):
             return self._row_wise(v, described.text, projected)
         if not (self.official and self.name == "ctr"):
             v, described = gather_rows(v, 1.0 if self.official else None), described.gather()
         if len(v) < 2:
             return None
-        t = described.text
-        assert t is not None
-        pairs = None if self.official else self.relation.apply(own_pairs(described.images), t, described.classes)
+        t, pairs = described.text, None
+        if not self.official:
+            pairs = relate_classes(own_pairs(described.images), described.classes, self.related)
         match self.name:
             case "clip":
                 return losses.clip_loss(v, t, self.temperature, pairs)

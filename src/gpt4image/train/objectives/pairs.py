@@ -1,17 +1,13 @@
-"""Which image goes with which text: the own one, copies, and those that are related by class or by wording."""
+"""Which image goes with which text: the own one, copies, and those of other images of its class."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Related = Literal["negative", "excluded", "positive"]
-RelatedBy = Literal["class", "text"]
-NEAR_TEXT = 0.95
-"""Cosine from which texts are near-identical."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +33,19 @@ def own_pairs(images: Int[Tensor, "B"]) -> Pairs:
     return Pairs(own.float(), (images[:, None] == images[None, :]) & ~own)
 
 
-@dataclass(frozen=True)
-class Relation:
-    """What becomes of pairs of different images that are related.
+def relate_classes(pairs: Pairs, classes: Float[Tensor, "B C"], counts_as: Related) -> Pairs:
+    """Pairs in which different images of the same class count as they should.
 
     Args:
+        pairs: of `own_pairs`.
+        classes: class probabilities of the images; of those without a class they are zero.
         counts_as: `negative` (as in the official code), `excluded`, or `positive`: as right as the own text.
-        by: related are images of the same `class`, or with near-identical `text`.
     """
-
-    counts_as: Related = "negative"
-    by: RelatedBy = "class"
-
-    def apply(self, pairs: Pairs, text: Float[Tensor, "B D"], classes: Float[Tensor, "B C"]) -> Pairs:
-        """Pairs in which related ones count as they should.
-
-        Args:
-            pairs: of `own_pairs`.
-            text: text embeddings.
-            classes: class probabilities of the images.
-        """
-        if self.counts_as == "negative":
-            return pairs
-        related = self._find_related(text, classes) & (pairs.weights == 0) & ~pairs.excluded
-        if self.counts_as == "excluded":
+    label = torch.where(classes.sum(1) > 0, classes.argmax(1), -1)
+    related = (label[:, None] == label[None, :]) & (label >= 0) & (pairs.weights == 0) & ~pairs.excluded
+    match counts_as:
+        case "excluded":
             return Pairs(pairs.weights, pairs.excluded | related)
-        return Pairs(pairs.weights + related, pairs.excluded)
-
-    def _find_related(self, text: Tensor, classes: Tensor) -> Tensor:
-        if self.by == "text":
-            unit = F.normalize(text, dim=1)
-            return unit @ unit.T >= NEAR_TEXT
-        label = torch.where(classes.sum(1) > 0, classes.argmax(1), -1)
-        return (label[:, None] == label[None, :]) & (label >= 0)
+        case "positive":
+            return Pairs(pairs.weights + related, pairs.excluded)
+    return pairs

@@ -25,13 +25,12 @@ def add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, device
     """
     from scipy.special import softmax
 
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_manifest, load_model
+    from gpt4image.predict import predict_run
+    from gpt4image.runs import load_manifest
 
-    manifest = load_manifest(teacher)
-    if manifest.classes != list(images.classes):
-        raise RunError(f"{teacher} knows the classes {manifest.classes}; the images have {list(images.classes)}")
-    outputs = predict(load_model(teacher, manifest), images, manifest.data_config, workers=0, device=device)
-    probabilities = softmax(outputs.logits, axis=1)
+    known = load_manifest(teacher).classes
+    if known != list(images.classes):
+        raise RunError(f"{teacher} knows the classes {known}; the images have {list(images.classes)}")
+    probabilities = softmax(predict_run(teacher, images, device=device).logits, axis=1)
     labelled = classes.sum(1, keepdims=True) > 0
     return np.where(labelled, (classes + probabilities) / 2, probabilities).astype(np.float32)

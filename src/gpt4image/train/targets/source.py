@@ -18,14 +18,14 @@ class Targets:
 
     Attributes:
         classes: class probabilities; all zero where an image has no label.
-        text: text embeddings; zero where `has_text` is False.
+        text: text embeddings; zero where `has_text` is False, of width 0 where no text is learnt.
         has_text: whether the image has a description.
         images: position of each image in the image set; equal ones are copies.
     """
 
     classes: Float[Tensor, "B C"]
-    text: Float[Tensor, "B D"] | None
-    has_text: Bool[Tensor, "B"] | None
+    text: Float[Tensor, "B D"]
+    has_text: Bool[Tensor, "B"]
     images: Int[Tensor, "B"]
 
     def mix(self, weights: Float[Tensor, "B B"], text_too: bool = True) -> "Targets":
@@ -35,7 +35,7 @@ class Targets:
         code leaves the text as it is (`text_too=False`): half of the time it belongs to the smaller part.
         """
         classes = weights @ self.classes
-        if self.text is None or self.has_text is None or not text_too:
+        if not text_too:
             return Targets(classes, self.text, self.has_text, self.images)
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
@@ -43,15 +43,11 @@ class Targets:
 
     def described(self) -> "Targets":
         """Only the rows that have a text."""
-        assert self.text is not None
-        assert self.has_text is not None
         keep = self.has_text
         return Targets(self.classes[keep], self.text[keep], keep[keep], self.images[keep])
 
     def gather(self) -> "Targets":
-        """The rows of all processes; all of them described."""
-        assert self.text is not None
-        assert self.has_text is not None
+        """The rows of all processes."""
         parts = (self.classes, self.text, self.has_text, self.images)
         return Targets(*map(gather_rows, parts))
 
@@ -134,7 +130,7 @@ class TargetSource:
         classes = torch.from_numpy(self.classes[indices]).to(self.device, non_blocking=True)
         ids = images.to(self.device, non_blocking=True)
         if self.text is None:
-            return Targets(classes, None, None, ids)
+            return Targets(classes, classes.new_zeros(len(ids), 0), torch.zeros_like(ids, dtype=torch.bool), ids)
         text = torch.from_numpy(self.text.gather(indices)).to(self.device, non_blocking=True)
         has_text = torch.from_numpy(self.text.has_text()[indices]).to(self.device, non_blocking=True)
         return Targets(classes, text, has_text, ids)
