@@ -12,7 +12,7 @@ import numpy as np
 from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
 from gpt4image.files import atomic_path, read_json, write_json
-from gpt4image.progress import Tracker, track
+from gpt4image.progress import track
 
 CHUNK = 65_536
 """Vectors in memory at a time when the table is put together."""
@@ -99,17 +99,14 @@ class PendingTable:
         with track("embedding", len(self.missing)) as tracker:
             for number, rows in enumerate(_batches(self.missing, batch_size), start=first):
                 texts = self.texts["text"].take(rows).to_pylist()
-                vectors = self._encode_part(encoder, texts, tracker)
+                parts = []
+                for batch in _batches(texts, encoder.texts_at_once):
+                    parts.append(encoder.encode(batch).astype(np.float16))
+                    tracker.advance(len(batch))
+                vectors = np.concatenate(parts)
                 truncated = np.array(encoder.count_tokens(texts)) > encoder.max_tokens
                 self._known.append(self._save_part(number, self._hashes[rows], vectors, truncated))
                 self.num_new += len(rows)
-
-    def _encode_part(self, encoder: TextEncoder, texts: list[str], tracker: Tracker) -> np.ndarray:
-        vectors = []
-        for batch in _batches(texts, encoder.texts_at_once):
-            vectors.append(encoder.encode(batch).astype(np.float16))
-            tracker.advance(len(batch))
-        return np.concatenate(vectors)
 
     def _save_part(self, number: int, hashes: np.ndarray, vectors: np.ndarray, truncated: np.ndarray) -> Known:
         """A part counts once its .npz is there, which comes last."""

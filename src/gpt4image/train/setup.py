@@ -78,10 +78,12 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         ModelError: the model cannot be trained with these settings.
         SettingsError: timm does not know an optimizer, schedule or augmentation.
     """
+    from timm.utils import ModelEmaV3
+
     text = _create_text_targets(settings, inputs)
     plain_network, data_config, num_features = _create_network(settings, inputs, text)
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
-    average = _create_average(settings, plain_network)
+    average = None if settings.ema_decay is None else ModelEmaV3(plain_network, decay=settings.ema_decay)
     optimizer = create_optimizer(settings, plain_network)
     classes, reader_facts = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
@@ -156,14 +158,6 @@ def _create_data_config(settings: TrainSettings, backbone: nn.Module, size: int)
     wanted = {"interpolation": settings.interpolation, "crop_pct": settings.crop_pct}
     given = {name: value for name, value in wanted.items() if value is not None}
     return resolve_data_config({"input_size": (3, size, size), **given}, model=backbone)
-
-
-def _create_average(settings: TrainSettings, network: AlignedNetwork) -> Any:
-    if settings.ema_decay is None:
-        return None
-    from timm.utils import ModelEmaV3
-
-    return ModelEmaV3(network, decay=settings.ema_decay)
 
 
 def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, accelerator: Any) -> BatchSampler:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.train.settings import TrainSettings
@@ -70,14 +69,15 @@ def train(settings: TrainSettings) -> TrainResult:
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import Outcome, fit
     from gpt4image.train.processes import create_accelerator, first_process_first
-    from gpt4image.train.run_folder import is_finished, only_trainer
+    from gpt4image.train.run_folder import claim_run, is_finished, only_trainer
     from gpt4image.train.setup import create_setup
 
     start_s = time.monotonic()
     accelerator = create_accelerator(settings)
     inputs = first_process_first(accelerator, lambda: load_inputs(settings))
     content = inputs.content()
-    first_process_first(accelerator, lambda: _claim(settings, content, accelerator.is_main_process))
+    # Only the first process writes into the run's folder.
+    first_process_first(accelerator, lambda: claim_run(settings, content) if accelerator.is_main_process else None)
     redone = not is_finished(settings.run)
     outcome = Outcome(settings.epochs, 0.0)
     if redone:
@@ -95,11 +95,3 @@ def train(settings: TrainSettings) -> TrainResult:
         finished=outcome.epochs == settings.epochs,
         redone=redone,
     )
-
-
-def _claim(settings: TrainSettings, content: dict[str, Any], is_first_process: bool) -> None:
-    """Only the first process writes into the run's folder."""
-    from gpt4image.train.run_folder import claim_run
-
-    if is_first_process:
-        claim_run(settings, content)

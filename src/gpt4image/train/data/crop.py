@@ -1,21 +1,13 @@
 """Two ways to read an image for a random crop: whole and kept in memory, or only as large as the crop needs it."""
 
 import io
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from PIL import ExifTags, Image
 
 from gpt4image.errors import UnreadableImageError
 from gpt4image.images import ImageSet
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """Reads one image; what is random about it is drawn from Python's global generator."""
-
-    def read(self, images: ImageSet, index: int) -> Image.Image:
-        """The image as RGB."""
 
 
 class WholeReader:
@@ -70,6 +62,10 @@ class CropReader:
         box = (left * across, top * down, (left + crop_width) * across, (top + crop_height) * down)
         box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
         return image.resize((out_width, out_height), Image.Resampling[self.crop.interpolation.value.upper()], box=box)
+
+
+Reader = WholeReader | CropReader
+"""What is random about reading is drawn from Python's global generator."""
 
 
 def _read_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:

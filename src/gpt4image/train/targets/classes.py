@@ -1,11 +1,15 @@
 """The class probabilities each image is taught: its label, what label and text say together, or a teacher's opinion."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gpt4image.errors import RunError
+from gpt4image.images import ImageSet
 from gpt4image.label.weigh import weigh_labels
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets.self_training import add_predictions
 from gpt4image.train.targets.source import ClassTargets, LabelTargets, one_hot, smooth
 
 
@@ -13,7 +17,7 @@ def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[Clas
     """Class probabilities [N, C], zero rows for images that teach no class, and facts about the reader."""
     labels, num_classes = inputs.images.labels, len(inputs.images.classes)
     if settings.teacher is not None:
-        classes = add_predictions(one_hot(labels, num_classes), inputs.images, settings.teacher, settings.device)
+        classes = _add_predictions(one_hot(labels, num_classes), inputs.images, settings.teacher, settings.device)
         return smooth(classes, settings.smoothing), {}
     if settings.reader and inputs.table is not None and inputs.index is not None:
         weighed = weigh_labels(inputs.images, inputs.table, inputs.index, settings.seed)
@@ -21,3 +25,31 @@ def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[Clas
         classes[weighed.described] = weighed.posterior
         return smooth(classes, settings.smoothing), weighed.facts
     return LabelTargets(labels, num_classes, settings.smoothing), {}
+
+
+def _add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, device: str) -> np.ndarray:
+    """Class probabilities that also say what a trained model thinks.
+
+    Images without a label get the model's probabilities (Lee 2013, pseudo-labels, kept soft); those with one the
+    mean of label and probabilities (Reed et al., arXiv 1412.6596, soft bootstrapping).
+
+    Args:
+        classes: float32 [N, C], zero rows where an image has no label.
+        images: the N training images.
+        teacher: folder of a finished run with the same classes.
+        device: where it predicts.
+
+    Raises:
+        RunError: the teacher is not finished or knows other classes.
+    """
+    from scipy.special import softmax
+
+    from gpt4image.predict import predict_run
+    from gpt4image.runs import load_manifest
+
+    known = load_manifest(teacher).classes
+    if known != list(images.classes):
+        raise RunError(f"{teacher} knows the classes {known}; the images have {list(images.classes)}")
+    probabilities = softmax(predict_run(teacher, images, device=device).logits, axis=1)
+    labelled = classes.sum(1, keepdims=True) > 0
+    return np.where(labelled, (classes + probabilities) / 2, probabilities).astype(np.float32)

@@ -1,15 +1,16 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import UNLABELLED
 from gpt4image.train.objectives.gather import gather_rows
+from gpt4image.train.targets.tokens import TokenTargets
 
 
 @dataclass
@@ -52,19 +53,8 @@ class Targets:
         return Targets(*map(gather_rows, parts))
 
 
-@runtime_checkable
-class TextTargets(Protocol):
-    """What images are taught about their texts: embeddings, or the words themselves."""
-
-    @property
-    def dimension(self) -> int:
-        """Width D."""
-
-    def has_text(self) -> np.ndarray:
-        """bool [N], whether each image has a description."""
-
-    def gather(self, images: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B D"]:
-        """Targets of some images; zero for those without description."""
+TextTargets = TextEmbeddings | TokenTargets
+"""What images are taught about their texts: embeddings, or the words themselves."""
 
 
 def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
