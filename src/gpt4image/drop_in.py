@@ -24,7 +24,7 @@ from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.models import FeatureTap, count_features
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objectives.gather import find_rank
+from gpt4image.train.objectives.gather import count_processes
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Related
 from gpt4image.train.objectives.projector import create_projector
@@ -173,7 +173,8 @@ class AlignmentLoss(nn.Module):
         """
         text = text.to(projected.device, non_blocking=True)
         if images is None:
-            images = torch.arange(len(text), device=text.device) + (find_rank() << 32)
+            rank = torch.distributed.get_rank() if count_processes() > 1 else 0
+            images = torch.arange(len(text), device=text.device) + (rank << 32)
         targets = Targets(self._to_classes(labels, text), text, text.any(1), images.to(text.device))
         loss = self._objective.compute_text_loss(projected, targets)
         return 0 * projected.float().sum() if loss is None else self._objective.weight * loss

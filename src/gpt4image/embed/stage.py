@@ -104,13 +104,15 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         DescriptionError: there are no such descriptions.
         EncoderError: the encoder cannot be loaded.
     """
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.embed.class_names import load_class_vectors, save_class_vectors
     from gpt4image.embed.pending import PendingTable
-    from gpt4image.embed.sources import read_class_names, read_texts
+    from gpt4image.embed.sources import read_texts
     from gpt4image.embed.table import finish_replacement
 
     texts = read_texts(settings.work, settings.prompt, settings.describer)
-    names = list(settings.class_names) or read_class_names(settings.work)
+    with DescriptionStore.open(settings.work) as store:
+        names = list(settings.class_names) or store.class_names()
     folder = settings.folder
     finish_replacement(folder)
     pending = PendingTable(folder, settings.full_encoder, texts)

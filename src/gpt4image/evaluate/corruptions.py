@@ -104,12 +104,11 @@ def corruption_difference(runs: Sequence[Path], others: Sequence[Path]) -> Paire
     Raises:
         RunError: the runs were measured on different images.
     """
-    shares, digests = zip(*(_load(run) for run in (*runs, *others)), strict=True)
+    shares, digests = [], []
+    for run in (*runs, *others):
+        with np.load(corruptions_path(run).with_suffix(".npz")) as arrays:
+            shares.append(arrays["correct"])
+            digests.append(arrays["digests"].tolist())
     if any(one != digests[0] for one in digests):
         raise RunError(f"{runs[0]} and others were measured on different corrupted images; evaluate with --redo")
     return compute_paired_difference(np.stack(shares[: len(runs)]), np.stack(shares[len(runs) :]))
-
-
-def _load(run: Path) -> tuple[np.ndarray, list[bytes]]:
-    with np.load(corruptions_path(run).with_suffix(".npz")) as arrays:
-        return arrays["correct"], arrays["digests"].tolist()

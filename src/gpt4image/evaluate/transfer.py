@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,9 +11,6 @@ from jaxtyping import Float, Int
 from gpt4image.evaluate.record import record_path
 from gpt4image.files import write_json
 from gpt4image.results import ExitStatus, StageResult
-
-if TYPE_CHECKING:
-    from gpt4image.evaluate.labelled import Labelled
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
 """As in Wu et al. 2018 (arXiv 1805.01978) and later work on frozen features, with fewer neighbours for small sets."""
@@ -83,10 +80,12 @@ def transfer(settings: TransferSettings) -> TransferResult:
     """
     from gpt4image.evaluate.labelled import open_labelled
     from gpt4image.images import open_images
+    from gpt4image.predict import predict_run
 
     path, classes = record_path(settings.run, "transfer", settings.name), open_images(settings.training).classes
     training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)
-    known, asked = _read_features(settings, training), _read_features(settings, test)
+    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
+    known, asked = (predict_run(settings.run, one.images, label="features", **how).features for one in (training, test))
     labels, true = training.images.labels, test.images.labels
     result = TransferResult(
         path,
@@ -98,14 +97,6 @@ def transfer(settings: TransferSettings) -> TransferResult:
     )
     write_json(path, {**asdict(result), "training": settings.training, "images": settings.images})
     return result
-
-
-def _read_features(settings: TransferSettings, labelled: "Labelled") -> np.ndarray:
-    """Features [N, F]."""
-    from gpt4image.predict import predict_run
-
-    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
-    return predict_run(settings.run, labelled.images, label="features", **how).features
 
 
 def predict_knn(

@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from gpt4image.errors import RunError, SettingsError
@@ -24,16 +23,11 @@ CHECKPOINT_SHARE = 0.01
 """Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
 
 
-@dataclass
-class Outcome:
-    """How far training came."""
-
-    epochs: int
-    loss: float
-
-
-def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
+def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, float]:
     """Trains to the last epoch (or `stop_after`) and writes the run's artifacts.
+
+    Returns:
+        The epochs done so far, and the mean loss of the last one.
 
     Raises:
         RunError: the loss is no longer a number.
@@ -53,7 +47,11 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
         for epoch in range(done, last):
             metrics = _train_epoch(settings, setup, epoch, tracker)
             loss = metrics["loss"]
-            _check_loss(loss, epoch)
+            if not math.isfinite(loss):
+                raise RunError(
+                    f"the loss is {loss} after epoch {epoch + 1}; choose another run folder and a lower --lr, longer "
+                    "--warmup-epochs or --precision fp32"
+                )
             if inputs.validation is not None:
                 metrics["validation_top1"] = compute_top1(settings, inputs.validation, setup)
                 if best is not None:
@@ -72,7 +70,7 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
         if best is not None:
             best.load(setup.final_network)
         save_artifacts(settings, inputs, setup, time.monotonic() - start_s)
-    return Outcome(last, loss)
+    return last, loss
 
 
 def _checkpointed_parts(setup: Setup) -> dict[str, Any]:
@@ -94,14 +92,6 @@ def _start_tracker(settings: TrainSettings, setup: Setup) -> None:
             f"--tracker {settings.tracker} does not start ({reason}); set it up, or train without: the same figures "
             f"stand in {settings.run / METRICS}"
         ) from error
-
-
-def _check_loss(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise RunError(
-            f"the loss is {loss} after epoch {epoch + 1}; choose another run folder and a lower --lr, longer "
-            "--warmup-epochs or --precision fp32"
-        )
 
 
 def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tracker) -> dict[str, Any]:

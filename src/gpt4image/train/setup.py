@@ -126,14 +126,8 @@ def _create_network(
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
     size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
-    backbone = create_model(
-        settings.model,
-        len(inputs.images.classes),
-        size,
-        settings.pretrained,
-        settings.model_kwargs,
-        settings.init_weights,
-    )
+    start = (settings.pretrained, settings.model_kwargs, settings.init_weights)
+    backbone = create_model(settings.model, len(inputs.images.classes), size, *start)
     if text is not None and (settings.pretrained or settings.init_weights is not None):
         say(FINE_TUNING)
     try:

@@ -117,10 +117,8 @@ class TargetSource:
     def gather(self, images: Tensor) -> Targets:
         """Targets of the images (int64 [B])."""
         indices = images.numpy()
-        classes = torch.from_numpy(self.classes[indices]).to(self.device, non_blocking=True)
-        ids = images.to(self.device, non_blocking=True)
-        if self.text is None:
-            return Targets(classes, classes.new_zeros(len(ids), 0), torch.zeros_like(ids, dtype=torch.bool), ids)
-        text = torch.from_numpy(self.text.gather(indices)).to(self.device, non_blocking=True)
-        has_text = torch.from_numpy(self.text.has_text()[indices]).to(self.device, non_blocking=True)
-        return Targets(classes, text, has_text, ids)
+        text, has_text = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
+        if self.text is not None:
+            text, has_text = self.text.gather(indices), self.text.has_text()[indices]
+        arrays = (self.classes[indices], text, has_text, indices)
+        return Targets(*(torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays))
