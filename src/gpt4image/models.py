@@ -13,6 +13,9 @@ from torch import nn
 
 from gpt4image.errors import ModelError
 
+HEADS = ("head", "fc", "classifier", "head.fc")
+"""What timm calls the last layer, where it does not say."""
+
 
 def create_model(
     name: str,
@@ -75,10 +78,11 @@ def _create_from_file(name: str, input_size: int, arguments: dict[str, Any], wei
     """Built with the file's number of classes, so that every weight must fit; then the head is changed."""
     import timm
 
-    state, config = _read_weights(weights), timm.get_pretrained_cfg(name, allow_unregistered=True)
-    head = (config.classifier if config is not None else None) or "head"
-    head = head if isinstance(head, str) else head[0]
-    found = len(state[f"{head}.weight"]) if f"{head}.weight" in state else 0
+    state = _read_weights(weights)
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True) if ":" not in name else None
+    heads = (config.classifier if config is not None else None) or HEADS
+    heads = (heads,) if isinstance(heads, str) else heads
+    found = next((len(state[f"{head}.weight"]) for head in heads if f"{head}.weight" in state), 0)
     # The model keeps the overlay for good: it says where the weights are, not what they are.
     overlay = {"source": "", "file": str(weights), "num_classes": found, "custom_load": False, "label_offset": 0}
     own = {**arguments, "num_classes": found, "pretrained_cfg_overlay": overlay}
