@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--texts-file", type=Path, nargs="*", default=[])
     parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--precision", default="int8", choices=["bf16", "fp16", "int8"])
+    parser.add_argument("--precision", default="bf16", choices=["bf16", "fp16"])
     arguments = parser.parse_args()
     texts = read_texts(arguments.texts_file, arguments.texts)
     plain, ours, fast = (load_encoder(arguments.encoder, "cpu") for _ in range(3))

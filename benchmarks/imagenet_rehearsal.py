@@ -179,8 +179,8 @@ def train_steps(folder: Path) -> None:
     from gpt4image.train.step import train_step
 
     settings, setup = create(folder)
-    for step, (pixels, images) in enumerate(islice(setup.loader, 100)):
-        measures = train_step(settings, setup, pixels, images, step)
+    for pixels, images in islice(setup.loader, 100):
+        measures = train_step(settings, setup, pixels, images)
         assert float(measures["described_share"]) == 1
         update_weights(settings, setup)
 

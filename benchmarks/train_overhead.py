@@ -60,8 +60,8 @@ def time_steps(settings: TrainSettings, setup: Setup, batch: tuple[torch.Tensor,
     """Seconds of processor time a step."""
     pixels, images = batch
     start_s = time.process_time()
-    for step in steps:
-        train_step(settings, setup, pixels, images, step)
+    for _ in steps:
+        train_step(settings, setup, pixels, images)
         update_weights(settings, setup)
     return (time.process_time() - start_s) / len(steps)
 

@@ -24,16 +24,15 @@ from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.models import FeatureTap, count_features
 from gpt4image.train.network import AlignedNetwork
-from gpt4image.train.objectives.gather import find_rank
+from gpt4image.train.objectives.gather import count_processes
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Related, RelatedBy, Relation
+from gpt4image.train.objectives.pairs import Related
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.targets.source import Targets
 
 __all__ = ["AlignedNetwork", "AlignmentLoss", "DescriptionTable", "FeatureTap", "Projector", "count_features"]
 
-OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "sigmoid")
+OBJECTIVES = ("clip", "ctr", "byol", "textteacher")
 """Objectives on text embeddings. `tokens` works on words and needs `gpt4image train`."""
 
 
@@ -125,13 +124,11 @@ class AlignmentLoss(nn.Module):
     `gpt4image train`, which sees both, does that.
 
     Args:
-        objective: `clip`, `ctr`, `byol`, `textteacher` or `sigmoid`; see `gpt4image.train.objectives.losses`.
+        objective: `clip`, `ctr`, `byol` or `textteacher`; see `gpt4image.train.objectives.losses`.
         weight: lambda.
-        temperature: tau of `clip`, `ctr` and `sigmoid`.
-        related: what related pairs of different images count as; see `gpt4image.train.objectives.pairs.Relation`.
-        related_by: `class` (needs labels), `text` or `all`.
-        near_text: cosine from which texts are near-identical.
-        num_classes: number of classes C; only for `related_by="class"`.
+        temperature: tau of `clip` and `ctr`.
+        related: what pairs of different images of the same class count as: `negative`, `excluded` or `positive`.
+        num_classes: number of classes C; needed unless they are negative.
 
     Raises:
         SettingsError: a value is not allowed.
@@ -143,21 +140,17 @@ class AlignmentLoss(nn.Module):
         weight: float = 0.3,
         temperature: float = 0.2,
         related: str = "negative",
-        related_by: str = "class",
-        near_text: float = 0.95,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
         _check("objective", objective, OBJECTIVES)
         _check("related", related, get_args(Related))
-        _check("related_by", related_by, get_args(RelatedBy))
         if temperature <= 0 or weight < 0:
             raise SettingsError(f"temperature is {temperature}, weight {weight}; they must be above 0, and 0 or more")
-        if related != "negative" and related_by == "class" and num_classes is None:
-            raise SettingsError("related_by is 'class'; tell num_classes, or choose related_by='text'")
-        relation = Relation(cast(Related, related), cast(RelatedBy, related_by), near_text, temperature)
-        self._objective = Objective(objective, TextWeight(weight), temperature, relation)
-        self._num_classes = num_classes if related != "negative" and related_by == "class" else None
+        if related != "negative" and num_classes is None:
+            raise SettingsError(f"related is {related!r}; tell num_classes, or leave it at negative")
+        self._objective = Objective(objective, weight, temperature, cast(Related, related))
+        self._num_classes = None if related == "negative" else num_classes
 
     def forward(
         self,
@@ -171,7 +164,7 @@ class AlignmentLoss(nn.Module):
         Args:
             projected: what the projector makes of the image features.
             text: of `DescriptionTable.gather`, on any device; zero rows take no part.
-            labels: class of each image, -1 if unknown; only for `related_by="class"`.
+            labels: class of each image, -1 if unknown; only where `related` is not negative.
             images: a number for each image; equal ones are copies (repeated augmentation) and no negatives of each
                 other. Without it all images are different.
 
@@ -180,17 +173,18 @@ class AlignmentLoss(nn.Module):
         """
         text = text.to(projected.device, non_blocking=True)
         if images is None:
-            images = torch.arange(len(text), device=text.device) + (find_rank() << 32)
+            rank = torch.distributed.get_rank() if count_processes() > 1 else 0
+            images = torch.arange(len(text), device=text.device) + (rank << 32)
         targets = Targets(self._to_classes(labels, text), text, text.any(1), images.to(text.device))
-        loss, _ = self._objective.compute_text_loss(projected, targets)
-        return 0 * projected.float().sum() if loss is None else self._objective.weight.start * loss
+        loss = self._objective.compute_text_loss(projected, targets)
+        return 0 * projected.float().sum() if loss is None else self._objective.weight * loss
 
     def _to_classes(self, labels: Tensor | None, text: Tensor) -> Tensor:
         """Class probabilities [B, C]; zero where the class is unknown or does not matter."""
         if self._num_classes is None:
             return text.new_zeros(len(text), 1)
         if labels is None:
-            raise SettingsError("related_by is 'class', but no labels were given; pass labels")
+            raise SettingsError(f"related is {self._objective.related!r}, but no labels were given; pass labels")
         known = labels >= 0
         one_hot = nn.functional.one_hot(labels.clamp_min(0), self._num_classes)
         return (one_hot * known[:, None]).to(text)

@@ -132,7 +132,7 @@ def test_images_of_one_class_need_not_be_negatives() -> None:
     [
         ({"objective": "clap"}, "objective is 'clap'; choose from clip, ctr"),
         ({"related": "friends"}, "related is 'friends'; choose from negative"),
-        ({"related": "soft"}, "tell num_classes"),
+        ({"related": "positive"}, "tell num_classes"),
         ({"temperature": 0.0}, "temperature is 0.0"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpt4image.errors import SettingsError
-from gpt4image.evaluate.paired import compute_mcnemar_p, compute_paired_difference
+from gpt4image.evaluate.paired import compute_paired_difference
 
 
 def test_one_seed_is_the_textbook_paired_interval() -> None:
@@ -70,11 +70,3 @@ def test_interval_holds_the_truth_as_often_as_it_says(num_seeds: int, seed_effec
 def test_shapes_that_do_not_pair_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"shape \(2, 5\) and \(3, 5\) cannot be paired"):
         compute_paired_difference(np.ones((2, 5), dtype=bool), np.ones((3, 5), dtype=bool))
-
-
-def test_mcnemar_by_hand() -> None:
-    a = np.array([True] * 8 + [False] * 2 + [True] * 5)
-    b = np.array([False] * 8 + [True] * 2 + [True] * 5)
-    # 10 discordant, 2 against: 2 * (1 + 10 + 45) / 1024
-    assert compute_mcnemar_p(a, b) == pytest.approx(112 / 1024)
-    assert compute_mcnemar_p(a, a) == 1

@@ -49,7 +49,8 @@ def run(make_run: Callable[..., Path], photos: Path, tmp_path: Path) -> Path:
     manifest = load_manifest(run)
     features = predict(load_model(run, manifest), images.subset(readable), manifest.data_config).features
     weight = np.linalg.lstsq(features, texts, rcond=None)[0].T
-    save_file({"0.weight": np.ascontiguousarray(weight)}, run / "projector.safetensors")
+    weights = {"0.weight": np.ascontiguousarray(weight), "0.bias": np.zeros(4, np.float32)}
+    save_file(weights, run / "projector.safetensors")
     write_json(run / "manifest.json", read_json(run / "manifest.json") | {"text": {"table": {"encoder": "random"}}})
     owners = np.repeat(np.arange(len(readable)), 2)
     rows = {

@@ -1,12 +1,15 @@
 """The numbers behind the pictures, against slow or independent versions."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 
 from gpt4image.evaluate.metrics import compute_metrics
-from gpt4image.evaluate.projector import project
+from gpt4image.evaluate.projector import load_projector, project
 from gpt4image.evaluate.record import Predictions
 from gpt4image.report.charts.calibration import compute_reliability
 from gpt4image.report.charts.feature_map import align, choose_classes, compute_neighbour_agreement, compute_pca
@@ -14,6 +17,7 @@ from gpt4image.report.charts.per_class import compute_class_gains
 from gpt4image.report.charts.svg import Axes, choose_ticks, format_tick
 from gpt4image.report.inside.examples import find_changes, mean_probabilities
 from gpt4image.report.inside.inside import find_nearest
+from gpt4image.runs import PROJECTOR
 from gpt4image.train.objectives.projector import create_projector
 
 
@@ -41,14 +45,16 @@ def test_probabilities_of_large_logits() -> None:
 
 
 @pytest.mark.parametrize(("kind", "norm"), [("mlp", True), ("mlp", False), ("linear", True)])
-def test_projection_is_that_of_the_module(kind: str, norm: bool) -> None:
+def test_projection_is_that_of_the_module(kind: str, norm: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     projector = create_projector(kind, 12, 5, norm=norm, std=0.5)
     projector.train()(torch.randn(64, 12))
     features = torch.randn(7, 12)
-    state = {name: value.numpy() for name, value in projector.state_dict().items()}
+    save_file(projector.state_dict(), tmp_path / PROJECTOR)
     expected = projector.eval()(features).detach().numpy()
-    assert project(state, features.numpy()) == pytest.approx(expected, abs=1e-5)
+    found = load_projector(tmp_path)
+    assert found is not None
+    assert project(found, features.numpy()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_nearest_ignores_what_all_have_in_common() -> None:

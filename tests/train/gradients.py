@@ -12,12 +12,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Relation
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.targets.source import Targets
 
 NUM_ROWS, NUM_CLASSES, WIDTH = 12, 3, 6
-OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "sigmoid", "tokens")
+OBJECTIVES = ("clip", "ctr", "byol", "textteacher", "tokens")
 SHARES = {1: [12], 2: [6, 6], 4: [3, 3, 3, 3]}
 UNEVEN = {1: [12], 2: [7, 5], 4: [5, 1, 4, 2]}
 
@@ -32,32 +30,29 @@ class Network(nn.Module):
         return self.head(features), features, self.projector(features)
 
 
-def make_batch(missing: str) -> tuple[Tensor, Targets, Targets]:
-    """Inputs, targets and extra targets; rows 0 and 5 show the same image.
+def make_batch(missing: str) -> tuple[Tensor, Targets]:
+    """Inputs and targets; rows 0 and 5 show the same image.
 
     Without `missing` all is there; with `some`, texts and labels are missing here and there; with `shard`, the first
     half has no text at all.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(NUM_ROWS, 10, generator=generator)
-    classes = torch.eye(NUM_CLASSES)[torch.randint(0, NUM_CLASSES, (NUM_ROWS + 4,), generator=generator)]
-    text = torch.randn(NUM_ROWS + 4, WIDTH, generator=generator).softmax(1)
-    images = torch.arange(NUM_ROWS + 4)
+    classes = torch.eye(NUM_CLASSES)[torch.randint(0, NUM_CLASSES, (NUM_ROWS,), generator=generator)]
+    text = torch.randn(NUM_ROWS, WIDTH, generator=generator).softmax(1)
+    images = torch.arange(NUM_ROWS)
     images[5] = 0
-    has_text = torch.ones(NUM_ROWS + 4, dtype=torch.bool)
+    has_text = torch.ones(NUM_ROWS, dtype=torch.bool)
     if missing == "some":
         has_text[[1, 2, 9]] = False
         classes[[2, 3, 10]] = 0
     if missing == "shard":
         has_text[:6] = False
     text[~has_text] = 0
-    whole = Targets(classes, text, has_text, images)
-    return x, rows_of(whole, slice(0, NUM_ROWS)), rows_of(whole, slice(NUM_ROWS, None))
+    return x, Targets(classes, text, has_text, images)
 
 
 def rows_of(targets: Targets, rows: slice) -> Targets:
-    assert targets.text is not None
-    assert targets.has_text is not None
     return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], targets.images[rows])
 
 
@@ -66,35 +61,32 @@ def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
     torch.manual_seed(1)
     plain = Network()
     network = nn.parallel.DistributedDataParallel(plain) if world_size > 1 else plain
-    x, targets, extra = make_batch(case["missing"])
+    x, targets = make_batch(case["missing"])
     shares = (UNEVEN if case["uneven"] else SHARES)[world_size]
     rows = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
     objective = Objective(
         case["objective"],
-        TextWeight(0.3),
-        relation=Relation(case["related"]),
+        0.3,
+        related=case["related"],
         adaptive=case["objective"] == "textteacher" or case["adaptive"],
         official=case["official"],
     )
     logits, features, projected = network(x[rows])
     aligned = None if case["objective"] == "none" else projected
-    loss = objective(logits, features, aligned, rows_of(targets, rows), extra=extra if case["extra"] else None)
+    loss = objective(logits, features, aligned, rows_of(targets, rows))
     (loss.total + 0 * projected.sum()).backward()
     return torch.cat([parameter.grad.flatten() for parameter in plain.parameters()])
 
 
 def all_cases() -> list[dict]:
-    usual = {
-        "missing": "none", "uneven": False, "related": "negative", "adaptive": False, "official": False, "extra": False
-    }  # fmt: skip
+    usual = {"missing": "none", "uneven": False, "related": "negative", "adaptive": False, "official": False}
     variants = [
         {},
         {"missing": "some"},
         {"missing": "shard"},
         {"uneven": True},
         {"missing": "some", "uneven": True, "adaptive": True},
-        {"related": "soft", "missing": "some"},
-        {"extra": True, "missing": "some"},
+        {"related": "positive", "missing": "some"},
     ]
     cases = [{**usual, **variant, "objective": name} for name in OBJECTIVES for variant in variants]
     return [*cases, {**usual, "objective": "clip", "official": True}, {**usual, "objective": "none"}]

@@ -11,7 +11,6 @@ from gpt4image.models import count_features, create_model
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.targets.source import Targets
 
 SWIN = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
@@ -44,7 +43,7 @@ def test_a_family(name: str, size: int, kwargs: dict[str, Any]) -> None:
     features = network.take_features()
     assert (logits.shape, features.shape, projected.shape) == ((4, 3), (4, num_features), (4, 6))
     targets = Targets(torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 6), torch.ones(4, dtype=torch.bool), torch.arange(4))
-    Objective("clip", TextWeight(0.3))(logits, features, projected, targets).total.backward()
+    Objective("clip", 0.3)(logits, features, projected, targets).total.backward()
     lacking = [key for key, value in network.named_parameters() if value.grad is None and "head_dist" not in key]
     assert not lacking
 

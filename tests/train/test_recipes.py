@@ -124,8 +124,8 @@ def test_deit_base_augmentation(images) -> None:
 def test_objective_and_projector(name: str, temperature: float, std: float, kinds: list[type]) -> None:
     settings = load_recipe(name)
     objective = _create_objective(settings)
-    assert (objective.name, objective.weight.at(0), objective.weight.at(1)) == ("clip", 0.3, 0.3)
-    assert (objective.temperature, objective.adaptive, objective.relation.counts_as) == (temperature, False, "negative")
+    assert (objective.name, objective.weight) == ("clip", 0.3)
+    assert (objective.temperature, objective.adaptive, objective.related) == (temperature, False, "negative")
     assert settings.centring_or_published == "none"
     projector = create_projector(settings.projector, 256, 1024, settings.projector_norm, settings.projector_std)
     assert [type(part) for part in projector] == kinds

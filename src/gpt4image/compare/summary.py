@@ -14,7 +14,7 @@ from gpt4image.compare.recipe import Recipe, Situation
 from gpt4image.compare.shares import accuracy_of, find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
 from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
-from gpt4image.evaluate.paired_runs import accuracy_interval, paired_difference
+from gpt4image.evaluate.paired import accuracy_interval, paired_difference
 from gpt4image.evaluate.record import evaluation_path, load_predictions
 from gpt4image.evaluate.retrieval import retrieval_path
 from gpt4image.files import read_json

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt4image.embed.encoders.load import TextEncoder
+from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.files import atomic_path
 
 FILE_NAME = "class_names.npz"

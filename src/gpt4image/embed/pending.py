@@ -1,7 +1,7 @@
 """Embeds what a table lacks, in parts that survive being killed, and puts the whole table together on disk."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gpt4image.embed.encoders.load import TextEncoder
+from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
 from gpt4image.files import atomic_path, read_json, write_json
-from gpt4image.progress import Tracker, track
+from gpt4image.progress import track
 
 CHUNK = 65_536
 """Vectors in memory at a time when the table is put together."""
@@ -99,17 +99,14 @@ class PendingTable:
         with track("embedding", len(self.missing)) as tracker:
             for number, rows in enumerate(_batches(self.missing, batch_size), start=first):
                 texts = self.texts["text"].take(rows).to_pylist()
-                vectors = self._encode_part(encoder, texts, tracker)
+                parts = []
+                for batch in _batches(texts, encoder.texts_at_once):
+                    parts.append(encoder.encode(batch).astype(np.float16))
+                    tracker.advance(len(batch))
+                vectors = np.concatenate(parts)
                 truncated = np.array(encoder.count_tokens(texts)) > encoder.max_tokens
                 self._known.append(self._save_part(number, self._hashes[rows], vectors, truncated))
                 self.num_new += len(rows)
-
-    def _encode_part(self, encoder: TextEncoder, texts: list[str], tracker: Tracker) -> np.ndarray:
-        vectors = []
-        for batch in _batches(texts, encoder.texts_at_once):
-            vectors.append(encoder.encode(batch).astype(np.float16))
-            tracker.advance(len(batch))
-        return np.concatenate(vectors)
 
     def _save_part(self, number: int, hashes: np.ndarray, vectors: np.ndarray, truncated: np.ndarray) -> Known:
         """A part counts once its .npz is there, which comes last."""
@@ -137,20 +134,17 @@ class PendingTable:
         """Copies each known vector to the rows of its text; returns which of them were truncated, bool [N]."""
         shape = (len(self._hashes), self._encoder_facts["dimension"])
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        truncated = np.zeros(len(self._hashes), dtype=bool)
-        order = np.argsort(self._hashes, kind="stable")
-        hashes = self._hashes[order]
+        hashes = np.concatenate([known.hashes for known in self._known])
+        order = np.argsort(hashes, kind="stable")
+        source = order[np.searchsorted(hashes[order], self._hashes)]
+        first = 0
         for known in self._known:
-            for start in range(0, len(known.hashes), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                distinct, first = np.unique(known.hashes[chunk], return_index=True)
-                sources, targets = _match(distinct, hashes)
-                sources, rows = first[sources], order[targets]
+            place = source - first
+            for rows in _batches(np.flatnonzero((place >= 0) & (place < len(known.hashes))), CHUNK):
                 # Both are mapped anew for each chunk, so that pages that are done with leave this process.
-                vectors = np.load(known.path, mmap_mode="r")[chunk]
-                np.load(path, mmap_mode="r+")[rows] = vectors[sources]
-                truncated[rows] = known.truncated[chunk][sources]
-        return truncated
+                np.load(path, mmap_mode="r+")[rows] = np.load(known.path, mmap_mode="r")[place[rows]]
+            first += len(known.hashes)
+        return np.concatenate([known.truncated for known in self._known])[source]
 
     @cached_property
     def _is_finished(self) -> bool:
@@ -183,18 +177,5 @@ def _to_numbers(hashes: Any) -> np.ndarray:
     return np.fromiter(digits, dtype=np.uint64, count=len(hashes))
 
 
-def _match(some: np.ndarray, all_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of positions at which two sorted arrays hold the same; the values of `some` are distinct.
-
-    Returns:
-        Positions in `some` and in `all_`, of equal length.
-    """
-    first, end = np.searchsorted(all_, some), np.searchsorted(all_, some, side="right")
-    counts = end - first
-    sources = np.repeat(np.arange(len(some)), counts)
-    offsets = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return sources, np.repeat(first, counts) + offsets
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Any]:
+def _batches(items: Any, size: int) -> Iterator[Any]:
     yield from (items[start : start + size] for start in range(0, len(items), size))

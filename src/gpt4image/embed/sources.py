@@ -55,9 +55,3 @@ def _to_arrow(rows: Sequence[tuple[str, str, str, int, str, str]]) -> Any:
             "text_hash": pa.array([hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]),
         }
     )
-
-
-def read_class_names(work: Path) -> list[str]:
-    """Sorted names of the classes that described images had."""
-    with DescriptionStore.open(work) as store:
-        return store.class_names()

@@ -10,7 +10,7 @@ from gpt4image.progress import say
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.embed.encoders.load import TextEncoder
+    from gpt4image.embed.encoders.encoder import TextEncoder
     from gpt4image.embed.pending import PendingTable
 
 
@@ -30,7 +30,7 @@ class EmbedSettings:
         name: name of the table in WORK/embeddings; made from encoder and prompts if not given
         batch_size: texts embedded between two writes
         device: PyTorch device, or auto
-        precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999; int8 is for CPUs
+        precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999
         long_texts: texts longer than the encoder reads: cut them, or pool their sentences
         allow_remote: allow endpoints outside this machine and private networks
         api_key_env: name of the environment variable that holds an endpoint's API key
@@ -47,7 +47,7 @@ class EmbedSettings:
     name: str | None = None
     batch_size: int = 4096
     device: str = "auto"
-    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     long_texts: Literal["cut", "pool"] = "cut"
     allow_remote: bool = False
     api_key_env: str = "OPENAI_API_KEY"
@@ -104,13 +104,15 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         DescriptionError: there are no such descriptions.
         EncoderError: the encoder cannot be loaded.
     """
+    from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.embed.class_names import load_class_vectors, save_class_vectors
     from gpt4image.embed.pending import PendingTable
-    from gpt4image.embed.sources import read_class_names, read_texts
+    from gpt4image.embed.sources import read_texts
     from gpt4image.embed.table import finish_replacement
 
     texts = read_texts(settings.work, settings.prompt, settings.describer)
-    names = list(settings.class_names) or read_class_names(settings.work)
+    with DescriptionStore.open(settings.work) as store:
+        names = list(settings.class_names) or store.class_names()
     folder = settings.folder
     finish_replacement(folder)
     pending = PendingTable(folder, settings.full_encoder, texts)
@@ -142,7 +144,7 @@ def _sample(pending: "PendingTable") -> list[str]:
 @contextmanager
 def _encoder(settings: EmbedSettings, sample: Sequence[str]) -> "Iterator[TextEncoder]":
     """The encoder of the settings, in this process or on a cluster."""
-    from gpt4image.embed.encoders.endpoint import Access
+    from gpt4image.embed.encoders.encoder import Access
     from gpt4image.embed.encoders.load import load_encoder
     from gpt4image.embed.encoders.precision import lower_precision
 

@@ -25,7 +25,8 @@ class TextEmbeddings:
         self._mean: np.ndarray | None = None
         self._whitening: np.ndarray | None = None
         if centring != "none":
-            sample = self._take_sample()
+            step = max(1, -(-len(index.rows) // SAMPLE))
+            sample = self._vectors[np.sort(index.rows[::step])].astype(np.float32)
             self._mean = sample.mean(0)
             self._whitening = _compute_whitening(sample - self._mean) if centring == "whiten" else None
 
@@ -33,11 +34,6 @@ class TextEmbeddings:
     def dimension(self) -> int:
         """Width D of the embeddings."""
         return int(self._vectors.shape[1])
-
-    def _take_sample(self) -> np.ndarray:
-        rows = self._index.rows
-        step = -(-len(rows) // SAMPLE)
-        return self._vectors[np.sort(rows[:: max(1, step)])].astype(np.float32)
 
     def has_text(self) -> np.ndarray:
         """bool [N], whether each image has a description."""

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from gpt4image.errors import RunError, SettingsError
-from gpt4image.evaluate.record import evaluation_path
-from gpt4image.files import atomic_path, read_json, write_json
+from gpt4image.evaluate.paired import PairedDifference, compute_paired_difference
+from gpt4image.evaluate.record import record_path
+from gpt4image.files import atomic_path, write_json
 
 LEAST_SIDE = 32
 """Of an image in pixels; the package refuses smaller ones."""
@@ -66,7 +67,7 @@ def check_size(data_config: Mapping[str, Any]) -> None:
 
 def corruptions_path(run: Path, name: str = "") -> Path:
     """`RUN/corruptions.json`, or `RUN/corruptions-NAME.json` for a further test set."""
-    return run / evaluation_path(run, name).name.replace("evaluation", "corruptions")
+    return record_path(run, "corruptions", name)
 
 
 def save_corruptions(
@@ -97,29 +98,17 @@ def save_corruptions(
     return record
 
 
-def corruption_difference(runs: Sequence[Path], others: Sequence[Path]) -> Any:
+def corruption_difference(runs: Sequence[Path], others: Sequence[Path]) -> PairedDifference:
     """Paired difference of the mean accuracy under corruptions, in points, with its interval.
 
     Raises:
         RunError: the runs were measured on different images.
     """
-    from gpt4image.evaluate.paired import compute_paired_difference
-
-    shares, digests = zip(*(_load(run) for run in (*runs, *others)), strict=True)
+    shares, digests = [], []
+    for run in (*runs, *others):
+        with np.load(corruptions_path(run).with_suffix(".npz")) as arrays:
+            shares.append(arrays["correct"])
+            digests.append(arrays["digests"].tolist())
     if any(one != digests[0] for one in digests):
         raise RunError(f"{runs[0]} and others were measured on different corrupted images; evaluate with --redo")
     return compute_paired_difference(np.stack(shares[: len(runs)]), np.stack(shares[len(runs) :]))
-
-
-def load_known(path: Path, identity: Mapping[str, str], severities: Sequence[int]) -> dict[str, Any] | None:
-    """The earlier record if it is about the same weights, images and severities, None otherwise."""
-    if not (path.exists() and path.with_suffix(".npz").exists()):
-        return None
-    record = read_json(path)
-    wanted = {**identity, "severities": sorted(severities)}
-    return record if all(record.get(name) == value for name, value in wanted.items()) else None
-
-
-def _load(run: Path) -> tuple[np.ndarray, list[bytes]]:
-    with np.load(corruptions_path(run).with_suffix(".npz")) as arrays:
-        return arrays["correct"], arrays["digests"].tolist()

@@ -1,11 +1,14 @@
 """Whether one arm is more accurate than another, by more than the choice of test images and of seeds explains."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from gpt4image.errors import SettingsError
+from gpt4image.errors import RunError, SettingsError
+from gpt4image.evaluate.record import load_predictions
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,46 @@ class PairedDifference:
     def __str__(self) -> str:
         interval = f"{self.mean:+.2f} points, {100 * self.level:.0f} % interval {self.low:+.2f} to {self.high:+.2f}"
         return f"{interval} over {self.random}"
+
+
+def paired_difference(
+    run_a: Path | Sequence[Path], run_b: Path | Sequence[Path], name: str = "", level: float = 0.95
+) -> PairedDifference:
+    """How much more accurate `run_a` is than `run_b` on the same test images.
+
+    Args:
+        run_a: an evaluated run, or one run a seed.
+        run_b: the run (or runs, in the same order of seeds) it is compared with.
+        name: of the test set, if it is not the default one.
+        level: of the interval.
+
+    Raises:
+        RunError: a run has not been evaluated, or the runs were evaluated on different images.
+        SettingsError: the two sides have different numbers of runs.
+    """
+    runs_a, runs_b = _as_list(run_a), _as_list(run_b)
+    if len(runs_a) != len(runs_b):
+        raise SettingsError(
+            f"{len(runs_a)} runs cannot be paired with {len(runs_b)}; give one run a seed on both sides"
+        )
+    correct = _load_correct([*runs_a, *runs_b], name)
+    return compute_paired_difference(np.stack(correct[: len(runs_a)]), np.stack(correct[len(runs_a) :]), level)
+
+
+def accuracy_interval(runs: Path | Sequence[Path], name: str = "", level: float = 0.95) -> PairedDifference:
+    """Top-1 of an arm in percent with its interval over test images and seeds: the difference to a model never right.
+
+    Args:
+        runs: an evaluated run, or one run a seed.
+        name: of the test set, if it is not the default one.
+        level: of the interval.
+
+    Raises:
+        RunError: a run has not been evaluated, or the runs were evaluated on different images.
+    """
+    correct = np.stack(_load_correct(_as_list(runs), name))
+    interval = compute_paired_difference(correct, np.zeros_like(correct), level)
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 100.0))
 
 
 def compute_paired_difference(
@@ -95,10 +138,14 @@ def _mean_squares(difference: np.ndarray) -> tuple[float, float, float]:
     )
 
 
-def compute_mcnemar_p(correct_a: Bool[np.ndarray, " n"], correct_b: Bool[np.ndarray, " n"]) -> float:
-    """Exact two-sided McNemar test of two models on the same images (McNemar 1947): the chance of a split at least
-    this uneven among the images that only one of them gets right, if both were equally good."""
-    from scipy import stats
+def _as_list(runs: Path | Sequence[Path]) -> list[Path]:
+    return [Path(runs)] if isinstance(runs, (str, Path)) else list(runs)
 
-    only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
-    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+def _load_correct(runs: list[Path], name: str) -> list[np.ndarray]:
+    """Bool [N] of each run, all about the same images in the same order."""
+    loaded = [load_predictions(run, name) for run in runs]
+    for run, predictions in zip(runs, loaded, strict=True):
+        if predictions.digests != loaded[0].digests:
+            raise RunError(f"{run} and {runs[0]} were evaluated on different images; evaluate both on the same set")
+    return [predictions.correct for predictions in loaded]

@@ -1,6 +1,5 @@
 """A run's projector: image features in the place of text embeddings."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,9 @@ from gpt4image.errors import RunError
 from gpt4image.runs import PROJECTOR
 
 if TYPE_CHECKING:
-    from gpt4image.images import ImageSet
+    from torch import nn
 
-BATCH_NORM_EPSILON = 1e-5
+    from gpt4image.images import ImageSet
 
 
 def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndarray, "n d"]:
@@ -27,44 +26,38 @@ def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndar
     Raises:
         RunError: the run has no projector.
     """
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_manifest, load_model
+    from gpt4image.predict import predict_run
 
-    state = load_projector(run)
-    if state is None:
+    projector = load_projector(run)
+    if projector is None:
         raise RunError(
             f"{run} has no projector to text embeddings; give a run trained with descriptions (train --work)"
         )
-    manifest = load_manifest(run)
-    outputs = predict(load_model(run, manifest), images, manifest.data_config, label="looking", **how)
-    return project(state, outputs.features)
+    return project(projector, predict_run(run, images, label="looking", **how).features)
 
 
-def load_projector(run: Path) -> dict[str, np.ndarray] | None:
-    """The projector's weights by name, None if the run has none."""
-    from safetensors.numpy import load_file
+def load_projector(run: Path) -> "nn.Module | None":
+    """The projector of a run, None if it has none."""
+    from safetensors.torch import load_file
 
-    return load_file(run / PROJECTOR) if (run / PROJECTOR).exists() else None
+    from gpt4image.train.objectives.projector import create_projector
+
+    if not (run / PROJECTOR).exists():
+        return None
+    state = load_file(run / PROJECTOR)
+    kind = "linear" if len(state) == 2 else "mlp"
+    width, num_features = state["0.weight"].shape
+    projector = create_projector(kind, num_features, width if kind == "linear" else width // 2, "1.bias" in state)
+    projector.load_state_dict(state)
+    return projector.eval()
 
 
-def project(state: Mapping[str, np.ndarray], features: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n d"]:
-    """Runs the projector: linear layers, batch norms with their running statistics, and a ReLU where no weights are.
+def project(projector: "nn.Module", features: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n d"]:
+    """Runs the projector over pooled image features."""
+    import torch
 
-    Args:
-        state: state dict of an `nn.Sequential`, names `0.weight`, `1.running_mean` and so on.
-        features: pooled image features.
-    """
-    numbers = sorted({int(name.partition(".")[0]) for name in state})
-    for number in range(numbers[-1] + 1):
-        layer = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
-        if not layer:
-            features = np.maximum(features, 0)
-        elif "running_mean" in layer:
-            scale = layer["weight"] / np.sqrt(layer["running_var"] + BATCH_NORM_EPSILON)
-            features = (features - layer["running_mean"]) * scale + layer["bias"]
-        else:
-            features = features @ layer["weight"].T + layer.get("bias", np.float32(0))
-    return features.astype(np.float32)
+    with torch.inference_mode():
+        return projector(torch.from_numpy(features)).numpy()
 
 
 def centred_unit(vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:

@@ -1,13 +1,15 @@
 """What an evaluation leaves in a run's folder: `evaluation.json` for people, `predictions.npz` for the other stages."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gpt4image.errors import RunError, SettingsError
-from gpt4image.files import atomic_path
+from gpt4image.files import atomic_path, read_json
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,33 @@ class Predictions:
         return self.logits.argmax(1) == self.labels
 
 
-def evaluation_path(run: Path, name: str = "") -> Path:
-    """`RUN/evaluation.json`, or `RUN/evaluation-NAME.json` for a further test set.
+def record_path(run: Path, kind: str, name: str = "", suffix: str = ".json") -> Path:
+    """`RUN/KIND.json`, or `RUN/KIND-NAME.json` for a further image set.
 
     Raises:
         SettingsError: the name cannot stand in a file name.
     """
-    return run / f"evaluation{_suffix(name)}.json"
+    if not re.fullmatch(r"[\w.-]{0,100}", name):
+        raise SettingsError(f"--name {name!r} cannot stand in a file name; use letters, digits, '.', '-' and '_'")
+    return run / f"{kind}{name and '-'}{name}{suffix}"
+
+
+def evaluation_path(run: Path, name: str = "") -> Path:
+    """`RUN/evaluation.json`, or `RUN/evaluation-NAME.json` for a further test set."""
+    return record_path(run, "evaluation", name)
 
 
 def predictions_path(run: Path, name: str = "") -> Path:
     """`RUN/predictions.npz`, or `RUN/predictions-NAME.npz` for a further test set."""
-    return run / f"predictions{_suffix(name)}.npz"
+    return record_path(run, "predictions", name, ".npz")
 
 
-def _suffix(name: str) -> str:
-    if not re.fullmatch(r"[\w.-]{0,100}", name):
-        raise SettingsError(f"name {name!r} cannot stand in a file name; use letters, digits, '.', '-' and '_'")
-    return f"-{name}" if name else ""
+def read_known(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of an earlier measurement if it is about the same things, such as weights and images; else None."""
+    if not path.exists():
+        return None
+    record = read_json(path)
+    return record if all(record.get(name) == value for name, value in identity.items()) else None
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:

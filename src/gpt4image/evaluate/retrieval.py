@@ -9,8 +9,9 @@ from jaxtyping import Float32, Int64
 
 from gpt4image.errors import DescriptionError, RunError
 from gpt4image.evaluate.projector import centred_unit, project_images
-from gpt4image.evaluate.record import evaluation_path
-from gpt4image.files import read_json, write_json
+from gpt4image.evaluate.record import read_known, record_path
+from gpt4image.files import write_json
+from gpt4image.runs import PROJECTOR, hash_digests, hash_weights, load_manifest
 
 if TYPE_CHECKING:
     from gpt4image.embed.table import EmbeddingTable
@@ -48,8 +49,6 @@ def measure_retrieval(
         RunError: the run has no projector.
         DescriptionError: no image is described, or another encoder made the table.
     """
-    from gpt4image.runs import hash_digests, hash_weights
-
     if not has_text_projector(run):
         raise RunError(f"{run} has no projector to text embeddings; descriptions find images only in a run aligned so")
     trained_with = _encoder_of(run)
@@ -72,10 +71,8 @@ def measure_retrieval(
         "weights_sha256": hash_weights(run),
     }
     path = retrieval_path(run, name)
-    if not redo and path.exists():
-        known = read_json(path)
-        if all(known.get(key) == value for key, value in identity.items()):
-            return known
+    if not redo and (known := read_known(path, identity)) is not None:
+        return known
     projected = project_images(run, images.subset(described), **how)
     owners = np.repeat(np.arange(len(described)), index.count[described])
     recalls = compute_recalls(projected, table.vectors[rows].astype(np.float32), owners)
@@ -86,8 +83,6 @@ def measure_retrieval(
 
 def has_text_projector(run: Path) -> bool:
     """Whether a finished run projects image features to text embeddings."""
-    from gpt4image.runs import PROJECTOR
-
     return (run / PROJECTOR).exists() and _encoder_of(run) is not None
 
 
@@ -115,7 +110,7 @@ def compute_recalls(
 
 def retrieval_path(run: Path, name: str = "") -> Path:
     """`RUN/retrieval.json`, or `RUN/retrieval-NAME.json` for a further image set."""
-    return run / evaluation_path(run, name).name.replace("evaluation", "retrieval")
+    return record_path(run, "retrieval", name)
 
 
 def describe_recalls(record: dict[str, Any]) -> str:
@@ -126,6 +121,4 @@ def describe_recalls(record: dict[str, Any]) -> str:
 
 
 def _encoder_of(run: Path) -> str | None:
-    from gpt4image.runs import load_manifest
-
     return (load_manifest(run).text.get("table") or {}).get("encoder")

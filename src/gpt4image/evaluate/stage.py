@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import ImageSetError
-from gpt4image.evaluate.record import Predictions, evaluation_path, predictions_path, save_predictions
+from gpt4image.evaluate.record import Predictions, evaluation_path, predictions_path, read_known, save_predictions
+from gpt4image.files import write_json
 from gpt4image.results import ExitStatus, StageResult
+from gpt4image.runs import hash_digests, hash_weights, load_manifest
 
 if TYPE_CHECKING:
-    from gpt4image.images import ImageSet, Scan
-    from gpt4image.runs import RunManifest
+    from gpt4image.evaluate.labelled import Labelled
 
 
 @dataclass(frozen=True)
@@ -117,103 +117,64 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
         ImageSetError: no labelled image, or classes that the model does not know.
         DescriptionError: there is no embedded description of these images in the work folder that was given.
     """
-    from gpt4image.images import open_images, scan_images
-    from gpt4image.runs import hash_digests, hash_weights, load_manifest
+    from gpt4image.evaluate.labelled import open_labelled
 
     path = evaluation_path(settings.run, settings.name)
-    manifest = load_manifest(settings.run)
-    images = open_images(settings.images).with_classes(manifest.classes)
-    scan = scan_images(images)
-    test, digests = _select(images, scan)
-    identity = {"digests_hash": hash_digests(digests), "weights_sha256": hash_weights(settings.run)}
-    known = None if settings.redo else _read_known(path, identity, settings)
-    found = {"images": settings.images, "unlabelled": int((images.labels < 0).sum()), "unreadable": scan.errors}
-    record = (known or _measure(settings, manifest, test, digests)) | found | identity
+    test = open_labelled(settings.images, load_manifest(settings.run).classes)
+    identity = {"digests_hash": hash_digests(test.digests), "weights_sha256": hash_weights(settings.run)}
+    has_predictions = predictions_path(settings.run, settings.name).exists()
+    known = read_known(path, identity) if has_predictions and not settings.redo else None
+    found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
+    record = (known or _measure(settings, test)) | found | identity
     if record != known:
-        from gpt4image.files import write_json
-
         write_json(path, record)
-    corruptions = _measure_corruptions(settings, manifest, test, digests, identity) if settings.corruptions else {}
-    retrieval = _measure_retrieval(settings, test, digests) if settings.work is not None else {}
+    corruptions = _measure_corruptions(settings, test, identity) if settings.corruptions else {}
+    retrieval = _measure_retrieval(settings, test) if settings.work is not None else {}
     shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
     measures = {name: record[name] for name in shown}
     return EvaluateResult(path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **measures)
 
 
-def _select(images: "ImageSet", scan: "Scan") -> "tuple[ImageSet, list[str]]":
-    """The labelled, readable images and their digests."""
-    import numpy as np
-
-    indices = np.flatnonzero(scan.readable & (images.labels >= 0))
-    if len(indices) == 0:
-        raise ImageSetError(
-            f"{images.source} has no labelled images; testing needs a folder a class, or a label column"
-        )
-    return images.subset(indices), [scan.digests[index] for index in indices]
+def _how(settings: EvaluateSettings) -> dict[str, Any]:
+    return {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
 
 
-def _read_known(path: Path, identity: dict[str, str], settings: EvaluateSettings) -> dict[str, Any] | None:
-    """The earlier record if it is about the same weights and images, None otherwise."""
-    from gpt4image.files import read_json
-
-    if not (path.exists() and predictions_path(settings.run, settings.name).exists()):
-        return None
-    record = read_json(path)
-    return record if all(record.get(name) == value for name, value in identity.items()) else None
-
-
-def _measure(
-    settings: EvaluateSettings, manifest: "RunManifest", test: "ImageSet", digests: list[str]
-) -> dict[str, Any]:
+def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.evaluate.metrics import compute_metrics
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_model
+    from gpt4image.predict import predict_run
 
-    model = load_model(settings.run, manifest)
-    outputs = predict(
-        model, test, manifest.data_config, settings.batch_size, settings.workers, settings.device, "evaluating"
-    )
-    save_predictions(predictions_path(settings.run, settings.name), Predictions(outputs.logits, test.labels, digests))
-    return asdict(compute_metrics(outputs.logits, test.labels, manifest.classes))
+    logits, labels = predict_run(settings.run, test.images, **_how(settings)).logits, test.images.labels
+    path = predictions_path(settings.run, settings.name)
+    save_predictions(path, Predictions(logits, labels, test.digests))
+    return asdict(compute_metrics(logits, labels, test.images.classes))
 
 
-def _measure_retrieval(settings: EvaluateSettings, test: "ImageSet", digests: list[str]) -> dict[str, Any]:
+def _measure_retrieval(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.embed.table import EmbeddingTable, find_table
     from gpt4image.evaluate.retrieval import measure_retrieval
 
     assert settings.work is not None
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
-    how = {name: getattr(settings, name) for name in ("name", "redo", "batch_size", "workers", "device")}
-    return measure_retrieval(settings.run, test, digests, table, settings.prompts, **how)
+    how = {"name": settings.name, "redo": settings.redo, **_how(settings)}
+    return measure_retrieval(settings.run, test.images, test.digests, table, settings.prompts, **how)
 
 
-def _measure_corruptions(
-    settings: EvaluateSettings,
-    manifest: "RunManifest",
-    test: "ImageSet",
-    digests: list[str],
-    identity: dict[str, str],
-) -> dict[str, Any]:
-    from gpt4image.evaluate.corruptions import (
-        check_size,
-        corruptions_path,
-        list_corruptions,
-        load_known,
-        save_corruptions,
-    )
+def _measure_corruptions(settings: EvaluateSettings, test: "Labelled", identity: dict[str, str]) -> dict[str, Any]:
+    from gpt4image.evaluate.corruptions import check_size, corruptions_path, list_corruptions, save_corruptions
     from gpt4image.predict import predict
     from gpt4image.runs import load_model
 
     path = corruptions_path(settings.run, settings.name)
-    corruptions = list(list_corruptions(settings.severities))
-    known = None if settings.redo else load_known(path, identity, settings.severities)
+    corruptions, correct = list(list_corruptions(settings.severities)), {}
+    identity_here = {**identity, "severities": sorted(settings.severities)}
+    known = read_known(path, identity_here) if path.with_suffix(".npz").exists() and not settings.redo else None
     if known is not None:
         return known
+    manifest = load_manifest(settings.run)
     check_size(manifest.data_config)
-    model, correct = load_model(settings.run, manifest), {}
+    model = load_model(settings.run, manifest)
     for one in corruptions:
         label = f"{one.name.replace('_', ' ')}, severity {one.severity}"
-        sizes = (settings.batch_size, settings.workers, settings.device)
-        outputs = predict(model, test, manifest.data_config, *sizes, label, change=one)
-        correct[one] = outputs.logits.argmax(1) == test.labels
-    return save_corruptions(path, correct, digests, identity)
+        outputs = predict(model, test.images, manifest.data_config, label=label, change=one, **_how(settings))
+        correct[one] = outputs.logits.argmax(1) == test.images.labels
+    return save_corruptions(path, correct, test.digests, identity)

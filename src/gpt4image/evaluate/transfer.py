@@ -1,6 +1,5 @@
 """Transfer: how much a model's features know about another image set, by k-NN and by a linear probe."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from gpt4image.errors import ImageSetError, SettingsError
+from gpt4image.evaluate.record import record_path
+from gpt4image.files import write_json
 from gpt4image.results import ExitStatus, StageResult
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
@@ -39,10 +39,6 @@ class TransferSettings:
     batch_size: int = 128
     workers: int = 2
     device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w.-]{0,100}", self.name):
-            raise SettingsError(f"--name {self.name!r} cannot stand in a file name; use letters, digits, '.', '-', '_'")
 
 
 @dataclass(frozen=True)
@@ -82,62 +78,38 @@ def transfer(settings: TransferSettings) -> TransferResult:
     Raises:
         ImageSetError: a set has no labelled images, or the test images have classes that the training images lack.
     """
-    from gpt4image.files import write_json
+    from gpt4image.evaluate.labelled import open_labelled
     from gpt4image.images import open_images
+    from gpt4image.predict import predict_run
 
-    classes = open_images(settings.training).classes
-    training, training_labels, broken = _read_features(settings, settings.training, classes)
-    test, test_labels, also_broken = _read_features(settings, settings.images, classes)
-    path = settings.run / f"transfer{f'-{settings.name}' if settings.name else ''}.json"
+    path, classes = record_path(settings.run, "transfer", settings.name), open_images(settings.training).classes
+    training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)
+    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
+    known, asked = (predict_run(settings.run, one.images, label="features", **how).features for one in (training, test))
+    labels, true = training.images.labels, test.images.labels
     result = TransferResult(
         path,
-        knn=100 * float((predict_knn(training, training_labels, test) == test_labels).mean()),
-        linear=100 * float((predict_linear(training, training_labels, test) == test_labels).mean()),
-        num_training=len(training),
-        n=len(test),
-        unreadable=broken | also_broken,
+        knn=100 * float((predict_knn(known, labels, asked) == true).mean()),
+        linear=100 * float((predict_linear(known, labels, asked) == true).mean()),
+        num_training=len(known),
+        n=len(asked),
+        unreadable=training.unreadable | test.unreadable,
     )
     write_json(path, {**asdict(result), "training": settings.training, "images": settings.images})
     return result
-
-
-def _read_features(
-    settings: TransferSettings, source: str, classes: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    """Features [N, F] and labels [N] of the labelled, readable images, and what is wrong with the others."""
-    from gpt4image.images import open_images, scan_images
-    from gpt4image.predict import predict
-    from gpt4image.runs import load_manifest, load_model
-
-    images = open_images(source).with_classes(classes)
-    scan = scan_images(images)
-    indices = np.flatnonzero(scan.readable & (images.labels >= 0))
-    if len(indices) == 0:
-        raise ImageSetError(f"{source} has no labelled images; transfer needs a folder a class, or a label column")
-    images, manifest = images.subset(indices), load_manifest(settings.run)
-    outputs = predict(
-        load_model(settings.run, manifest),
-        images,
-        manifest.data_config,
-        settings.batch_size,
-        settings.workers,
-        settings.device,
-        "features",
-    )
-    return outputs.features, images.labels, scan.errors
 
 
 def predict_knn(
     training: Float[np.ndarray, "n f"], labels: Int[np.ndarray, " n"], test: Float[np.ndarray, "m f"]
 ) -> Int[np.ndarray, " m"]:
     """Votes of the nearest training images by cosine similarity s, each weighing exp(s / 0.07)."""
-    similarity = _unit(test) @ _unit(training).T
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
-    weights = np.exp(np.take_along_axis(similarity, nearest, 1) / TEMPERATURE)
-    votes = np.zeros((len(test), int(labels.max()) + 1))
-    for column in range(nearest.shape[1]):
-        votes[np.arange(len(test)), labels[nearest[:, column]]] += weights[:, column]
-    return votes.argmax(1)
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def weigh(distances: np.ndarray) -> np.ndarray:
+        return np.exp((1 - distances) / TEMPERATURE)
+
+    most = min(NEIGHBOURS, len(training))
+    return KNeighborsClassifier(most, weights=weigh, metric="cosine").fit(training, labels).predict(test)
 
 
 def predict_linear(
@@ -157,7 +129,3 @@ def predict_linear(
     )
     best = max(STRENGTHS, key=lambda one: fit(fitted, fitted_labels, one).score(held_out, held_out_labels))
     return fit(training, labels, best).predict(test)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

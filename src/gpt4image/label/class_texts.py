@@ -6,6 +6,7 @@ Both take the place of the table of text embeddings, so that all that follows tr
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from gpt4image.embed.sources import read_texts
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.errors import DescriptionError
 from gpt4image.images import UNLABELLED, ImageSet
-from gpt4image.train.settings import TrainSettings
 
 ANSWERS = "pick_class"
 """The prompt whose answers are class names, unless another is named."""
@@ -58,30 +58,35 @@ def use_labels_as_texts(table: EmbeddingTable, images: ImageSet) -> tuple[ClassT
 
 
 def use_answers_as_texts(
-    settings: TrainSettings, images: ImageSet, digests: Sequence[str]
+    work: Path, prompts: Sequence[str], images: ImageSet, digests: Sequence[str]
 ) -> tuple[ClassTexts, TextIndex]:
     """The text of an image is the class that the describer named, as a unit vector; none if it named no or several.
 
     What an answer is worth is then found like what a description is worth: per answered class, by the agreement with
     given labels. Errors that are spread alike over all classes cannot be told from wrong labels.
 
+    Args:
+        work: work folder with descriptions.
+        prompts: whose answers; `pick_class` if empty.
+        images: the N images.
+        digests: theirs.
+
     Raises:
         DescriptionError: there are no such answers about these images.
     """
-    assert settings.work is not None
-    found = read_texts(settings.work, settings.prompts or (ANSWERS,), None)
+    found = read_texts(work, prompts or (ANSWERS,), None)
     answers: dict[str, list[int]] = {}
     for digest, text in zip(found["digest"].to_pylist(), found["text"].to_pylist(), strict=True):
         answers.setdefault(digest, []).append(match_class(text, images.classes))
     named = [[label for label in answers.get(digest, []) if label != UNLABELLED] for digest in digests]
     if not any(named):
         raise DescriptionError(
-            f"none of the {len(found)} answers in {settings.work} names one class of {settings.images}; "
+            f"none of the {len(found)} answers in {work} names one class of {images.source}; "
             "ask for them: gpt4image describe IMAGES WORK --prompt pick_class"
         )
     unit = np.eye(len(images.classes), dtype=np.float32)
     facts = {"encoder": "answers", "prompts": sorted(set(found["prompt"].to_pylist()))}
-    return ClassTexts(settings.work, unit, facts, images.classes), _index(named)
+    return ClassTexts(work, unit, facts, images.classes), _index(named)
 
 
 def match_class(answer: str, classes: Sequence[str]) -> int:

@@ -130,10 +130,10 @@ def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
     import numpy as np
 
     from gpt4image.images import UNLABELLED
+    from gpt4image.label.weigh import weigh_labels
     from gpt4image.runs import load_manifest
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.run_folder import load_content
-    from gpt4image.train.targets.classes import weigh_labels
 
     manifest = load_manifest(settings.run)
     if "noise" not in manifest.reader:
@@ -145,7 +145,9 @@ def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
     inputs = load_inputs(train_settings)
     if inputs.content() != load_content(settings.run):
         raise RunError(f"images or texts have changed since {settings.run} was trained; train it again")
-    weighed = weigh_labels(train_settings, inputs)
+    assert inputs.table is not None
+    assert inputs.index is not None
+    weighed = weigh_labels(inputs.images, inputs.table, inputs.index, train_settings.seed)
     assert weighed.by_text is not None
     labels = inputs.images.labels[weighed.described]
     overruled = np.flatnonzero((labels != UNLABELLED) & (weighed.posterior.argmax(1) != labels))

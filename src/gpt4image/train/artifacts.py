@@ -21,11 +21,7 @@ def save_artifacts(settings: TrainSettings, inputs: Inputs, setup: Setup, second
             state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
             with atomic_path(settings.run / name) as temporary:
                 save_file(state, temporary)
-    _create_manifest(settings, inputs, setup, seconds).save(settings.run)
-
-
-def _create_manifest(settings: TrainSettings, inputs: Inputs, setup: Setup, seconds: float) -> RunManifest:
-    return RunManifest(
+    RunManifest(
         model=settings.model,
         model_kwargs=dict(settings.model_kwargs),
         classes=list(inputs.images.classes),
@@ -41,7 +37,7 @@ def _create_manifest(settings: TrainSettings, inputs: Inputs, setup: Setup, seco
         settings=settings_to_dict(settings),
         version=__version__,
         seconds=seconds,
-    )
+    ).save(settings.run)
 
 
 def _describe_text_side(settings: TrainSettings, inputs: Inputs, setup: Setup) -> dict[str, Any]:

@@ -3,11 +3,8 @@
 import math
 import time
 from collections import defaultdict
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from typing import Any
-
-import torch
 
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.progress import Tracker, track
@@ -20,30 +17,25 @@ from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 from gpt4image.train.step import train_step
-from gpt4image.train.validation import BestEpoch, Validator, load_best, save_best
+from gpt4image.train.validation import BestWeights, compute_top1
 
 CHECKPOINT_SHARE = 0.01
 """Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
 
 
-@dataclass
-class Outcome:
-    """How far training came."""
-
-    epochs: int
-    loss: float
-
-
-def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
+def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, float]:
     """Trains to the last epoch (or `stop_after`) and writes the run's artifacts.
+
+    Returns:
+        The epochs done so far, and the mean loss of the last one.
 
     Raises:
         RunError: the loss is no longer a number.
         SettingsError: the tracker does not start.
     """
     is_main = setup.accelerator.is_main_process
-    best, validator = BestEpoch(), _create_validator(settings, inputs, setup)
-    parts = _checkpointed_parts(setup, best)
+    best = BestWeights(settings.run) if inputs.validation is not None and is_main else None
+    parts = _checkpointed_parts(setup)
     done = load_checkpoint(settings.run / CHECKPOINT, parts)
     log = MetricsLog(settings.run, done) if is_main else None
     _start_tracker(settings, setup)
@@ -55,11 +47,15 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
         for epoch in range(done, last):
             metrics = _train_epoch(settings, setup, epoch, tracker)
             loss = metrics["loss"]
-            _check_loss(loss, epoch)
-            if validator is not None:
-                metrics["validation_top1"] = validator.compute_top1(setup.final_network)
-                if best.see(epoch + 1, metrics["validation_top1"]) and is_main:
-                    save_best(settings.run, setup.final_network)
+            if not math.isfinite(loss):
+                raise RunError(
+                    f"the loss is {loss} after epoch {epoch + 1}; choose another run folder and a lower --lr, longer "
+                    "--warmup-epochs or --precision fp32"
+                )
+            if inputs.validation is not None:
+                metrics["validation_top1"] = compute_top1(settings, inputs.validation, setup)
+                if best is not None:
+                    best.save_if_better(metrics["validation_top1"], setup.final_network)
             setup.accelerator.log(metrics, step=epoch + 1)
             if log is not None:
                 log.write(metrics)
@@ -71,32 +67,25 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Outcome:
     setup.accelerator.wait_for_everyone()
     setup.accelerator.end_training()
     if last == settings.epochs and is_main:
-        if best.epoch:
-            load_best(settings.run, setup.final_network)
+        if best is not None:
+            best.load(setup.final_network)
         save_artifacts(settings, inputs, setup, time.monotonic() - start_s)
-    return Outcome(last, loss)
+    return last, loss
 
 
-def _create_validator(settings: TrainSettings, inputs: Inputs, setup: Setup) -> Validator | None:
-    if inputs.validation is None:
-        return None
-    return Validator(settings, inputs.validation, setup.data_config, setup.accelerator)
-
-
-def _checkpointed_parts(setup: Setup, best: BestEpoch) -> dict[str, Any]:
-    parts = {"network": setup.plain_network, "optimizer": setup.optimizer, "best": best}
-    if setup.average is not None:
-        parts["average"] = setup.average
-    if setup.accelerator.scaler is not None:
-        parts["scaler"] = setup.accelerator.scaler
-    return parts
+def _checkpointed_parts(setup: Setup) -> dict[str, Any]:
+    parts = {"network": setup.plain_network, "optimizer": setup.optimizer}
+    parts |= {"average": setup.average, "scaler": setup.accelerator.scaler}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _start_tracker(settings: TrainSettings, setup: Setup) -> None:
     """Raises SettingsError if the tracker does not start: no server, no account, a missing part of it."""
     names = {"wandb": {"name": settings.run.name, "dir": str(settings.run)}, "mlflow": {"run_name": settings.run.name}}
+    values = settings_to_dict(settings).items()
+    plain = {name: value for name, value in values if isinstance(value, (int, float, str, bool))}
     try:
-        setup.accelerator.init_trackers("gpt4image", config=_tracker_config(settings), init_kwargs=names)
+        setup.accelerator.init_trackers("gpt4image", config=plain, init_kwargs=names)
     except Exception as error:  # Each tracker has exceptions of its own.
         reason = " ".join(str(error).split())[:300]
         raise SettingsError(
@@ -105,68 +94,36 @@ def _start_tracker(settings: TrainSettings, setup: Setup) -> None:
         ) from error
 
 
-def _tracker_config(settings: TrainSettings) -> dict[str, Any]:
-    """Settings that a tracker can show: plain values."""
-    values = settings_to_dict(settings)
-    return {name: value for name, value in values.items() if isinstance(value, (int, float, str, bool))}
-
-
-def _check_loss(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise RunError(
-            f"the loss is {loss} after epoch {epoch + 1}; choose another run folder and a lower --lr, longer "
-            "--warmup-epochs or --precision fp32"
-        )
-
-
-@dataclass
-class _Means:
-    """Means over the batches of an epoch; each name over those batches that have it."""
-
-    sums: dict[str, Any] = field(default_factory=lambda: defaultdict(float))
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, **values: torch.Tensor) -> None:
-        for name, value in values.items():
-            self.sums[name] = self.sums[name] + value.detach()
-            self.counts[name] += 1
-
-    def compute(self) -> dict[str, float]:
-        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
-
-
 def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tracker) -> dict[str, Any]:
     setup.network.train()
     setup.sampler.epoch = epoch
-    means, wait_s, start_s = _Means(), 0.0, time.monotonic()
+    sums: dict[str, Any] = defaultdict(float)
+    wait_s, start_s = 0.0, time.monotonic()
     ready_s = start_s
-    first = epoch * len(setup.sampler)
-    for step, (pixels, images) in enumerate(setup.loader, start=first):
+    for number, (pixels, images) in enumerate(setup.loader):
+        step = epoch * len(setup.sampler) + number
         wait_s += time.monotonic() - ready_s
         setup.schedule.set_lr(step // settings.grad_accum_steps)
         # Dropout, drop path and mixup of this step, whatever was drawn before.
         seed_everything(settings.seed, 9, step, setup.accelerator.process_index)
         is_last = (step + 1) % settings.grad_accum_steps == 0
-        with _communication(setup, is_last):
-            means.add(**train_step(settings, setup, pixels, images, step))
+        # Gradients are averaged over processes once an update.
+        with nullcontext() if is_last else setup.accelerator.no_sync(setup.network):
+            for name, value in train_step(settings, setup, pixels, images).items():
+                sums[name] += value.detach()
         if is_last:
             update_weights(settings, setup)
-        tracker.advance(note=f"loss {means.compute()['loss']:.3f}" if step % 10 == 0 else None)
+        tracker.advance(note=f"loss {float(sums['loss']) / (number + 1):.3f}" if step % 10 == 0 else None)
         ready_s = time.monotonic()
     seconds = time.monotonic() - start_s
     return {
         "epoch": epoch + 1,
         "lr": setup.optimizer.param_groups[0]["lr"],
-        **means.compute(),
+        **{name: float(value) / len(setup.sampler) for name, value in sums.items()},
         "images_per_s": len(setup.sampler) * settings.batch_size / seconds,
         "data_wait_share": wait_s / seconds,
         "seconds": seconds,
     }
-
-
-def _communication(setup: Setup, needed: bool) -> AbstractContextManager[Any]:
-    """Gradients are averaged over processes once an update."""
-    return nullcontext() if needed else setup.accelerator.no_sync(setup.network)
 
 
 def update_weights(settings: TrainSettings, setup: Setup) -> None:

@@ -18,7 +18,6 @@ class AlignedNetwork(nn.Module):
         super().__init__()
         self.backbone, self.projector = backbone, projector
         self._tap = FeatureTap(backbone)
-
         self._features: Tensor | None = None
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B D"] | None]:

@@ -62,11 +62,6 @@ def scale_lr(settings: TrainSettings) -> float:
     return settings.lr * settings.batch_size * settings.grad_accum_steps / settings.lr_base_size
 
 
-def _count_warmup_epochs(settings: TrainSettings) -> float:
-    given = settings.warmup_epochs
-    return settings.epochs / 10 if given is None else min(given, settings.epochs)
-
-
 class Schedule:
     """Sets the learning rate as a function of the update alone; nothing of it need be saved.
 
@@ -83,6 +78,8 @@ class Schedule:
         from timm.scheduler import create_scheduler_v2
 
         self.updates_per_epoch, self.by_epoch = updates_per_epoch, settings.schedule_unit == "epoch"
+        given, epochs = settings.warmup_epochs, settings.epochs
+        warmup = epochs / 10 if given is None else min(given, epochs)
         try:
             self._scheduler, _ = create_scheduler_v2(
                 optimizer,
@@ -90,7 +87,7 @@ class Schedule:
                 num_epochs=settings.epochs,
                 min_lr=settings.min_lr,
                 warmup_lr=settings.warmup_lr,
-                warmup_epochs=_count_warmup_epochs(settings),  # type: ignore[arg-type]
+                warmup_epochs=warmup,  # type: ignore[arg-type]
                 step_on_epochs=self.by_epoch,
                 updates_per_epoch=updates_per_epoch,
             )

@@ -61,7 +61,13 @@ def first_process_first(accelerator: Any, function: Callable[[], T]) -> T:
     Raises:
         Gpt4ImageError: what the first process raised; a short RunError in the others.
     """
-    result, error = _attempt(function) if accelerator.is_main_process else (None, None)
+    result: T | None = None
+    error: Gpt4ImageError | None = None
+    if accelerator.is_main_process:
+        try:
+            result = function()
+        except Gpt4ImageError as raised:
+            error = raised
     if accelerator.num_processes > 1:
         failed = [error is not None]
         dist.broadcast_object_list(failed, src=0)
@@ -70,10 +76,3 @@ def first_process_first(accelerator: Any, function: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result if accelerator.is_main_process else function()  # type: ignore[return-value]
-
-
-def _attempt(function: Callable[[], T]) -> tuple[T | None, Gpt4ImageError | None]:
-    try:
-        return function(), None
-    except Gpt4ImageError as error:
-        return None, error

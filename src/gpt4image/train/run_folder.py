@@ -61,8 +61,7 @@ def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
     wanted = {"settings": settings_to_dict(settings), "content": content}
     if path.exists():
         check_settings(settings)
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        _compare(found["content"], content, settings.run, "{} {}")
+        _compare(load_content(settings.run), content, settings.run, "{} {}")
     elif settings.run.exists() and any(settings.run.iterdir()):
         raise RunError(f"{settings.run} is not empty and is no run; choose another folder")
     write_text(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))

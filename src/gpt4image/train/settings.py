@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 
 from gpt4image.errors import SettingsError
 
-Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "sigmoid", "tokens"]
+Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
 
-NEEDS_NEGATIVES = ("clip", "ctr", "textteacher", "sigmoid")
+NEEDS_NEGATIVES = ("clip", "ctr", "textteacher")
 """Objectives that compare the images and texts of a batch with each other."""
 MIN_TEXTS = 8
 ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("workers extra_texts", lambda value: value >= 0, "at least 0"),
+    ("workers", lambda value: value >= 0, "at least 0"),
     ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
     ("batch_size", lambda value: value >= 2, "at least 2"),
     ("input_size", lambda value: value >= 8, "at least 8"),
@@ -158,14 +158,8 @@ class Alignment:
         objective: how image features are aligned with text embeddings
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
-        text_weight_end: weight at the end of training; constant if not given
-        text_weight_course: how the weight gets there
-        adaptive_weight: balance both losses by their gradients' norms; as the objective was published if not given
         temperature: temperature of the objectives that have one
-        related: what related pairs of other images count as; soft is right in the measure of the texts' similarity
-        related_by: images are related by class, by near-identical text, or all are
-        near_text: cosine from which texts are near-identical
-        extra_texts: texts of other images added to each step as negatives, what a memory queue is for
+        related: what pairs with other images of the same class count as
         centring: of the text embeddings; as the objective was published if not given
         projector: from image features to text embeddings
         projector_norm: batch norm in the mlp, as in the official ResNet recipe; without it as for DeiT
@@ -175,14 +169,8 @@ class Alignment:
     objective: Objective = "clip"
     compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
-    text_weight_end: float | None = None
-    text_weight_course: Literal["linear", "cosine"] = "cosine"
-    adaptive_weight: bool | None = None
     temperature: float = 0.2
-    related: Literal["negative", "excluded", "soft", "positive"] = "negative"
-    related_by: Literal["class", "text", "all"] = "class"
-    near_text: float = 0.95
-    extra_texts: int = 0
+    related: Literal["negative", "excluded", "positive"] = "negative"
     centring: Literal["none", "mean", "whiten"] | None = None
     projector: Literal["mlp", "linear"] = "linear"
     projector_norm: bool = True
@@ -233,7 +221,6 @@ class Machine:
         precision: arithmetic of forward and backward passes
         compile: compile the network with torch.compile
         workers: loader processes; 0 loads in the main process
-        resized_cache: folder for smaller copies of the images, made at first reading and read instead from then on
         tracker: also log to this; tensorboard writes into the run's folder
         device: auto or cpu
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
@@ -243,7 +230,6 @@ class Machine:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     workers: int = 0
-    resized_cache: Path | None = None
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: Literal["auto", "cpu"] = "auto"
     stop_after: int | None = None
@@ -263,23 +249,19 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
         for names, is_allowed, words in ALLOWED:
             for name in names.split():
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
-        self._check("text_weight", not self.is_adaptive or self.text_weight <= 1, "at most 1 with an adaptive weight")
+        published = self.objective != "textteacher" or self.text_weight <= 1
+        self._check("text_weight", published, "at most 1 with textteacher")
         if self.embeddings and not self.work:
             raise SettingsError("--embeddings needs --work, the folder that holds them")
-        if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size + self.extra_texts < MIN_TEXTS:
+        if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size < MIN_TEXTS:
             raise SettingsError(
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
-                f"and needs {MIN_TEXTS} at least: enlarge it, add texts with --extra-texts, or choose byol or tokens"
+                f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
 
     def _check(self, name: str, allowed: bool, words: str) -> None:
         if not allowed:
             raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be {words}")
-
-    @property
-    def is_adaptive(self) -> bool:
-        """Whether the losses are balanced by their gradients' norms."""
-        return self.objective == "textteacher" if self.adaptive_weight is None else self.adaptive_weight
 
     @property
     def centring_or_published(self) -> str:

@@ -10,20 +10,23 @@ from torch import nn
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import ModelError, SettingsError
 from gpt4image.models import count_features, create_model, find_input_size
+from gpt4image.progress import say
 from gpt4image.train.data.augment import create_augmentation, create_mixup
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
-from gpt4image.train.initial_weights import load_initial_weights, warn_of_fine_tuning
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Relation
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.objectives.text_weight import TextWeight
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
 from gpt4image.train.targets.source import TargetSource, TextTargets, find_taught
 from gpt4image.train.targets.tokens import TokenTargets
+
+FINE_TUNING = (
+    "warning: training starts from given weights; alignment with texts that comes in only now lowered the accuracy of "
+    "a strong pre-trained model by 4.4 points (TextTeacher, arXiv 2605.22098): compare with --objective none"
+)
 
 
 @dataclass
@@ -40,7 +43,6 @@ class Setup:
         loader: batches of (pixels, image).
         sampler: its order; `epoch` is set by the loop.
         targets: what each image is taught.
-        described: int64, the training images that have a text.
         objective: the loss.
         mixup: timm's Mixup, or None.
         data_config: timm's description of the model's input.
@@ -57,7 +59,6 @@ class Setup:
     loader: Any
     sampler: BatchSampler
     targets: TargetSource
-    described: np.ndarray
     objective: Objective
     mixup: Any
     data_config: dict[str, Any]
@@ -69,11 +70,6 @@ class Setup:
         """The network that is evaluated and saved: the average if there is one."""
         return self.plain_network if self.average is None else self.average.module
 
-    @property
-    def updates_per_epoch(self) -> int:
-        """Updates of the weights in an epoch."""
-        return self.schedule.updates_per_epoch
-
 
 def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> Setup:
     """Builds the setup; the initial weights are a function of the seed alone.
@@ -82,10 +78,12 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         ModelError: the model cannot be trained with these settings.
         SettingsError: timm does not know an optimizer, schedule or augmentation.
     """
+    from timm.utils import ModelEmaV3
+
     text = _create_text_targets(settings, inputs)
     plain_network, data_config, num_features = _create_network(settings, inputs, text)
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
-    average = _create_average(settings, plain_network)
+    average = None if settings.ema_decay is None else ModelEmaV3(plain_network, decay=settings.ema_decay)
     optimizer = create_optimizer(settings, plain_network)
     classes, reader_facts = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
@@ -107,7 +105,6 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         loader=create_loader(dataset, sampler, settings.workers, pin_memory=accelerator.device.type == "cuda"),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
-        described=np.flatnonzero(has_text),
         objective=_create_objective(settings),
         mixup=create_mixup(settings, settings.batch_size // accelerator.num_processes),
         data_config=data_config,
@@ -129,12 +126,10 @@ def _create_network(
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
     size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
-    backbone = create_model(
-        settings.model, len(inputs.images.classes), size, settings.pretrained, settings.model_kwargs
-    )
-    if settings.init_weights is not None:
-        load_initial_weights(backbone, settings.init_weights)
-    warn_of_fine_tuning(settings)
+    start = (settings.pretrained, settings.model_kwargs, settings.init_weights)
+    backbone = create_model(settings.model, len(inputs.images.classes), size, *start)
+    if text is not None and (settings.pretrained or settings.init_weights is not None):
+        say(FINE_TUNING)
     try:
         num_features = count_features(backbone, size)
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -159,14 +154,6 @@ def _create_data_config(settings: TrainSettings, backbone: nn.Module, size: int)
     return resolve_data_config({"input_size": (3, size, size), **given}, model=backbone)
 
 
-def _create_average(settings: TrainSettings, network: AlignedNetwork) -> Any:
-    if settings.ema_decay is None:
-        return None
-    from timm.utils import ModelEmaV3
-
-    return ModelEmaV3(network, decay=settings.ema_decay)
-
-
 def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, accelerator: Any) -> BatchSampler:
     num_processes = accelerator.num_processes
     if settings.batch_size % num_processes:
@@ -182,9 +169,9 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
 def _create_objective(settings: TrainSettings) -> Objective:
     return Objective(
         settings.objective,
-        TextWeight(settings.text_weight, settings.text_weight_end, settings.text_weight_course),
+        settings.text_weight,
         settings.temperature,
-        Relation(settings.related, settings.related_by, settings.near_text, settings.temperature),
-        adaptive=settings.is_adaptive,
+        settings.related,
+        adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
     )

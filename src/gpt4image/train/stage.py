@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.train.settings import TrainSettings
@@ -68,38 +67,31 @@ def train(settings: TrainSettings) -> TrainResult:
         RunError: the folder holds a run with other settings.
     """
     from gpt4image.train.data.inputs import load_inputs
-    from gpt4image.train.loop import Outcome, fit
+    from gpt4image.train.loop import fit
     from gpt4image.train.processes import create_accelerator, first_process_first
-    from gpt4image.train.run_folder import is_finished, only_trainer
+    from gpt4image.train.run_folder import claim_run, is_finished, only_trainer
     from gpt4image.train.setup import create_setup
 
     start_s = time.monotonic()
     accelerator = create_accelerator(settings)
     inputs = first_process_first(accelerator, lambda: load_inputs(settings))
     content = inputs.content()
-    first_process_first(accelerator, lambda: _claim(settings, content, accelerator.is_main_process))
+    # Only the first process writes into the run's folder.
+    first_process_first(accelerator, lambda: claim_run(settings, content) if accelerator.is_main_process else None)
     redone = not is_finished(settings.run)
-    outcome = Outcome(settings.epochs, 0.0)
+    epochs, loss = settings.epochs, 0.0
     if redone:
         with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():
-            outcome = fit(settings, inputs, create_setup(settings, inputs, accelerator))
+            epochs, loss = fit(settings, inputs, create_setup(settings, inputs, accelerator))
     return TrainResult(
         run=settings.run,
         num_images=len(inputs.images),
         num_labelled=inputs.num_labelled,
         num_described=inputs.num_described,
         num_unreadable=len(inputs.unreadable),
-        epochs=outcome.epochs,
-        loss=outcome.loss,
+        epochs=epochs,
+        loss=loss,
         seconds=time.monotonic() - start_s,
-        finished=outcome.epochs == settings.epochs,
+        finished=epochs == settings.epochs,
         redone=redone,
     )
-
-
-def _claim(settings: TrainSettings, content: dict[str, Any], is_first_process: bool) -> None:
-    """Only the first process writes into the run's folder."""
-    from gpt4image.train.run_folder import claim_run
-
-    if is_first_process:
-        claim_run(settings, content)

@@ -41,14 +41,13 @@ PLACES = ("table", "wide wooden floor", "wall")
 TEXTS = [f"A {colour} {thing} on a {place}." for colour in COLOURS for thing in THINGS for place in PLACES]
 
 
-def test_int8_and_bf16_stay_close_to_float32_and_are_really_used() -> None:
+def test_bf16_stays_close_to_float32_and_is_really_used() -> None:
     plain = load_encoder("minilm", "cpu").encode(TEXTS)
-    for precision in ("int8", "bf16"):
-        encoder = load_encoder("minilm", "cpu")
-        least = lower_precision(encoder, precision, TEXTS)  # type: ignore[arg-type]
-        cosines = (encoder.encode(TEXTS) * plain).sum(axis=1)
-        assert 0.999 < least < 0.999999
-        assert 0.9985 < cosines.min() < 0.999999
+    encoder = load_encoder("minilm", "cpu")
+    least = lower_precision(encoder, "bf16", TEXTS)
+    cosines = (encoder.encode(TEXTS) * plain).sum(axis=1)
+    assert 0.999 < least < 0.999999
+    assert 0.9985 < cosines.min() < 0.999999
 
 
 def test_a_precision_that_moves_vectors_is_refused(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,9 +205,7 @@ def test_a_clip_text_tower_with_random_weights_goes_through_the_stage(write_text
     pooled = embed(EmbedSettings(work, "open_clip:tiny", device="cpu", long_texts="pool"))
     assert pooled.num_truncated == 1, "one sentence of a hundred words"
     encoder = load_encoder("open_clip:tiny", "cpu")
-    with pytest.raises(EncoderError, match="a CLIP text tower takes bf16"):
-        lower_precision(encoder, "int8", ["a grey cat"])
     before = encoder.encode(["a grey cat"])
-    encoder.lower_precision("bf16", [])
+    encoder.lower_precision("bf16")
     # Of 24 random channels; a real tower is verified before it is used.
     assert 0.99 < float((before * encoder.encode(["a grey cat"])).sum()) < 0.9999999

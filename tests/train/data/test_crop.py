@@ -11,7 +11,6 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from gpt4image.images import open_images
 from gpt4image.train.data.crop import CropReader, WholeReader
-from gpt4image.train.data.resized import ResizedReader
 
 SIZE = 32
 
@@ -50,8 +49,7 @@ def test_the_same_draw_gives_the_same_crop(photos: Path, index: int, scale: tupl
         assert abs(fast - slow).mean() < 1
 
 
-@pytest.mark.parametrize("resized", [False, True])
-def test_statistics_of_many_crops_agree(photos: Path, tmp_path: Path, resized: bool) -> None:
+def test_statistics_of_many_crops_agree(photos: Path) -> None:
     """Means over crops with different draws: where they lie, how large they are, how sharp they are."""
     images, crop = open_images(str(photos)), crop_of((0.08, 1.0))
 
@@ -61,7 +59,7 @@ def test_statistics_of_many_crops_agree(photos: Path, tmp_path: Path, resized: b
         centre, spread = crops.mean((1, 2))[:, :2], crops[:, -1, -1, :2] - crops[:, 0, 0, :2]
         return np.concatenate([centre.mean(0), centre.std(0), spread.mean(0), spread.std(0)])
 
-    reader = ResizedReader(CropReader(crop), tmp_path / "cache") if resized else CropReader(crop)
+    reader = CropReader(crop)
     fast = statistics(lambda: reader.read(images, 0), seed=0)
     slow = statistics(lambda: crop(WholeReader(None, 0).read(images, 0)), seed=1)
     # Centres have a standard deviation of about 40, so means of 300 one of 2.5.
@@ -83,24 +81,6 @@ def test_large_jpegs_are_decoded_at_a_reduced_scale(photos: Path, monkeypatch: p
         random.seed(0)
         CropReader(crop_of(scale)).read(images, 0)
         assert sizes[-1] == wanted
-
-
-def test_smaller_copies_are_made_once_and_anew_for_a_changed_image(photos: Path, tmp_path: Path) -> None:
-    images, crop = open_images(str(photos)), crop_of((0.2, 0.3))
-    reader, cache = ResizedReader(CropReader(crop), tmp_path / "cache"), tmp_path / "cache"
-    for index in range(3):
-        random.seed(index)
-        first = np.asarray(reader.read(images, index), dtype=float)
-        random.seed(index)
-        assert (np.asarray(reader.read(images, index)) == first).all()
-    copies = sorted(cache.rglob("*.jpg"))
-    assert sorted(Image.open(copy).size for copy in copies) == [(72, 48), (72, 48), (72, 48)]
-    times = [copy.stat().st_mtime_ns for copy in copies]
-    reader.read(images, 0)
-    assert [copy.stat().st_mtime_ns for copy in copies] == times
-    Image.new("RGB", (100, 60)).save(photos / "c.png")
-    assert np.asarray(reader.read(images, 2)).max() == 0
-    assert len(list(cache.rglob("*.jpg"))) == 4
 
 
 @pytest.mark.parametrize("orientation", [6, "6", "Rotate 90", 3])

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from gpt4image.train.objectives import losses
-from gpt4image.train.objectives.pairs import Relation, own_pairs
+from gpt4image.train.objectives.pairs import own_pairs, relate_classes
 
-IMAGES = torch.tensor([4, 8, 4, 1])
-TEXTS = torch.tensor([4, 8, 4, 1, 8, 5])
+IMAGES = torch.tensor([4, 8, 4, 1, 8, 5])
 LABELS = [0, 1, 0, 0, 1, -1]
 
 
@@ -31,35 +30,23 @@ def classes() -> torch.Tensor:
     return result
 
 
-def is_related(by: str, i: int, j: int, text: torch.Tensor) -> bool:
-    if by == "class":
-        return LABELS[i] == LABELS[j] >= 0
-    cosine = float(text[i] @ text[j] / text[i].norm() / text[j].norm())
-    return cosine >= 0.95 if by == "text" else True
-
-
-@pytest.mark.parametrize("by", ["class", "text", "all"])
-@pytest.mark.parametrize("counts_as", ["negative", "excluded", "positive", "soft"])
-def test_each_pair_counts_as_told(counts_as: str, by: str, text: torch.Tensor) -> None:
-    pairs = Relation(counts_as, by, near_text=0.95, temperature=0.2).apply(  # type: ignore[arg-type]
-        own_pairs(IMAGES, TEXTS), text, classes()
-    )
-    for i in range(4):
+@pytest.mark.parametrize("counts_as", ["negative", "excluded", "positive"])
+def test_each_pair_counts_as_told(counts_as: str) -> None:
+    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
+    for i in range(6):
         for j in range(6):
-            weight, excluded = float(i == j), i != j and bool(IMAGES[i] == TEXTS[j])
-            if i != j and not excluded and is_related(by, i, j, text):
-                cosine = float(text[i] @ text[j] / text[i].norm() / text[j].norm())
-                weight = {"positive": 1.0, "soft": math.exp((cosine - 1) / 0.2)}.get(counts_as, 0.0)
-                excluded = counts_as == "excluded"
+            weight, excluded = float(i == j), i != j and bool(IMAGES[i] == IMAGES[j])
+            if i != j and not excluded and LABELS[i] == LABELS[j] >= 0:
+                weight, excluded = float(counts_as == "positive"), counts_as == "excluded"
             assert pairs.weights[i, j].item() == pytest.approx(weight, rel=1e-4), (i, j)
             assert pairs.excluded[i, j].item() == excluded, (i, j)
 
 
-@pytest.mark.parametrize("counts_as", ["positive", "soft", "excluded"])
+@pytest.mark.parametrize("counts_as", ["positive", "excluded"])
 def test_the_loss_spreads_its_target_over_right_pairs(counts_as: str, text: torch.Tensor) -> None:
-    v = torch.randn(4, 7, generator=torch.Generator().manual_seed(1))
-    pairs = Relation(counts_as, "class").apply(own_pairs(IMAGES, TEXTS), text, classes())  # type: ignore[arg-type]
-    cosine = [[float(v[i] @ text[j] / v[i].norm() / text[j].norm()) / 0.3 for j in range(6)] for i in range(4)]
+    v = torch.randn(6, 7, generator=torch.Generator().manual_seed(1))
+    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
+    cosine = [[float(v[i] @ text[j] / v[i].norm() / text[j].norm()) / 0.3 for j in range(6)] for i in range(6)]
 
     def slow(lines: list[list[tuple[float, float, bool]]]) -> float:
         total = 0.0
@@ -72,15 +59,7 @@ def test_the_loss_spreads_its_target_over_right_pairs(counts_as: str, text: torc
     def entry(i: int, j: int) -> tuple[float, float, bool]:
         return cosine[i][j], float(pairs.weights[i, j]), bool(pairs.excluded[i, j])
 
-    rows = slow([[entry(i, j) for j in range(6)] for i in range(4)])
-    columns = slow([[entry(i, j) for i in range(4)] for j in range(4)])
+    rows = slow([[entry(i, j) for j in range(6)] for i in range(6)])
+    columns = slow([[entry(i, j) for i in range(6)] for j in range(6)])
     assert losses.clip_loss(v, text, 0.3, pairs).item() == pytest.approx((rows + columns) / 2, rel=1e-5)
     assert losses.ctr_loss(v, text, 0.3, pairs).item() == pytest.approx(rows, rel=1e-5)
-
-
-def test_soft_weights_of_all_pairs_are_the_softmax_of_text_similarities(text: torch.Tensor) -> None:
-    ids = torch.arange(6)
-    pairs = Relation("soft", "all", temperature=0.2).apply(own_pairs(ids, ids), text, classes())
-    unit = torch.nn.functional.normalize(text, dim=1)
-    wanted = (unit @ unit.T / 0.2).softmax(1)
-    assert (pairs.weights / pairs.weights.sum(1, keepdim=True)) == pytest.approx(wanted, abs=1e-5)

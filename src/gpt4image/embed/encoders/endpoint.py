@@ -1,29 +1,23 @@
 """Text embeddings from an OpenAI-compatible endpoint: vLLM, Ollama, llama.cpp, a cloud service."""
 
-import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpt4image.describe.endpoint.options import NO_KEY
 from gpt4image.describe.endpoint.privacy import check_endpoints, is_nearby
-from gpt4image.describe.event_loop import outside_event_loops
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import Access, Precision
 from gpt4image.errors import EncoderError
+
+if TYPE_CHECKING:
+    import openai
 
 BATCH_SIZE, BATCHES_AT_ONCE = 64, 8
 RETRIES = 5
 TIMEOUT_S = 180.0
-
-
-@dataclass(frozen=True)
-class Access:
-    """Whether texts may leave this machine, and which environment variable holds the key."""
-
-    allow_remote: bool = False
-    api_key_env: str = "OPENAI_API_KEY"
 
 
 class EndpointEncoder:
@@ -44,9 +38,20 @@ class EndpointEncoder:
         self.dimension = 0
         self.dimension = self.encode(["a"]).shape[1]
 
-    @outside_event_loops
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        vectors = np.concatenate(asyncio.run(self._encode_all(list(texts))))
+        import openai
+
+        # No redirects and no proxies: texts go to the endpoint that was named and nowhere else.
+        http_client = openai.DefaultHttpxClient(follow_redirects=False, trust_env=not is_nearby(self._url))
+        key = os.environ.get(self._access.api_key_env) or NO_KEY
+        batches = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
+        with (
+            openai.OpenAI(
+                base_url=self._url, api_key=key, http_client=http_client, max_retries=RETRIES, timeout=TIMEOUT_S
+            ) as client,
+            ThreadPoolExecutor(BATCHES_AT_ONCE) as pool,
+        ):
+            vectors = np.concatenate(list(pool.map(lambda batch: self._encode_batch(client, batch), batches)))
         if self.dimension and vectors.shape[1] != self.dimension:
             raise EncoderError(
                 f"{self._url} sent vectors of width {vectors.shape[1]} after some of {self.dimension}; "
@@ -60,7 +65,7 @@ class EndpointEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [0] * len(texts)
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+    def lower_precision(self, precision: Precision) -> None:
         """Not for an endpoint.
 
         Raises:
@@ -68,31 +73,12 @@ class EndpointEncoder:
         """
         raise EncoderError(f"--precision {precision}: the precision of an endpoint is set where its server is started")
 
-    async def _encode_all(self, texts: list[str]) -> list[np.ndarray]:
-        import openai
-
-        # No redirects and no proxies: texts go to the endpoint that was named and nowhere else.
-        http_client = openai.DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(self._url))
-        key = os.environ.get(self._access.api_key_env) or NO_KEY
-        places = asyncio.Semaphore(BATCHES_AT_ONCE)
-        batches = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
-        async with openai.AsyncOpenAI(
-            base_url=self._url, api_key=key, http_client=http_client, max_retries=RETRIES, timeout=TIMEOUT_S
-        ) as client:
-
-            async def encode(batch: list[str]) -> np.ndarray:
-                async with places:
-                    return await self._encode_batch(client, batch)
-
-            return await asyncio.gather(*map(encode, batches))
-
-    async def _encode_batch(self, client: object, batch: list[str]) -> np.ndarray:
+    def _encode_batch(self, client: "openai.OpenAI", batch: Sequence[str]) -> np.ndarray:
         """float32 [n, D], in the order of the texts, whatever order they come in."""
         import openai
 
-        assert isinstance(client, openai.AsyncOpenAI)
         try:
-            answer = await client.embeddings.create(model=self._model, input=batch, encoding_format="float")
+            answer = client.embeddings.create(model=self._model, input=list(batch), encoding_format="float")
         except openai.APIStatusError as error:
             text = " ".join(error.response.text.split())[:200]
             raise EncoderError(

@@ -1,18 +1,11 @@
 """Frozen text encoders by name."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import Access, TextEncoder
 from gpt4image.embed.encoders.sentence import SentenceEncoder
 from gpt4image.errors import EncoderError
-
-if TYPE_CHECKING:
-    from gpt4image.embed.encoders.endpoint import Access
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the `model.safetensors` that all-MiniLM-L6-v2 was published with."""
@@ -21,32 +14,7 @@ POOLED = "+pool"
 """At the end of a name: long texts are pooled over their sentences."""
 
 
-class TextEncoder(Protocol):
-    """Turns texts into vectors.
-
-    Attributes:
-        name: as given to `load_encoder`.
-        dimension: width D.
-        max_tokens: texts are cut at this many tokens, special tokens included; 0 if nobody knows.
-        texts_at_once: so many texts for a call keep it busy.
-    """
-
-    name: str
-    dimension: int
-    max_tokens: int
-    texts_at_once: int
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeds texts: float32 [n, D], L2-normalised."""
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before cutting, special tokens included."""
-
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
-        """Computes with `precision` from now on; `texts` are typical ones."""
-
-
-def load_encoder(name: str, device: str = "auto", access: "Access | None" = None) -> TextEncoder:
+def load_encoder(name: str, device: str = "auto", access: Access | None = None) -> TextEncoder:
     """Loads a text encoder.
 
     Args:
@@ -74,7 +42,7 @@ def load_encoder(name: str, device: str = "auto", access: "Access | None" = None
 
         return OpenClipEncoder(name, rest, device)
     if kind == "endpoint" and rest:
-        from gpt4image.embed.encoders.endpoint import Access, EndpointEncoder
+        from gpt4image.embed.encoders.endpoint import EndpointEncoder
 
         return EndpointEncoder(name, rest, access or Access())
     raise EncoderError(f"there is no text encoder {name!r}; choose {FORMS}")

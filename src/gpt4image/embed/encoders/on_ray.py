@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from gpt4image.cluster import cluster, count_workers, ended
-from gpt4image.embed.encoders.endpoint import Access
-from gpt4image.embed.encoders.load import TextEncoder, load_encoder
-from gpt4image.embed.encoders.precision import Precision, lower_precision
+from gpt4image.embed.encoders.encoder import Access, Precision, TextEncoder
+from gpt4image.embed.encoders.load import load_encoder
+from gpt4image.embed.encoders.precision import lower_precision
 
 TEXTS_IN_CALL = 1024
 """As many as an encoder in one process gets at once, so that the vectors are the same."""
@@ -55,7 +55,7 @@ class ClusterEncoder:
         counts = self._pool.map(lambda worker, part: worker.count_tokens.remote(part), _parts(texts))
         return [count for part in counts for count in part]
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+    def lower_precision(self, precision: Precision) -> None:
         """Each worker has done that by itself, before it took the first text."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import DTYPES, Precision
 from gpt4image.errors import EncoderError
 
 
@@ -48,14 +48,8 @@ class OpenClipEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(self._tokenizer.encode(text)) + 2 for text in texts]
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
-        """Computes with `precision` from now on.
-
-        Raises:
-            EncoderError: it is int8.
-        """
+    def lower_precision(self, precision: Precision) -> None:
+        """Computes with `precision` from now on."""
         import torch
 
-        if precision == "int8":
-            raise EncoderError("--precision int8 is for minilm and st:NAME; a CLIP text tower takes bf16")
-        self._model.to({"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
+        self._model.to(getattr(torch, DTYPES[precision]))

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpt4image.embed.encoders.load import TextEncoder
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import Precision, TextEncoder
 
 SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
 
@@ -38,9 +37,9 @@ class PooledEncoder:
         np.maximum.at(longest, owners, counts)
         return longest.tolist()
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
+    def lower_precision(self, precision: Precision) -> None:
         """As of the encoder."""
-        self._encoder.lower_precision(precision, texts)
+        self._encoder.lower_precision(precision)
 
     def _split(self, texts: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Pieces of all texts, their tokens, and the number of the text each is from."""

@@ -1,27 +1,23 @@
 """Text encoders at lower precision: used only after a sample has shown that the vectors stay what they were."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gpt4image.embed.encoders.encoder import Precision, TextEncoder
 from gpt4image.errors import EncoderError
 
-if TYPE_CHECKING:
-    from gpt4image.embed.encoders.load import TextEncoder
-
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
 LEAST_COSINE = 0.999
-SAMPLE_SIZE, CALIBRATION_SIZE = 128, 64
+SAMPLE_SIZE = 128
 
 
-def lower_precision(encoder: "TextEncoder", precision: Precision, texts: Sequence[str]) -> float:
+def lower_precision(encoder: TextEncoder, precision: Precision, texts: Sequence[str]) -> float:
     """Lets the encoder compute with `precision` from now on.
 
     Args:
         encoder: as loaded, in float32.
         precision: what to compute with.
-        texts: those to be embedded; some of them are the sample, others calibrate int8.
+        texts: those to be embedded; some of them are the sample.
 
     Returns:
         The smallest cosine between a sample text's vectors at both precisions, above 0.999.
@@ -29,11 +25,9 @@ def lower_precision(encoder: "TextEncoder", precision: Precision, texts: Sequenc
     Raises:
         EncoderError: the encoder cannot be computed so, or a vector moved too far.
     """
-    shuffled = np.random.default_rng(0).permutation(len(texts))
-    sample = [texts[place] for place in shuffled[:SAMPLE_SIZE]]
-    calibration = [texts[place] for place in shuffled[SAMPLE_SIZE:][:CALIBRATION_SIZE]]
+    sample = [texts[place] for place in np.random.default_rng(0).permutation(len(texts))[:SAMPLE_SIZE]]
     before = encoder.encode(sample)
-    encoder.lower_precision(precision, calibration or sample)
+    encoder.lower_precision(precision)
     cosine = float((before * encoder.encode(sample)).sum(axis=1).min())
     if not cosine > LEAST_COSINE:
         raise EncoderError(

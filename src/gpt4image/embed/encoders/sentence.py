@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.embed.encoders.batches import TOKENS_IN_BATCH, batches_by_length
-from gpt4image.embed.encoders.precision import Precision
+from gpt4image.embed.encoders.encoder import DTYPES, Precision
 from gpt4image.errors import EncoderError
 
 
@@ -52,22 +52,13 @@ class SentenceEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
 
-    def lower_precision(self, precision: Precision, texts: Sequence[str]) -> None:
-        """Computes with `precision` from now on; `texts` are typical ones.
-
-        Raises:
-            EncoderError: the model cannot be computed so.
-        """
+    def lower_precision(self, precision: Precision) -> None:
+        """Computes with `precision` from now on."""
         import torch
 
-        if precision == "int8":
-            from gpt4image.embed.encoders.int8 import to_int8
-
-            self._model[0].model = to_int8(self._model, list(texts))
-        else:
-            # Pooling and normalising stay in float32: there, 8 bits of a mean would be lost.
-            self._model[0].to({"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
-            self._model[0].register_forward_hook(_to_float32)
+        # Pooling and normalising stay in float32: there, 8 bits of a mean would be lost.
+        self._model[0].to(getattr(torch, DTYPES[precision]))
+        self._model[0].register_forward_hook(_to_float32)
 
 
 def _to_float32(_: Any, __: Any, features: dict[str, Any]) -> dict[str, Any]:

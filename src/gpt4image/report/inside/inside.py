@@ -156,11 +156,11 @@ class Inspector:
 
     def _words(self, features: np.ndarray, texts: TrainingTexts) -> dict[int, list[str]]:
         """The descriptions nearest to the projection of each sampled image."""
-        state = load_projector(self.arms[1].runs[0].path)
-        if state is None:
+        projector = load_projector(self.arms[1].runs[0].path)
+        if projector is None:
             self.notes.append("The run has no projector, so what it sees cannot be told in words.")
             return {}
-        nearest = find_nearest(project(state, features), texts.vectors, NUM_DESCRIPTIONS)
+        nearest = find_nearest(project(projector, features), texts.vectors, NUM_DESCRIPTIONS)
         return {image: [texts.texts[row] for row in nearest[place]] for place, image in enumerate(self.sampled)}
 
     def _example(self, index: int, neighbour: Neighbour | None, words: list[str]) -> Example:

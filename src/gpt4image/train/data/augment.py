@@ -11,7 +11,6 @@ from torch import Tensor
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet
 from gpt4image.train.data.crop import CropReader, Reader, WholeReader
-from gpt4image.train.data.resized import ResizedReader
 from gpt4image.train.settings import TrainSettings
 
 KEPT_BYTES = 1 << 30
@@ -55,8 +54,6 @@ def create_augmentation(
     _keep_one_bit(second)
     crop, *others = first.transforms
     after = [*others, *second.transforms, *last.transforms]
-    if settings.resized_cache is not None and images.stamp(0) is not None:
-        return ResizedReader(CropReader(crop), settings.resized_cache), Compose(after)
     if (draft := _draft_side(settings, images, data_config["input_size"][-1])) is None:
         return CropReader(crop), Compose(after)
     room_bytes = KEPT_BYTES // max(1, settings.workers)

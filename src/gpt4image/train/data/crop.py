@@ -1,6 +1,6 @@
 """Two ways to read an image for a random crop: whole and kept in memory, or only as large as the crop needs it."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from PIL import Image
@@ -10,14 +10,6 @@ from gpt4image.images import ImageSet
 from gpt4image.images.decoding.decode import open_file, read_orientation
 
 START_OF_JPEG = b"\xff\xd8"
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """Reads one image; what is random about it is drawn from Python's global generator."""
-
-    def read(self, images: ImageSet, index: int) -> Image.Image:
-        """The image as RGB."""
 
 
 class WholeReader:
@@ -73,17 +65,11 @@ class CropReader:
         across, down = image.width / width, image.height / height
         box = (left * across, top * down, (left + crop_width) * across, (top + crop_height) * down)
         box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
-        return image.resize((out_width, out_height), _PIL_FILTER[self.crop.interpolation.value], box=box)
+        return image.resize((out_width, out_height), Image.Resampling[self.crop.interpolation.value.upper()], box=box)
 
 
-_PIL_FILTER = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+Reader = WholeReader | CropReader
+"""What is random about reading is drawn from Python's global generator."""
 
 
 def _read_jpeg_size(images: ImageSet, index: int, data: bytes) -> tuple[int, int]:

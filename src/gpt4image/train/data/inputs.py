@@ -113,7 +113,7 @@ def _load_embeddings(
         return None, None
     assert settings.work is not None
     if settings.text_source == "answers":
-        answers, named = use_answers_as_texts(settings, images, digests)
+        answers, named = use_answers_as_texts(settings.work, settings.prompts, images, digests)
         return answers, _texts_of_situation(named, settings)
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     if settings.text_source == "label":

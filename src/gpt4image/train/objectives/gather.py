@@ -13,11 +13,6 @@ def count_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def find_rank() -> int:
-    """Number of this process among those that train together."""
-    return dist.get_rank() if count_processes() > 1 else 0
-
-
 def gather_rows(rows: Shaped[Tensor, "b ..."], gradient_scale: float | None = None) -> Shaped[Tensor, "B ..."]:
     """Rows of all processes, in the order of the processes; they may have different numbers of rows.
 

@@ -1,8 +1,7 @@
 """Alignment objectives as pure functions of image and text embeddings.
 
-Symbols: v [B, D] projected image features, t [M, D] text embeddings, tau the temperature. The first B texts belong to
-the images, row by row; the others, if any, are texts of other images. `pairs` says which pairs are right, wrong or
-neither; without it only the own text is right.
+Symbols: v [B, D] projected image features, t [B, D] their text embeddings, tau the temperature. `pairs` says which
+pairs are right, wrong or neither; without it only the own text is right.
 """
 
 import torch
@@ -14,7 +13,7 @@ from gpt4image.train.objectives.pairs import Pairs
 
 
 def clip_loss(
-    v: Float[Tensor, "B D"], t: Float[Tensor, "M D"], temperature: float, pairs: Pairs | None = None
+    v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], temperature: float, pairs: Pairs | None = None
 ) -> Float[Tensor, ""]:
     """Symmetric contrastive loss, GPT4Image's `clip` (arXiv 2306.00693, section 3.3): v and t are L2-normalised,
     S = v t^T / tau, and the loss is the mean of cross-entropy along rows and along columns.
@@ -25,7 +24,7 @@ def clip_loss(
 
 
 def ctr_loss(
-    v: Float[Tensor, "B D"], t: Float[Tensor, "M D"], temperature: float, pairs: Pairs | None = None
+    v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], temperature: float, pairs: Pairs | None = None
 ) -> Float[Tensor, ""]:
     """One-directional contrastive loss, the official code's `ctr`: cross-entropy along rows only."""
     return _contrast(compute_cosines(v, t) / temperature, pairs)
@@ -36,26 +35,10 @@ def byol_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor,
     return (2 - 2 * (F.normalize(v, dim=1) * F.normalize(t, dim=1)).sum(1)).mean()
 
 
-def textteacher_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "M D"], pairs: Pairs | None = None) -> Float[Tensor, ""]:
+def textteacher_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], pairs: Pairs | None = None) -> Float[Tensor, ""]:
     """TextTeacher's L_txt (arXiv 2605.22098): the symmetric loss on raw dot products, neither normalised nor
     divided by a temperature; t is centred by the caller."""
     return _symmetric(v @ t.T, pairs)
-
-
-def sigmoid_loss(
-    v: Float[Tensor, "B D"], t: Float[Tensor, "M D"], temperature: float, pairs: Pairs | None = None
-) -> Float[Tensor, ""]:
-    """SigLIP's loss (arXiv 2303.15343, equation 1): each pair is a yes-no question, summed over pairs, divided by B.
-
-    Deviation: SigLIP learns temperature and bias; here tau is given and the bias is -ln M, the log-odds of a pair
-    being right, which is where SigLIP's starts (-10 with batches of 32,768).
-    """
-    logits = compute_cosines(v, t) / temperature - torch.tensor(float(len(t)), device=v.device).log()
-    if pairs is None:
-        weights = torch.eye(len(v), len(t), device=v.device)
-        return F.binary_cross_entropy_with_logits(logits, weights.to(logits), reduction="sum") / len(v)
-    per_pair = F.binary_cross_entropy_with_logits(logits, pairs.weights.to(logits), reduction="none")
-    return per_pair.masked_fill(pairs.excluded, 0).sum() / len(v)
 
 
 def soft_cross_entropy(logits: Float[Tensor, "B C"], targets: Float[Tensor, "B C"]) -> Float[Tensor, ""]:
@@ -64,18 +47,15 @@ def soft_cross_entropy(logits: Float[Tensor, "B C"], targets: Float[Tensor, "B C
     return per_row.sum() / targets.sum().clamp_min(1e-6)
 
 
-def compute_cosines(v: Float[Tensor, "B D"], t: Float[Tensor, "M D"]) -> Float[Tensor, "B M"]:
+def compute_cosines(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
     """Cosine of every image with every text."""
     return F.normalize(v, dim=1) @ F.normalize(t, dim=1).T
 
 
 def _symmetric(logits: Tensor, pairs: Pairs | None) -> Tensor:
-    """Mean of the losses from images to texts and from the images' own texts to images."""
-    num_images = len(logits)
-    own = None
-    if pairs is not None:
-        own = Pairs(pairs.weights[:, :num_images].T, pairs.excluded[:, :num_images].T)
-    return (_contrast(logits, pairs) + _contrast(logits[:, :num_images].T, own)) / 2
+    """Mean of the losses from images to texts and from texts to images."""
+    back = None if pairs is None else Pairs(pairs.weights.T, pairs.excluded.T)
+    return (_contrast(logits, pairs) + _contrast(logits.T, back)) / 2
 
 
 def _contrast(logits: Tensor, pairs: Pairs | None) -> Tensor:

@@ -1,26 +1,24 @@
 """The training objective: cross-entropy with the class targets plus the weighted alignment with the texts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
-from gpt4image.train.objectives.pairs import Pairs, Relation, own_pairs
-from gpt4image.train.objectives.text_weight import TextWeight
+from gpt4image.train.objectives.pairs import Related, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
 
 @dataclass
 class Loss:
-    """The parts of a step's loss, each a scalar tensor; `measures` are for the log only."""
+    """The parts of a step's loss, each a scalar tensor."""
 
     total: Tensor
     label: Tensor
     text: Tensor
     text_weight: Tensor
-    measures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,29 +28,20 @@ class Objective:
     Attributes:
         name: `none`, or how projected features are aligned with texts.
         weight: lambda.
-        temperature: tau of `clip`, `ctr` and `sigmoid`.
-        relation: what related pairs of different images count as.
+        temperature: tau of `clip` and `ctr`.
+        related: what pairs of different images of the same class count as.
         adaptive: balance the two losses by the norms of their gradients.
         official: behave like the official code in its gather and its negatives (`--compat gpt4image`).
     """
 
     name: str
-    weight: TextWeight
+    weight: float
     temperature: float = 0.2
-    relation: Relation = field(default_factory=Relation)
+    related: Related = "negative"
     adaptive: bool = False
     official: bool = False
 
-    def __call__(
-        self,
-        logits: Tensor,
-        features: Tensor,
-        projected: Tensor | None,
-        targets: Targets,
-        progress: float = 0.0,
-        extra: Targets | None = None,
-        measure: bool = False,
-    ) -> Loss:
+    def __call__(self, logits: Tensor, features: Tensor, projected: Tensor | None, targets: Targets) -> Loss:
         """Loss of a batch.
 
         Args:
@@ -60,49 +49,39 @@ class Objective:
             features: image features [B, F].
             projected: projected features [B, D], or None for a plain model.
             targets: of the B images.
-            progress: share of training that is done.
-            extra: targets of other images whose texts are further negatives, the same on every process.
-            measure: also compute what is only logged.
         """
         label = _label_loss(logits, targets.classes)
         zero = label.new_zeros(())
-        if projected is None or targets.has_text is None:
+        if projected is None:
             return Loss(label, label, zero, zero)
-        text, measures = self.compute_text_loss(projected, targets, extra, measure)
+        text = self.compute_text_loss(projected, targets)
         if text is None:
             return Loss(label + 0 * projected.sum(), label, zero, zero)
-        weight = label.new_tensor(self.weight.at(progress))
-        if not self.adaptive and not measure:
-            return Loss(label + weight * text, label, text, weight)
-        label_norm, text_norm = _gradient_norm(label, features), _gradient_norm(text, features)
-        if measure:
-            measures |= {"gradient_label": label_norm, "gradient_text": text_norm}
+        weight = label.new_tensor(self.weight)
         if not self.adaptive:
-            return Loss(label + weight * text, label, text, weight, measures)
+            return Loss(label + weight * text, label, text, weight)
         # TextTeacher (arXiv 2605.22098): L = lambda * alpha * L_txt + (1 - lambda) * L_cls.
-        alpha = label_norm / text_norm.clamp_min(1e-12)
-        return Loss(weight * alpha * text + (1 - weight) * label, label, text, weight * alpha, measures)
+        alpha = _gradient_norm(label, features) / _gradient_norm(text, features).clamp_min(1e-12)
+        return Loss(weight * alpha * text + (1 - weight) * label, label, text, weight * alpha)
 
-    def compute_text_loss(
-        self, projected: Tensor, targets: Targets, extra: Targets | None = None, measure: bool = False
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """The alignment of the described rows of all processes, unweighted, and what is only logged of it.
-
-        The loss is None if fewer than two rows are described. For the arguments see `__call__`.
-        """
-        assert targets.has_text is not None
+    def compute_text_loss(self, projected: Tensor, targets: Targets) -> Tensor | None:
+        """The alignment of the described rows of all processes, unweighted; None if fewer than two are described."""
         v, described = projected[targets.has_text].float(), targets.described()
-        assert described.text is not None
         if self.name in ("byol", "tokens"):
-            return self._row_wise(v, described.text, projected), {}
+            return self._row_wise(v, described.text, projected)
         if not (self.official and self.name == "ctr"):
-            scale = 1.0 if self.official else None
-            v, described = gather_rows(v, scale), described.gather()
+            v, described = gather_rows(v, 1.0 if self.official else None), described.gather()
         if len(v) < 2:
-            return None, {}
-        t, pairs = self._pair(described, extra)
-        text = self._contrast(v, t, pairs)
-        return text, {"text_retrieval": _retrieval_accuracy(v.detach(), t, pairs)} if measure else {}
+            return None
+        t, pairs = described.text, None
+        if not self.official:
+            pairs = relate_classes(own_pairs(described.images), described.classes, self.related)
+        match self.name:
+            case "clip":
+                return losses.clip_loss(v, t, self.temperature, pairs)
+            case "ctr":
+                return losses.ctr_loss(v, t, self.temperature, pairs)
+        return losses.textteacher_loss(v, t, pairs)
 
     def _row_wise(self, v: Tensor, t: Tensor, projected: Tensor) -> Tensor | None:
         """A mean over the described rows of all processes, without gathering them."""
@@ -113,29 +92,6 @@ class Objective:
             return 0 * projected.float().sum()
         mean = losses.byol_loss(v, t) if self.name == "byol" else losses.soft_cross_entropy(v, t)
         return mean * (len(v) * count_processes() / num_described)
-
-    def _pair(self, described: Targets, extra: Targets | None) -> tuple[Tensor, Pairs | None]:
-        """Texts [M, D] of the batch and of other images, and which of them go with which image."""
-        assert described.text is not None
-        t, classes, images = described.text, described.classes, described.images
-        if extra is not None:
-            extra = extra.described()
-            assert extra.text is not None
-            t, classes = torch.cat([t, extra.text]), torch.cat([classes, extra.classes])
-            images = torch.cat([images, extra.images])
-        if self.official:
-            return t, None
-        return t, self.relation.apply(own_pairs(described.images, images), t, classes)
-
-    def _contrast(self, v: Tensor, t: Tensor, pairs: Pairs | None) -> Tensor:
-        match self.name:
-            case "clip":
-                return losses.clip_loss(v, t, self.temperature, pairs)
-            case "ctr":
-                return losses.ctr_loss(v, t, self.temperature, pairs)
-            case "sigmoid":
-                return losses.sigmoid_loss(v, t, self.temperature, pairs)
-        return losses.textteacher_loss(v, t, pairs)
 
 
 def _label_loss(logits: Tensor, classes: Tensor) -> Tensor:
@@ -150,13 +106,3 @@ def _gradient_norm(loss: Tensor, features: Tensor) -> Tensor:
     """Norm of the gradient on the image features of all processes, times the number of processes."""
     (gradient,) = torch.autograd.grad(loss, features, retain_graph=True)
     return sum_over_processes(gradient.float().square().sum()).sqrt()
-
-
-def _retrieval_accuracy(v: Tensor, t: Tensor, pairs: Pairs | None) -> Tensor:
-    """Percentage of images whose nearest text is their own."""
-    nearest = losses.compute_cosines(v, t).argmax(1)
-    rows = torch.arange(len(v), device=v.device)
-    right = nearest == rows
-    if pairs is not None:
-        right |= pairs.excluded[rows, nearest] | (pairs.weights[rows, nearest] == 1)
-    return right.float().mean() * 100

@@ -1,15 +1,16 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import UNLABELLED
 from gpt4image.train.objectives.gather import gather_rows
+from gpt4image.train.targets.tokens import TokenTargets
 
 
 @dataclass
@@ -18,14 +19,14 @@ class Targets:
 
     Attributes:
         classes: class probabilities; all zero where an image has no label.
-        text: text embeddings; zero where `has_text` is False.
+        text: text embeddings; zero where `has_text` is False, of width 0 where no text is learnt.
         has_text: whether the image has a description.
         images: position of each image in the image set; equal ones are copies.
     """
 
     classes: Float[Tensor, "B C"]
-    text: Float[Tensor, "B D"] | None
-    has_text: Bool[Tensor, "B"] | None
+    text: Float[Tensor, "B D"]
+    has_text: Bool[Tensor, "B"]
     images: Int[Tensor, "B"]
 
     def mix(self, weights: Float[Tensor, "B B"], text_too: bool = True) -> "Targets":
@@ -35,7 +36,7 @@ class Targets:
         code leaves the text as it is (`text_too=False`): half of the time it belongs to the smaller part.
         """
         classes = weights @ self.classes
-        if self.text is None or self.has_text is None or not text_too:
+        if not text_too:
             return Targets(classes, self.text, self.has_text, self.images)
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
@@ -43,32 +44,17 @@ class Targets:
 
     def described(self) -> "Targets":
         """Only the rows that have a text."""
-        assert self.text is not None
-        assert self.has_text is not None
         keep = self.has_text
         return Targets(self.classes[keep], self.text[keep], keep[keep], self.images[keep])
 
     def gather(self) -> "Targets":
-        """The rows of all processes; all of them described."""
-        assert self.text is not None
-        assert self.has_text is not None
+        """The rows of all processes."""
         parts = (self.classes, self.text, self.has_text, self.images)
         return Targets(*map(gather_rows, parts))
 
 
-@runtime_checkable
-class TextTargets(Protocol):
-    """What images are taught about their texts: embeddings, or the words themselves."""
-
-    @property
-    def dimension(self) -> int:
-        """Width D."""
-
-    def has_text(self) -> np.ndarray:
-        """bool [N], whether each image has a description."""
-
-    def gather(self, images: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B D"]:
-        """Targets of some images; zero for those without description."""
+TextTargets = TextEmbeddings | TokenTargets
+"""What images are taught about their texts: embeddings, or the words themselves."""
 
 
 def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -131,10 +117,8 @@ class TargetSource:
     def gather(self, images: Tensor) -> Targets:
         """Targets of the images (int64 [B])."""
         indices = images.numpy()
-        classes = torch.from_numpy(self.classes[indices]).to(self.device, non_blocking=True)
-        ids = images.to(self.device, non_blocking=True)
-        if self.text is None:
-            return Targets(classes, None, None, ids)
-        text = torch.from_numpy(self.text.gather(indices)).to(self.device, non_blocking=True)
-        has_text = torch.from_numpy(self.text.has_text()[indices]).to(self.device, non_blocking=True)
-        return Targets(classes, text, has_text, ids)
+        text, has_text = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
+        if self.text is not None:
+            text, has_text = self.text.gather(indices), self.text.has_text()[indices]
+        arrays = (self.classes[indices], text, has_text, indices)
+        return Targets(*(torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays))

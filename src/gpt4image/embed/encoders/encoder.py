@@ -1,0 +1,44 @@
+"""What every text encoder can do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Names in PyTorch, which takes a second to import."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whether texts may leave this machine, and which environment variable holds the key."""
+
+    allow_remote: bool = False
+    api_key_env: str = "OPENAI_API_KEY"
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors.
+
+    Attributes:
+        name: as given to `load_encoder`.
+        dimension: width D.
+        max_tokens: texts are cut at this many tokens, special tokens included; 0 if nobody knows.
+        texts_at_once: so many texts for a call keep it busy.
+    """
+
+    name: str
+    dimension: int
+    max_tokens: int
+    texts_at_once: int
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeds texts: float32 [n, D], L2-normalised."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before cutting, special tokens included."""
+
+    def lower_precision(self, precision: Precision) -> None:
+        """Computes with `precision` from now on."""
