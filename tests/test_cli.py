@@ -101,8 +101,10 @@ def test_help_of_a_setting_says_what_it_may_be_and_what_it_is(capsys: pytest.Cap
         "let a classifier of the texts correct and complete the labels [yes]",
     ]
     assert "  --precision WORD       arithmetic of forward and backward passes: fp32, bf16, fp16 [fp32]" in lines
-    place = lines.index("  --text-weight-course WORD")
-    assert lines[place + 1].strip() == "how the weight gets there: linear, cosine [cosine]"
+    assert main(["describe", "photos", "work", "--help-all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("  --requests-per-minute N")
+    assert lines[place + 1].strip() == "limit of the endpoint's plan"
 
 
 def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
