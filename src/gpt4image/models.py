@@ -80,7 +80,7 @@ def _create_from_file(name: str, input_size: int, arguments: dict[str, Any], wei
 
     state = _read_weights(weights)
     config = timm.get_pretrained_cfg(name, allow_unregistered=True) if ":" not in name else None
-    heads = (config.classifier if config is not None else None) or HEADS
+    heads: Any = (config.classifier if config is not None else None) or HEADS
     heads = (heads,) if isinstance(heads, str) else heads
     found = next((len(state[f"{head}.weight"]) for head in heads if f"{head}.weight" in state), 0)
     # The model keeps the overlay for good: it says where the weights are, not what they are.
