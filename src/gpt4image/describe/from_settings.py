@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from gpt4image.describe.asking.cost import Prices
+from gpt4image.describe.asking.describer import Describer
 from gpt4image.describe.asking.missing import Request, Thinking, Wanted
 from gpt4image.describe.asking.selection import select_images
 from gpt4image.describe.asking.stop_rules import MaxFailures, StopRules
 from gpt4image.describe.asking.tally import Tally
-from gpt4image.describe.asking.describer import Describer
 from gpt4image.describe.prompts.parse import Prompt, parse_prompts
 from gpt4image.describe.prompts.places import Places, read_class_names
 from gpt4image.describe.replay.rows import require_file
