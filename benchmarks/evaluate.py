@@ -17,7 +17,7 @@ from timm.data import create_transform
 
 from gpt4image import progress
 from gpt4image.images import ImageSet, open_images
-from gpt4image.predict import predict
+from gpt4image.models.predict import predict
 
 CONFIG = {
     "input_size": (3, 32, 32),

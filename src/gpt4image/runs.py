@@ -85,7 +85,7 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from gpt4image.models import create_model
+    from gpt4image.models.create import create_model
 
     size = manifest.data_config["input_size"][-1]
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)

@@ -25,7 +25,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
     def make(name: str = "run", seed: int = 0, classes: list[str] = CLASSES) -> Path:
         from safetensors.torch import save_file
 
-        from gpt4image.models import create_model
+        from gpt4image.models.create import create_model
         from gpt4image.runs import RunManifest
 
         torch.manual_seed(seed)

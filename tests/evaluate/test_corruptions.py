@@ -13,7 +13,7 @@ from gpt4image.evaluate import EvaluateSettings, evaluate
 from gpt4image.evaluate.corruptions import Corruption, corruption_difference, list_corruptions
 from gpt4image.files import read_json
 from gpt4image.images import open_images
-from gpt4image.pixels import load_batches
+from gpt4image.models.pixels import load_batches
 from gpt4image.runs import load_manifest
 
 MakeRun = Callable[..., Path]

@@ -14,7 +14,7 @@ from gpt4image.evaluate import EvaluateSettings, evaluate
 from gpt4image.evaluate.retrieval import compute_recalls
 from gpt4image.files import read_json, write_json
 from gpt4image.images import open_images, scan_images
-from gpt4image.predict import predict
+from gpt4image.models.predict import predict
 from gpt4image.runs import load_manifest, load_model
 
 

@@ -24,7 +24,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
     def make(model_name: str = "resnet10t", size: int = 32, **kwargs: Any) -> Path:
         from safetensors.torch import save_file
 
-        from gpt4image.models import create_model
+        from gpt4image.models.create import create_model
         from gpt4image.runs import RunManifest
 
         torch.manual_seed(0)

@@ -6,7 +6,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from gpt4image.images import open_images
-from gpt4image.pixels import load_batches
+from gpt4image.models.pixels import load_batches
 
 CONFIG = {
     "input_size": (3, 24, 24),

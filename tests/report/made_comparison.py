@@ -95,7 +95,7 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     from safetensors.torch import save_file
 
     from gpt4image.evaluate import EvaluateSettings, evaluate
-    from gpt4image.models import create_model
+    from gpt4image.models.create import create_model
     from gpt4image.runs import RunManifest
     from gpt4image.train.objectives.projector import create_projector
 

@@ -12,7 +12,7 @@ from gpt4image.cli import main
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.files import read_json, write_json
 from gpt4image.images import open_images
-from gpt4image.predict import predict
+from gpt4image.models.predict import predict
 from gpt4image.report.search import SearchSettings, search
 from gpt4image.runs import load_manifest, load_model
 

@@ -144,7 +144,7 @@ def test_the_best_epoch_on_images_set_aside_is_saved(make_photos: Make, make_tab
     accuracy = [line["validation_top1"] for line in read_metrics(result.run)]
     model, inputs = load_model(result.run, load_manifest(result.run)), load_inputs(settings)
     assert not set(inputs.images.keys) & set(inputs.validation.keys)
-    from gpt4image.predict import predict
+    from gpt4image.models.predict import predict
 
     logits = predict(model, inputs.validation, load_manifest(result.run).data_config).logits
     found = 100 * (logits.argmax(1) == inputs.validation.labels).mean()

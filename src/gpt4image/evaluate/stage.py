@@ -141,7 +141,7 @@ def _how(settings: EvaluateSettings) -> dict[str, Any]:
 
 def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.evaluate.metrics import compute_metrics
-    from gpt4image.predict import predict_run
+    from gpt4image.models.predict import predict_run
 
     logits, labels = predict_run(settings.run, test.images, **_how(settings)).logits, test.images.labels
     path = predictions_path(settings.run, settings.name)
@@ -161,7 +161,7 @@ def _measure_retrieval(settings: EvaluateSettings, test: "Labelled") -> dict[str
 
 def _measure_corruptions(settings: EvaluateSettings, test: "Labelled", identity: dict[str, str]) -> dict[str, Any]:
     from gpt4image.evaluate.corruptions import check_size, corruptions_path, list_corruptions, save_corruptions
-    from gpt4image.predict import predict
+    from gpt4image.models.predict import predict
     from gpt4image.runs import load_model
 
     path = corruptions_path(settings.run, settings.name)

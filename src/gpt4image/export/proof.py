@@ -14,7 +14,7 @@ from gpt4image.export.onnx_file import FILE_NAME, load_onnx
 from gpt4image.export.timm_folder import check_parameter_names, check_preprocessing, load_timm_folder
 from gpt4image.export.verify import NUM_GENERATED, Predictor, batches_of, check_agreement, collect_logits
 from gpt4image.images import ImageSet
-from gpt4image.models import create_model
+from gpt4image.models.create import create_model
 from gpt4image.runs import RunManifest
 
 

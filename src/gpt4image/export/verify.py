@@ -38,7 +38,7 @@ class Agreement:
 
 def batches_of(images: ImageSet | None, data_config: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     """Batches of float32 [b, C, H, W]: the images, or generated ones (noise, coarse to fine) if there are none."""
-    from gpt4image.pixels import load_batches
+    from gpt4image.models.pixels import load_batches
 
     if images is not None:
         yield from load_batches(images, data_config, BATCH_SIZE)

@@ -197,7 +197,7 @@ def _ask_model(settings: LabelErrorsSettings, manifest: "RunManifest", images: "
     import numpy as np
     from scipy.special import softmax
 
-    from gpt4image.predict import predict
+    from gpt4image.models.predict import predict
     from gpt4image.runs import load_model
 
     if len(images) == 0:

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt4image.models import FeatureTap
+from gpt4image.models.tap import FeatureTap
 
 
 class AlignedNetwork(nn.Module):

@@ -9,7 +9,8 @@ from torch import nn
 
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import ModelError, SettingsError
-from gpt4image.models import count_features, create_model, find_input_size
+from gpt4image.models.create import create_model, find_input_size
+from gpt4image.models.tap import count_features
 from gpt4image.progress import say
 from gpt4image.train.data.augment import create_augmentation, create_mixup
 from gpt4image.train.data.inputs import Inputs

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gpt4image.pixels import normalize
+from gpt4image.models.pixels import normalize
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 

@@ -7,7 +7,7 @@ import torch
 
 from gpt4image.files import atomic_path
 from gpt4image.images import ImageSet
-from gpt4image.pixels import load_batches
+from gpt4image.models.pixels import load_batches
 from gpt4image.runs import CHECKPOINT
 from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.gather import sum_over_processes

@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms import v2
 
 from gpt4image.images import open_images
-from gpt4image.pixels import normalize
+from gpt4image.models.pixels import normalize
 from gpt4image.train.data.augment import create_augmentation
 from gpt4image.train.data.crop import WholeReader
 from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader

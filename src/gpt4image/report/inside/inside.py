@@ -131,7 +131,7 @@ class Inspector:
         )
 
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
-        from gpt4image.predict import predict
+        from gpt4image.models.predict import predict
 
         run = arm.runs[0].path
         manifest, images = load_manifest(run), pictures.subset(digests)

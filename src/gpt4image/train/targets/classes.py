@@ -44,7 +44,7 @@ def _add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, devic
     """
     from scipy.special import softmax
 
-    from gpt4image.predict import predict_run
+    from gpt4image.models.predict import predict_run
     from gpt4image.runs import load_manifest
 
     known = load_manifest(teacher).classes

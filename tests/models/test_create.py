@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from gpt4image.errors import ModelError
-from gpt4image.models import create_model
+from gpt4image.models.create import create_model
 
 CNN: dict[str, Any] = {"name": "resnet10t", "input_size": 32, "kwargs": {"channels": [4, 8, 8, 8], "stem_width": 4}}
 VIT: dict[str, Any] = {

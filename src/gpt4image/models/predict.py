@@ -12,8 +12,8 @@ from torch import nn
 
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet
-from gpt4image.models import FeatureTap
-from gpt4image.pixels import Change, load_batches
+from gpt4image.models.pixels import Change, load_batches
+from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
 from gpt4image.runs import load_manifest, load_model
 

@@ -1,4 +1,4 @@
-"""Image models: any timm classifier, or a user's own module, with its pooled features in reach."""
+"""Image models: any timm classifier, or a user's own module, new or with weights to start from."""
 
 import difflib
 import importlib
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from gpt4image.errors import ModelError
+from gpt4image.models.embedded import EMBEDDED, find_embedded_weights
 
 HEADS = ("head", "fc", "classifier", "head.fc")
 """What timm calls the last layer, where it does not say."""
@@ -32,7 +33,7 @@ def create_model(
             function of the user's own that takes `num_classes` (and `kwargs`) and returns an `nn.Module`.
         num_classes: number of logits.
         input_size: side of the square input in pixels; models with a fixed input size are built for it.
-        pretrained: start from timm's published weights.
+        pretrained: start from timm's published weights; those of `tf_efficientnet_lite0` come with the package.
         kwargs: further arguments of the model.
         weights: file to start from instead: safetensors, or a PyTorch file with a state dict or a checkpoint of timm's
             `train.py`. timm fits position embeddings to the input size; a head of other classes starts anew.
@@ -51,6 +52,8 @@ def create_model(
 
     if ":" not in name and not timm.is_model(name.partition(".")[0]):
         raise ModelError(f"timm has no model {name!r}; {_suggest(name)}")
+    if pretrained and weights is None and name == EMBEDDED:
+        weights = find_embedded_weights()
     if weights is not None:
         with _weights_errors(name, weights):
             return _create_from_file(name, input_size, arguments, weights)
@@ -139,59 +142,3 @@ def _suggest(name: str) -> str:
     close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}? " if close else ""
     return f"{hint}timm.list_models() names all"
-
-
-class FeatureTap:
-    """Keeps what enters the classifier during a plain forward pass: the pooled features [B, F].
-
-    The backbone's own `forward` runs unchanged, so logits are those of the plain model whatever the architecture.
-    """
-
-    def __init__(self, backbone: nn.Module) -> None:
-        self._features: torch.Tensor | None = None
-        self._hook = find_classifier(backbone).register_forward_pre_hook(self._keep)
-
-    def _keep(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        features = inputs[0]
-        self._features = features.flatten(2).mean(2) if features.ndim == 4 else features
-
-    def take(self) -> torch.Tensor:
-        """Returns the features [B, F] of the last forward pass, once."""
-        features, self._features = self._features, None
-        if features is None or features.ndim != 2:
-            raise ModelError("the model's classifier was given no pooled features [B, F]; choose another model")
-        return features
-
-    def close(self) -> None:
-        """Leaves the backbone as it was."""
-        self._hook.remove()
-
-
-def find_classifier(backbone: nn.Module) -> nn.Module:
-    """The module that turns pooled features into logits.
-
-    Raises:
-        ModelError: the model names none.
-    """
-    classifier = backbone.get_classifier() if hasattr(backbone, "get_classifier") else None  # type: ignore[operator]
-    if isinstance(classifier, (tuple, list)):
-        classifier = classifier[0]
-    if classifier is None:
-        linears = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
-        classifier = linears[-1] if linears else None
-    if not isinstance(classifier, nn.Module) or isinstance(classifier, nn.Identity):
-        raise ModelError(
-            f"{type(backbone).__name__} has no classifier after pooled features; choose a classification model"
-        )
-    return classifier
-
-
-@torch.no_grad()
-def count_features(backbone: nn.Module, input_size: int, in_chans: int = 3) -> int:
-    """Width F of the pooled features, found by one forward pass of a black image."""
-    tap = FeatureTap(backbone)
-    was_training = backbone.training
-    backbone.eval()(torch.zeros(1, in_chans, input_size, input_size))
-    backbone.train(was_training)
-    tap.close()
-    return tap.take().shape[1]

@@ -1,0 +1,1 @@
+"""Image models: created, pre-trained, frozen, and what they say about images."""
