@@ -39,3 +39,7 @@ class RunError(Gpt4ImageError):
 
 class VerificationError(Gpt4ImageError):
     """An exported model does not compute what the trained model computes."""
+
+
+class LabelError(Gpt4ImageError):
+    """Weighed labels are missing, of other images, or cannot be made from what is known."""

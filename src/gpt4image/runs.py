@@ -37,7 +37,7 @@ class RunManifest:
         digests_hash: `hash_digests` of the training images, in order.
         unreadable: key of each image left out and why.
         text: what the text side was: embeddings name and manifest, projector, objective; empty for a plain run.
-        reader: what the reader of the texts found out: its accuracy, the noise of the labels; empty without one.
+        labels: which weighed labels were learnt, and what was estimated of them; empty if the given ones were.
         settings: the resolved settings.
         version: of gpt4image.
         seconds: training time.
@@ -54,7 +54,7 @@ class RunManifest:
     digests_hash: str
     unreadable: dict[str, str] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
-    reader: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     seconds: float = 0.0

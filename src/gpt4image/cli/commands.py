@@ -37,6 +37,10 @@ COMMANDS = {
     "lint": Command("say what is wrong with descriptions", "describe.lint.stage", "lint", "LintSettings"),
     "doctor": Command("say whether an endpoint sees images", "describe.doctor.stage", "examine", "DoctorSettings"),
     "embed": Command("turn descriptions into text embeddings", "embed.stage", "embed", "EmbedSettings"),
+    "label": Command("weigh all that is known about each image's class", "label.stage", "label", "LabelSettings"),
+    "label-export": Command(
+        "write weighed labels for other trainers", "label.export", "export_labels", "LabelExportSettings"
+    ),
     "forecast": Command(
         "say from a pilot what describing all would bring and cost", "forecast.stage", "forecast", "ForecastSettings"
     ),

@@ -14,64 +14,80 @@ class Arm:
     """A training variant.
 
     Attributes:
-        role: `baseline`; `method`: ours or a part of it; `relative`: somebody else's; `control`: must not win.
+        role: `baseline`; `method`: ours or a part of it; `relative`: somebody else's; `control`: must not win;
+            `ceiling`: learns what no method may know.
         explanation: one phrase for the report.
         overrides: settings of the train stage that make the variant.
+        method: how the labels that it learns are weighed (`label --method`).
         uses_text: whether it reads descriptions.
-        uses_answers: whether it reads the describer's answers to the question for the class, instead of descriptions.
+        needs_picks: whether it has nothing to learn where no describer picked a class.
         needs_baseline: whether it learns from the baseline's predictions.
         needs_labels: whether it learns no classes where no image has a label.
         finding: of a control that gains as much as the method, what that means.
     """
 
-    role: Literal["baseline", "method", "relative", "control"]
+    role: Literal["baseline", "method", "relative", "control", "ceiling"]
     explanation: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "weighed"
     uses_text: bool = True
-    uses_answers: bool = False
+    needs_picks: bool = False
     needs_baseline: bool = False
     needs_labels: bool = False
     finding: str = "This is regularisation more than text"
 
 
+PLAIN = {"objective": "none"}
+GIVEN = {"targets": "given"}
 OFFICIAL = {
     "objective": "clip",
-    "reader": False,
     "text_weight": 0.3,
     "temperature": 0.2,
     "projector": "mlp",
     "projector_std": 1024**-0.5,
 }
-TEXTTEACHER = {"objective": "textteacher", "reader": False, "text_weight": 0.5, "projector": "linear"}
-
-LABEL_TEXT = {"text_source": "label", "reader": False}
-LLM_LABEL = {"text_source": "answers", "objective": "none", "reader": True}
+TEXTTEACHER = {"objective": "textteacher", "text_weight": 0.5, "projector": "linear"}
 
 ARMS = {
-    BASELINE: Arm("baseline", "labels alone", uses_text=False, needs_labels=True),
-    "aligned": Arm("method", "our defaults: a reader's labels and alignment"),
-    "reader": Arm("method", "the reader's labels alone, no alignment", {"objective": "none"}),
-    "alignment": Arm("method", "alignment alone, no reader", {"reader": False}, needs_labels=True),
-    "official": Arm("relative", "GPT4Image as published (arXiv 2306.00693), one process", OFFICIAL, needs_labels=True),
-    "textteacher": Arm("relative", "TextTeacher as published (arXiv 2605.22098)", TEXTTEACHER, needs_labels=True),
+    BASELINE: Arm("baseline", "the given labels alone", PLAIN | GIVEN, uses_text=False, needs_labels=True),
+    "aligned": Arm("method", "our defaults: all that is known of the labels, and alignment where it is on"),
+    "weighed": Arm("method", "all that is known of the labels, no alignment", PLAIN),
+    "alignment": Arm("method", "the given labels and alignment", GIVEN, needs_labels=True),
+    "official": Arm(
+        "relative", "GPT4Image as published (arXiv 2306.00693), one process", OFFICIAL | GIVEN, needs_labels=True
+    ),
+    "textteacher": Arm(
+        "relative", "TextTeacher as published (arXiv 2605.22098)", TEXTTEACHER | GIVEN, needs_labels=True
+    ),
+    "picks": Arm(
+        "relative", "the class that the multimodal LLM named, believed", PLAIN | {"targets": "picks"}, needs_picks=True
+    ),
+    "texts": Arm("relative", "labels and descriptions weighed, neither picks nor image features", PLAIN, "texts"),
+    "dawid_skene": Arm(
+        "relative", "labels and picks weighed as by Dawid and Skene (1979)", PLAIN, "dawid_skene", needs_picks=True
+    ),
     "self_training": Arm(
         "relative",
         "the image model's own predictions as further targets, no text",
+        PLAIN | GIVEN,
         uses_text=False,
         needs_baseline=True,
         needs_labels=True,
     ),
-    "llm_label": Arm(
-        "relative", "the class that the multimodal LLM picked, no description", LLM_LABEL, uses_answers=True
-    ),
     "label_text": Arm(
         "control",
         "the text of an image is its class name",
-        LABEL_TEXT,
+        GIVEN | {"text_source": "label", "objective": "clip"},
         needs_labels=True,
         finding="The class names alone do as much as the descriptions",
     ),
-    "shuffled": Arm("control", "each image gets another image's description", {"shuffle_texts": True}),
+    "shuffled": Arm(
+        "control",
+        "each image gets another image's description",
+        GIVEN | {"shuffle_texts": True, "objective": "clip"},
+        needs_labels=True,
+    ),
+    "true": Arm("ceiling", "all labels as the image set has them", PLAIN | {"targets": "true"}, uses_text=False),
 }
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Run:
     """One trained and evaluated model; `top1`, `top5` and `ece` in percent, None if not measured.
 
-    `reader` tells about the classifier of the texts: accuracy and noise of the labels as shares, both estimated.
+    `labels` tells what was estimated of the given labels and of each witness that spoke about them.
     """
 
     seed: int
@@ -25,7 +25,7 @@ class Run:
     top5: float | None = None
     ece: float | None = None
     seconds: float | None = None
-    reader: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Arm:
         """Mean of a measure over the runs that have it."""
         return _mean([getattr(run, measure) for run in self.runs])
 
-    def mean_of_reader(self, fact: str) -> float | None:
-        """Mean of what the runs' readers say of themselves, in percent."""
-        mean = _mean([run.reader.get(fact) for run in self.runs])
+    def mean_right(self, witness: str = "given labels") -> float | None:
+        """Estimated share of images of which a witness is right, in percent, mean over the runs."""
+        mean = _mean([run.labels.get(witness, {}).get("accuracy") for run in self.runs])
         return None if mean is None else 100 * mean
 
 

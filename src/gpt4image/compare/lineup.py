@@ -17,7 +17,7 @@ class Lineup:
     Attributes:
         situation: it.
         arms: those that are trained, by name.
-        prompts: whose descriptions they read; all of the store if empty.
+        prompts: whose descriptions they read.
         left_out: the others, and why.
         has_labels: whether any image has a label.
         has_all_labels: whether all labels are there and left as they are.
@@ -33,7 +33,7 @@ class Lineup:
     @property
     def uses_descriptions(self) -> bool:
         """Whether any arm reads them."""
-        return any(arm.uses_text and not arm.uses_answers for arm in self.arms.values())
+        return any(arm.uses_text for arm in self.arms.values())
 
     def explain_left_out(self) -> Iterator[str]:
         """One line a reason."""
@@ -42,7 +42,7 @@ class Lineup:
 
 
 def wants_texts(recipe: Recipe) -> bool:
-    """Whether any arm reads descriptions or answers."""
+    """Whether any arm reads descriptions or picks."""
     return any(arm.uses_text for one in recipe.situations for arm in find_arms(list(one.arms or recipe.arms)).values())
 
 
@@ -51,46 +51,32 @@ def draw_up(recipe: Recipe, work: Path) -> list[Lineup]:
 
     Args:
         recipe: what is compared.
-        work: folder of the descriptions; its store tells whether there are answers.
+        work: folder of the descriptions; its store tells whether there are picks.
     """
     from gpt4image.images import UNLABELLED, open_images
+    from gpt4image.label.witnesses.gather import choose_prompts
 
     labelled = open_images(recipe.images).labels != UNLABELLED
-    prompts = _known_prompts(work)
-    answers = [name for name in prompts if recipe.answers in (name, name.rpartition("@")[0])]
-    others = tuple(name for name in prompts if name not in answers) if answers else ()
+    texts, picks = choose_prompts(work, None, None)
     lineups = []
     for situation in recipe.situations:
-        changes = situation.labels_of(recipe.train)
-        has_labels = bool(labelled.any()) and changes.get("keep_labels") != 0
+        has_labels = bool(labelled.any()) and situation.labels.get("keep_labels") != 0
         arms, left_out = find_arms(list(situation.arms or recipe.arms)), {}
         for name, arm in arms.items():
             if arm.needs_labels and not has_labels:
                 left_out[name] = NO_LABELS
-            elif arm.uses_answers and not answers:
+            elif arm.needs_picks and not picks:
                 left_out[name] = (
-                    f"left out, as {work} holds no answers to {recipe.answers} "
-                    f"(gpt4image describe IMAGES {work} --prompt {recipe.answers})"
+                    f"left out, as {work} holds no picks (gpt4image describe IMAGES {work} --prompt pick_class)"
                 )
         lineups.append(
             Lineup(
                 situation,
                 {name: arm for name, arm in arms.items() if name not in left_out},
-                situation.prompts or others,
+                situation.prompts or tuple(texts),
                 left_out,
                 has_labels,
-                bool(labelled.all()) and not changes,
+                bool(labelled.all()) and not situation.labels,
             )
         )
     return lineups
-
-
-def _known_prompts(work: Path) -> list[str]:
-    """Prompts with texts fit for use."""
-    from gpt4image.describe.store.connect import FILE_NAME
-    from gpt4image.describe.store.store import DescriptionStore
-
-    if not (work / FILE_NAME).exists():
-        return []
-    with DescriptionStore.open(work) as store:
-        return [name for name, count in store.prompts().items() if count]

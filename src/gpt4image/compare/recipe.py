@@ -10,11 +10,10 @@ import yaml
 
 from gpt4image.compare.arms import find_arms
 from gpt4image.errors import SettingsError
-from gpt4image.label.class_texts import ANSWERS
 from gpt4image.train.settings import TrainSettings
 
-LABEL_OPTIONS = {"keep_labels": 1.0, "wrong_labels": 0.0, "confused_labels": 0.0}
-"""Training settings that change labels, with the values that leave them as they are."""
+LABEL_OPTIONS = ("keep_labels", "wrong_labels", "wrong_kind")
+"""Settings of the label stage that make a situation."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,16 @@ class Situation:
         name: for tables and folders.
         prompts: whose descriptions are used; all of the store if empty. Where labels are few or wrong they must have
             been written by a describer that was not told the label.
-        train: training settings that make the situation: `keep_labels`, `wrong_labels`, `described`.
+        labels: how labels are hidden or spoilt: `keep_labels`, `wrong_labels`, `wrong_kind` of the label stage.
+        train: training settings of the situation, such as `described`.
         arms: arms in this situation; the recipe's if empty.
     """
 
     name: str
     prompts: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     arms: tuple[str, ...] = ()
-
-    def labels_of(self, common: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings that change the labels, over those that all situations share."""
-        values = {**common, **self.train}
-        return {name: values[name] for name, usual in LABEL_OPTIONS.items() if values.get(name, usual) != usual}
 
     @property
     def folder(self) -> str:
@@ -58,7 +54,7 @@ class Recipe:
         seeds: runs an arm, with the seeds 0, 1, ...
         describe: settings of the describe stage, or empty if the work folder holds descriptions already.
         embed: settings of the embed stage.
-        answers: prompt whose answers are class names, for the arm `llm_label`.
+        label: settings of the label stage, such as `features` and `picks`.
         retrieval_images: described images that are neither trained nor tested on; how often a description finds its
             image among them.
         work: work folder of an earlier describe; the comparison's own if not given.
@@ -73,7 +69,7 @@ class Recipe:
     seeds: int = 3
     describe: Mapping[str, Any] = field(default_factory=dict)
     embed: Mapping[str, Any] = field(default_factory=dict)
-    answers: str = ANSWERS
+    label: Mapping[str, Any] = field(default_factory=dict)
     retrieval_images: str = ""
     work: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
@@ -127,7 +123,12 @@ def _check(recipe: Recipe, path: Path) -> None:
         find_arms(list(situation.arms or recipe.arms))
         for name in (*recipe.train, *situation.train):
             if name not in names:
-                raise SettingsError(f"{path}: train has the unknown setting {name!r}; see gpt4image train --help")
+                raise SettingsError(f"{path}: train has the unknown setting {name!r}; see gpt4image train --help-all")
+        for name in situation.labels:
+            if name not in LABEL_OPTIONS:
+                raise SettingsError(
+                    f"{path}: labels has the unknown setting {name!r}; choose {', '.join(LABEL_OPTIONS)}"
+                )
     if len({situation.folder for situation in recipe.situations}) != len(recipe.situations):
         raise SettingsError(f"{path}: two situations have the same name; give each its own")
     if recipe.seeds < 1:

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gpt4image.compare.recipe import LABEL_OPTIONS
-
-USUAL = {**LABEL_OPTIONS, "described": 1.0}
+USUAL = {"keep_labels": 1.0, "wrong_labels": 0.0, "described": 1.0}
 """Options that are shares, with the value that a situation has if it does not say."""
 FEWEST = 3
 

@@ -94,6 +94,7 @@ def run_recipe(
     lineups = draw_up(recipe, work)
     texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
     planned = _plan(recipe, out, lineups, texts, device, corruptions)
+    _label(recipe, lineups, texts, device)
     missing = [job for job in planned if not _is_done(job)]
     if missing:
         with track("training and evaluating runs", len(missing)) as tracker:
@@ -167,9 +168,8 @@ def _plan(
                 "seed": seed,
                 "device": device,
             }
-            if arm.uses_answers:
-                values |= {"work": texts["work"], "prompts": (recipe.answers,)}
-            elif arm.uses_text:
+            values |= {"work": texts["work"], "labels": labels_name(situation, arm.method, seed)}
+            if arm.uses_text:
                 values |= {**texts, "prompts": lineup.prompts}
             if arm.needs_baseline:
                 values["teacher"] = out / run_folder(situation, BASELINE, seed)
@@ -177,6 +177,37 @@ def _plan(
             after = values["teacher"] if arm.needs_baseline else None
             planned.append(Job(number, name, settings, recipe.test_images, after, corruptions, recipe.retrieval_images))
     return planned
+
+
+def _label(recipe: "Recipe", lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str) -> None:
+    """Weighs the labels of every situation, seed and method, once for all arms that learn them."""
+    from gpt4image.label import LabelSettings, label
+    from gpt4image.progress import track
+
+    wanted = [
+        (seed, lineup, method)
+        for seed in range(recipe.seeds)
+        for lineup in lineups
+        for method in dict.fromkeys(arm.method for arm in lineup.arms.values())
+    ]
+    with track("weighing labels", len(wanted)) as tracker:
+        for seed, lineup, method in wanted:
+            values: dict[str, Any] = {"device": device, **recipe.label, **lineup.situation.labels}
+            values |= {"method": method, "seed": seed}
+            name = labels_name(lineup.situation, method, seed)
+            prompts = lineup.prompts or ("none",)
+            embeddings = texts["embeddings"] or None
+            label(
+                LabelSettings(
+                    recipe.images, texts["work"], name, prompts, embeddings=embeddings, method=method, **values
+                )
+            )
+            tracker.advance(note=name)
+
+
+def labels_name(situation: "Situation", method: str, seed: int) -> str:
+    """Name of the labels in the work folder."""
+    return f"{situation.folder}-seed{seed}" + ("" if method == "weighed" else f"-{method}")
 
 
 def _is_done(job: "Job") -> bool:

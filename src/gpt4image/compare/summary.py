@@ -71,7 +71,7 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
         reference = _compare_with_labels(out, lineup, labelled, seeds)
     return {
         "name": situation.name,
-        "settings": dict(situation.train) | {"prompts": list(situation.prompts)},
+        "settings": dict(situation.labels) | dict(situation.train) | {"prompts": list(situation.prompts)},
         "without_labels": not lineup.has_labels,
         "arms": entries,
         "left_out": list(lineup.explain_left_out()),
@@ -121,7 +121,7 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
         folder = run_folder(situation, name, seed)
         measures, manifest = read_json(evaluation_path(out / folder)), load_manifest(out / folder)
         shown = {key: measures[key] for key in ("top1", "top5", "ece")}
-        shown |= {"seconds": manifest.seconds, "reader": manifest.reader}
+        shown |= {"seconds": manifest.seconds, "labels": manifest.labels.get("reliability", {})}
         runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]
     interval = accuracy_interval([out / run["path"] for run in runs])

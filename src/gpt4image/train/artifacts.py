@@ -33,7 +33,7 @@ def save_artifacts(settings: TrainSettings, inputs: Inputs, setup: Setup, second
         digests_hash=inputs.digests_hash,
         unreadable=inputs.unreadable,
         text=_describe_text_side(settings, inputs, setup),
-        reader=setup.reader_facts,
+        labels={} if inputs.labels is None else inputs.labels.facts,
         settings=settings_to_dict(settings),
         version=__version__,
         seconds=seconds,

@@ -18,9 +18,9 @@ ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("batch_size", lambda value: value >= 2, "at least 2"),
     ("input_size", lambda value: value >= 8, "at least 8"),
     ("lr temperature lr_base_size layer_decay crop_pct", lambda value: value > 0, "above 0"),
-    ("weight_decay text_weight mixup cutmix warmup_epochs keep_labels", lambda value: value >= 0, "0 or more"),
+    ("weight_decay text_weight mixup cutmix warmup_epochs", lambda value: value >= 0, "0 or more"),
     ("smoothing hflip random_erasing", lambda value: 0 <= value <= 1, "between 0 and 1"),
-    ("wrong_labels confused_labels described", lambda value: 0 <= value <= 1, "between 0 and 1"),
+    ("described", lambda value: 0 <= value <= 1, "between 0 and 1"),
     ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     ("ema_decay", lambda value: 0 <= value < 1, "at least 0 and below 1"),
@@ -182,33 +182,28 @@ class Labels:
     """Labels.
 
     Attributes:
-        reader: let a classifier of the texts correct and complete the labels
+        labels: name of weighed labels in WORK/labels (gpt4image label); without it given labels are learnt as they are
+        targets: what of them is learnt: all that is known; or, to compare, given labels, picks, or the set's own
         teacher: finished plain run whose predictions are further targets (self-training, no text)
     """
 
-    reader: bool = True
+    labels: str | None = None
+    targets: Literal["weighed", "given", "picks", "true"] = "weighed"
     teacher: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Experiments: labels and texts that are hidden, spoilt or exchanged.
+    """Experiments: texts that are hidden or exchanged.
 
     Attributes:
         shuffle_texts: control: every image gets another image's description
-        text_source: what an image's text is: its descriptions; label, as a control, the name of its class; answers, the
-            class that a describer named in answer to a prompt such as pick_class
-        keep_labels: share of labels kept, or how many a class if above 1; the other images are only described
-        wrong_labels: share of labels replaced by another class, any alike
-        confused_labels: share of each class's labels replaced by the next class
+        text_source: what an image's text is: its descriptions, or, as a control, the name of its class
         described: share of images whose descriptions are used
     """
 
     shuffle_texts: bool = False
-    text_source: Literal["descriptions", "label", "answers"] = "descriptions"
-    keep_labels: float = 1.0
-    wrong_labels: float = 0.0
-    confused_labels: float = 0.0
+    text_source: Literal["descriptions", "label"] = "descriptions"
     described: float = 1.0
 
 
@@ -242,7 +237,7 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
 
     COMMON: ClassVar[tuple[str, ...]] = (
         "work", "model", "pretrained", "input_size", "epochs", "batch_size", "validation_share", "lr", "objective",
-        "reader", "seed", "precision", "workers",
+        "labels", "seed", "precision", "workers",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -251,8 +246,9 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
         published = self.objective != "textteacher" or self.text_weight <= 1
         self._check("text_weight", published, "at most 1 with textteacher")
-        if self.embeddings and not self.work:
-            raise SettingsError("--embeddings needs --work, the folder that holds them")
+        for name in ("embeddings", "labels"):
+            if getattr(self, name) and not self.work:
+                raise SettingsError(f"--{name} needs --work, the folder that holds them")
         if self.uses_text and self.objective in NEEDS_NEGATIVES and self.batch_size < MIN_TEXTS:
             raise SettingsError(
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
@@ -270,10 +266,5 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
 
     @property
     def uses_text(self) -> bool:
-        """Whether text embeddings take part."""
-        return self.work is not None and (self.objective != "none" or self.reader)
-
-    @property
-    def uses_embeddings(self) -> bool:
-        """Whether text embeddings take part: the objective on words has no use for them, the reader has."""
-        return self.uses_text and (self.objective != "tokens" or self.reader)
+        """Whether texts take part."""
+        return self.work is not None and self.objective != "none"

@@ -48,7 +48,6 @@ class Setup:
         mixup: timm's Mixup, or None.
         data_config: timm's description of the model's input.
         num_features: width of the pooled features.
-        reader_facts: what the reader of the texts found out.
     """
 
     accelerator: Any
@@ -64,7 +63,6 @@ class Setup:
     mixup: Any
     data_config: dict[str, Any]
     num_features: int
-    reader_facts: dict[str, Any]
 
     @property
     def final_network(self) -> AlignedNetwork:
@@ -86,7 +84,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
     average = None if settings.ema_decay is None else ModelEmaV3(plain_network, decay=settings.ema_decay)
     optimizer = create_optimizer(settings, plain_network)
-    classes, reader_facts = compute_class_targets(settings, inputs)
+    classes = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
     pool = np.flatnonzero(find_taught(classes) | has_text)
     sampler = _create_sampler(settings, len(inputs.images), pool, accelerator)
@@ -110,7 +108,6 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         mixup=create_mixup(settings, settings.batch_size // accelerator.num_processes),
         data_config=data_config,
         num_features=num_features,
-        reader_facts=reader_facts,
     )
 
 

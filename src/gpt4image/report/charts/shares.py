@@ -11,7 +11,6 @@ from gpt4image.report.charts import svg
 TITLES = {
     "keep_labels": "labels kept, share of all or number a class",
     "wrong_labels": "share of wrong labels",
-    "confused_labels": "share of labels that are the next class",
     "described": "share of images described",
 }
 

@@ -1,6 +1,7 @@
 """Opens what training needs: readable images, their labels, and the text embeddings joined by digest."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,13 @@ from gpt4image.embed.sources import read_texts
 from gpt4image.embed.table import EmbeddingTable, find_table
 from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
-from gpt4image.label.class_texts import use_answers_as_texts, use_labels_as_texts
-from gpt4image.label.situation import (
-    choose_described,
-    choose_validation,
-    confuse_some_labels,
-    keep_some_labels,
-    make_some_labels_wrong,
-)
+from gpt4image.label.artifact import LabelTable
+from gpt4image.label.situations.choose import choose_described, choose_validation
+from gpt4image.progress import say
 from gpt4image.runs import hash_digests
+from gpt4image.train.data.class_texts import use_labels_as_texts
 from gpt4image.train.settings import TrainSettings
+from gpt4image.train.targets.labels import LearntLabels, choose_labels, tell_what_is_unused
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,10 @@ class Inputs:
     """What a run is trained on.
 
     Attributes:
-        images: readable images with the labels that training may see.
+        images: readable images with the labels that training may see: of weighed ones the most probable.
+        digests: theirs.
+        labels: what is learnt of weighed labels, or None where the given labels are learnt as they are.
         validation: images set aside to choose the best epoch, or None.
-        digests_hash: of the images in order.
         unreadable: key of each image left out and why.
         table: text embeddings, or None for a plain model.
         index: rows of each image in the table.
@@ -37,12 +36,18 @@ class Inputs:
     """
 
     images: ImageSet
+    digests: list[str]
+    labels: LearntLabels | None
     validation: ImageSet | None
-    digests_hash: str
     unreadable: dict[str, str]
     table: EmbeddingTable | None
     index: TextIndex | None
     texts: list[list[str]] | None = None
+
+    @cached_property
+    def digests_hash(self) -> str:
+        """Of the images in order."""
+        return hash_digests(self.digests)
 
     @property
     def num_labelled(self) -> int:
@@ -63,7 +68,8 @@ class Inputs:
             hashes = self.table.rows["text_hash"].take(np.sort(self.index.rows)).to_pylist()
             parts += [self.table.manifest["encoder"], *hashes]
         parts += [text for own in self.texts or () for text in own]
-        return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None}
+        labels = {} if self.labels is None else {"labels hash": self.labels.hash}
+        return {"images hash": self.digests_hash, "texts hash": hash_digests(parts) if parts else None, **labels}
 
 
 def load_inputs(settings: TrainSettings) -> Inputs:
@@ -71,50 +77,44 @@ def load_inputs(settings: TrainSettings) -> Inputs:
 
     Raises:
         ImageSetError: there are no labelled images to learn from.
+        LabelError: the weighed labels are missing or are of other images.
         DescriptionError: the text embeddings are missing or are of other images.
     """
     images = open_images(settings.images)
     scan = scan_images(images)
     readable = np.flatnonzero(scan.readable)
     images, digests = images.subset(readable), [scan.digests[i] for i in readable]
+    labels = None
+    if settings.labels is not None:
+        assert settings.work is not None
+        labels = choose_labels(LabelTable.open(settings.work, settings.labels), settings.targets, images, digests)
+        images = images.with_classes(labels.class_names).with_labels(labels.most_probable)
+    elif settings.work is not None:
+        say(tell_what_is_unused(settings.work, images))
     if len(images.classes) < 2:
         raise ImageSetError(
             f"{settings.images} has {len(images.classes)} classes; training needs at least 2, as class folders or as "
             "labels in a column, a .cls or a .json (hf: and webdataset: take ?label=NAME)"
         )
-    images = images.with_labels(_labels_of_situation(images, settings))
     validation = None
     if settings.validation_share:
         aside = choose_validation(images.labels, settings.validation_share, settings.seed)
         validation, rest = images.subset(np.flatnonzero(aside)), np.flatnonzero(~aside)
         images, digests = images.subset(rest), [digests[i] for i in rest]
+        labels = None if labels is None else labels.subset(rest)
     table, index = _load_embeddings(settings, images, digests)
     texts = _load_texts(settings, images, digests)
     if table is None and texts is None and not (images.labels != UNLABELLED).any():
-        raise ImageSetError(f"{settings.images} has no labels; a plain model needs some")
-    return Inputs(images, validation, hash_digests(digests), scan.errors, table, index, texts)
-
-
-def _labels_of_situation(images: ImageSet, settings: TrainSettings) -> np.ndarray:
-    labels = images.labels
-    if settings.keep_labels != 1:
-        labels = keep_some_labels(labels, settings.keep_labels, settings.seed)
-    if settings.wrong_labels:
-        labels = make_some_labels_wrong(labels, settings.wrong_labels, len(images.classes), settings.seed)
-    if settings.confused_labels:
-        labels = confuse_some_labels(labels, settings.confused_labels, len(images.classes), settings.seed)
-    return labels
+        raise ImageSetError(f"{settings.images} has no labels; a plain model needs some (gpt4image label, --labels)")
+    return Inputs(images, digests, labels, validation, scan.errors, table, index, texts)
 
 
 def _load_embeddings(
     settings: TrainSettings, images: ImageSet, digests: list[str]
 ) -> tuple[EmbeddingTable | None, TextIndex | None]:
-    if not settings.uses_embeddings:
+    if not settings.uses_text or settings.objective == "tokens":
         return None, None
     assert settings.work is not None
-    if settings.text_source == "answers":
-        answers, named = use_answers_as_texts(settings.work, settings.prompts, images, digests)
-        return answers, _texts_of_situation(named, settings)
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     if settings.text_source == "label":
         names, of_labels = use_labels_as_texts(table, images)

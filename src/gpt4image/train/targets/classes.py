@@ -1,30 +1,27 @@
-"""The class probabilities each image is taught: its label, what label and text say together, or a teacher's opinion."""
+"""The class probabilities each image is taught: its label, all that is known of it, or a teacher's opinion, too."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gpt4image.errors import RunError
 from gpt4image.images import ImageSet
-from gpt4image.label.weigh import weigh_labels
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets.source import ClassTargets, LabelTargets, one_hot, smooth
+from gpt4image.train.targets.labels import smooth
+from gpt4image.train.targets.source import ClassTargets, LabelTargets, one_hot
 
 
-def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> tuple[ClassTargets, dict[str, Any]]:
-    """Class probabilities [N, C], zero rows for images that teach no class, and facts about the reader."""
+def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> ClassTargets:
+    """Class probabilities [N, C], zero rows for images that teach no class."""
     labels, num_classes = inputs.images.labels, len(inputs.images.classes)
     if settings.teacher is not None:
-        classes = _add_predictions(one_hot(labels, num_classes), inputs.images, settings.teacher, settings.device)
-        return smooth(classes, settings.smoothing), {}
-    if settings.reader and inputs.table is not None and inputs.index is not None:
-        weighed = weigh_labels(inputs.images, inputs.table, inputs.index, settings.seed)
-        classes = one_hot(labels, num_classes)
-        classes[weighed.described] = weighed.posterior
-        return smooth(classes, settings.smoothing), weighed.facts
-    return LabelTargets(labels, num_classes, settings.smoothing), {}
+        own = one_hot(labels, num_classes) if inputs.labels is None else inputs.labels[np.arange(len(labels))]
+        return smooth(_add_predictions(own, inputs.images, settings.teacher, settings.device), settings.smoothing)
+    if inputs.labels is not None:
+        return replace(inputs.labels, smoothing=settings.smoothing)
+    return LabelTargets(labels, num_classes, settings.smoothing)
 
 
 def _add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, device: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import UNLABELLED
 from gpt4image.train.objectives.gather import gather_rows
+from gpt4image.train.targets.labels import LearntLabels, smooth
 from gpt4image.train.targets.tokens import TokenTargets
 
 
@@ -84,22 +85,19 @@ class LabelTargets:
         """float32 [B, C] of some images; zero rows for those without a label."""
         return smooth(one_hot(self.labels[images], self.num_classes), self.smoothing)
 
+    @property
+    def most_probable(self) -> np.ndarray:
+        """int64 [N], -1 for images that teach no class."""
+        return self.labels
 
-ClassTargets = LabelTargets | np.ndarray
+
+ClassTargets = LabelTargets | LearntLabels | np.ndarray
 """Class probabilities of each image: item [images] is float32 [B, C], zero rows for images that teach no class."""
-
-
-def smooth(classes: np.ndarray, smoothing: float) -> np.ndarray:
-    """Spreads a share of the probabilities [N, C] over all classes; zero rows stay zero."""
-    if not smoothing:
-        return classes
-    taught = classes.sum(1, keepdims=True) > 0
-    return np.where(taught, (1 - smoothing) * classes + smoothing / classes.shape[1], 0).astype(np.float32)
 
 
 def find_taught(classes: ClassTargets) -> np.ndarray:
     """bool [N], which images teach a class."""
-    return classes.labels != UNLABELLED if isinstance(classes, LabelTargets) else classes.sum(1) > 0
+    return classes.sum(1) > 0 if isinstance(classes, np.ndarray) else classes.most_probable != UNLABELLED
 
 
 class TargetSource:

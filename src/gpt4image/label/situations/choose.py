@@ -32,13 +32,24 @@ def make_some_labels_wrong(labels: np.ndarray, share: float, num_classes: int, s
     return wrong
 
 
-def confuse_some_labels(labels: np.ndarray, share: float, num_classes: int, seed: int) -> np.ndarray:
-    """Replaces a share of each class's labels by the next class: classes that are taken for each other (pair noise)."""
+def confuse_some_labels(
+    labels: np.ndarray, share: float, num_classes: int, seed: int, others: np.ndarray | None = None
+) -> np.ndarray:
+    """Replaces a share of each class's labels by one other class: classes taken for each other (pair noise).
+
+    Args:
+        labels: int64 [N].
+        share: of each class's labels.
+        num_classes: C.
+        seed: same seed, same choice.
+        others: int64 [C], the class that each is taken for; the next one if None.
+    """
     rng = np.random.default_rng([seed, 15])
+    others = (np.arange(num_classes) + 1) % num_classes if others is None else others
     confused = labels.copy()
     for label in np.unique(labels[labels != UNLABELLED]):
         members = rng.permutation(np.flatnonzero(labels == label))
-        confused[members[: round(share * len(members))]] = (label + 1) % num_classes
+        confused[members[: round(share * len(members))]] = others[label]
     return confused
 
 

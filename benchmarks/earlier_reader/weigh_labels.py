@@ -12,11 +12,11 @@ from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError
 from gpt4image.images import UNLABELLED, ImageSet
 from gpt4image.label.class_texts import ClassTexts
-from gpt4image.label.mixture import refine_with_mixture
-from gpt4image.label.posterior import compute_posterior, estimate_accuracy
-from gpt4image.label.reader import Reading, read_texts, scale_features
-from gpt4image.label.witness import Witness
-from gpt4image.label.zero_shot import read_by_class_names
+from earlier_reader.mixture import refine_with_mixture
+from earlier_reader.posterior import compute_posterior, estimate_accuracy
+from earlier_reader.reader import Reading, read_texts, scale_features
+from earlier_reader.witness import Witness
+from earlier_reader.zero_shot import read_by_class_names
 from gpt4image.progress import say
 
 

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt4image.label.noise import find_confusions, make_channel
-from gpt4image.label.posterior import Calibration, calibrate
-from gpt4image.label.witness import Witness
+from earlier_reader.noise import find_confusions, make_channel
+from earlier_reader.posterior import Calibration, calibrate
+from earlier_reader.witness import Witness
 
 NUM_FOLDS = 5
 PENALTIES = (0.01, 0.1, 1.0, 3.0)

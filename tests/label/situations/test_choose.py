@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from gpt4image.images import UNLABELLED
-from gpt4image.label.situation import choose_described, confuse_some_labels, keep_some_labels, make_some_labels_wrong
+from gpt4image.label.situations.choose import (
+    choose_described,
+    confuse_some_labels,
+    keep_some_labels,
+    make_some_labels_wrong,
+)
 
 LABELS = np.array([0] * 40 + [1] * 20 + [UNLABELLED] * 10 + [2] * 4)
 

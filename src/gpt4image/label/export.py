@@ -1,0 +1,145 @@
+"""`gpt4image label-export`: weighed labels for anybody's trainer, as a list or as a folder of links by class."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gpt4image.errors import LabelError, SettingsError
+from gpt4image.files import atomic_path
+from gpt4image.label.artifact import LabelTable
+from gpt4image.label.weigh.evidence import STATES
+from gpt4image.results import StageResult
+
+LISTS = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class LabelExportSettings:
+    """Writes weighed labels for other trainers (timm, AutoGluon, ultralytics, torchvision's ImageFolder).
+
+    Attributes:
+        work: the work folder.
+        out: FILE.csv, .jsonl or .parquet with path, label, given, confidence and state; or a folder that gets one
+            sub-folder a class.
+        name: of the labels in WORK/labels
+        states: only images in these states; all that have a label if not given
+        least_confidence: leave out images whose label is less sure than this
+        files: links to the images, or copies; images in shards or data sets are always copied
+    """
+
+    work: Path
+    out: Path
+    name: str = "default"
+    states: tuple[str, ...] = ()
+    least_confidence: float = 0.0
+    files: Literal["link", "copy"] = "link"
+
+    def __post_init__(self) -> None:
+        for state in self.states:
+            if state not in STATES:
+                raise SettingsError(f"--states {state} is no state; choose from {', '.join(STATES)}")
+        if self.out.suffix and self.out.suffix not in LISTS and not self.out.is_dir():
+            raise SettingsError(f"{self.out} must end in {', '.join(LISTS)}, or be a folder")
+
+
+@dataclass(frozen=True)
+class LabelExportResult(StageResult):
+    """What was written: images with a label, images left out, and where."""
+
+    num_written: int
+    num_left_out: int
+    out: Path
+
+    def lines(self) -> Iterator[str]:
+        yield f"{self.num_written:,} labels written to {self.out}"
+        if self.num_left_out:
+            yield f"{self.num_left_out:,} images left out: open, not sure enough, or in another state"
+
+
+def export_labels(settings: LabelExportSettings) -> LabelExportResult:
+    """Writes the labels.
+
+    Raises:
+        LabelError: there are none, or the images have changed or cannot be found.
+    """
+    from gpt4image.images import open_images
+
+    table = LabelTable.open(settings.work, settings.name)
+    rows = table.rows
+    chosen = _choose(settings, rows)
+    if not len(chosen):
+        raise LabelError(f"{table.folder} has no such labels; see --states and --least-confidence")
+    images = open_images(table.manifest["source"])
+    position = {key: index for index, key in enumerate(images.keys)}
+    keys = rows["key"].take(chosen).to_pylist()
+    if lost := [key for key in keys if key not in position]:
+        raise LabelError(f"{table.manifest['source']} has no image {lost[0]} any more; give the label command again")
+    indices = [position[key] for key in keys]
+    picked = rows.take(chosen)
+    if settings.out.suffix in LISTS:
+        paths = [str(images.location(index) or key) for index, key in zip(indices, keys, strict=True)]
+        _write_list(settings.out, picked, paths)
+    else:
+        _write_folder(settings, images, indices, picked["proposed"].to_pylist())
+    return LabelExportResult(len(chosen), len(rows) - len(chosen), settings.out)
+
+
+def _choose(settings: LabelExportSettings, rows: Any) -> np.ndarray:
+    """Rows that have a label, are in the wanted states, and are sure enough."""
+    states, wanted = np.array(rows["state"].to_pylist()), settings.states or STATES
+    sure = rows["confidence"].to_numpy() >= settings.least_confidence
+    return np.flatnonzero(np.isin(states, wanted) & rows["proposed"].is_valid().to_numpy() & sure)
+
+
+def _write_list(out: Path, rows: Any, paths: Sequence[str]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = rows.drop_columns(["classes", "probabilities"]).rename_columns({"proposed": "label"})
+    names = ["label", *(name for name in table.column_names if name != "label")]
+    table = table.select(names).add_column(0, "path", pa.array(paths))
+    with atomic_path(out) as temporary:
+        if out.suffix == ".parquet":
+            parquet.write_table(table, temporary)
+            return
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            if out.suffix == ".jsonl":
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+            else:
+                writer = csv.DictWriter(file, table.column_names)
+                writer.writeheader()
+                writer.writerows(table.to_pylist())
+
+
+def _write_folder(settings: LabelExportSettings, images: Any, indices: Sequence[int], labels: Sequence[str]) -> None:
+    """One sub-folder a class; made beside the target and put in its place when it is whole."""
+    out = settings.out
+    if out.exists() and any(out.iterdir()):
+        raise LabelError(f"{out} is not empty; name a new folder, or delete it")
+    new = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    shutil.rmtree(new, ignore_errors=True)
+    for index, label in zip(indices, labels, strict=True):
+        source = images.location(index)
+        target = new / _as_name(label) / _as_name(images.keys[index])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source is None:
+            target.write_bytes(images.read_bytes(index))
+        elif settings.files == "copy":
+            shutil.copyfile(source, target)
+        else:
+            target.symlink_to(source.resolve())
+    if out.exists():
+        out.rmdir()
+    new.replace(out)
+
+
+def _as_name(text: str) -> str:
+    """Words as the name of one file or folder."""
+    return text.replace("/", "_").replace("\\", "_").lstrip(".") or "_"

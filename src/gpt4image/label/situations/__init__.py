@@ -1,0 +1,1 @@
+"""Labels hidden or made wrong on purpose, by the seed alone."""

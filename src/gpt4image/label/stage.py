@@ -1,0 +1,48 @@
+"""The label stage: all that is known about each image in, what it most probably is out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpt4image.label.result import LabelResult
+from gpt4image.label.settings import LabelSettings
+
+
+def label(settings: LabelSettings) -> LabelResult:
+    """Weighs labels, picks, texts and images; does nothing if nothing has changed since.
+
+    Raises:
+        ImageSetError: the images cannot be used.
+        LabelError: nothing at all is known about the classes.
+        DescriptionError: a prompt that was named has no answers or is not embedded.
+    """
+    from gpt4image.label.artifact import MANIFEST, labels_folder
+    from gpt4image.label.collect import collect
+    from gpt4image.label.write import write_labels
+
+    collected = collect(settings)
+    folder = labels_folder(settings.work, settings.name)
+    facts = _read_if_same(folder / MANIFEST, collected.inputs)
+    redone = facts is None
+    if facts is None:
+        facts = write_labels(folder, settings, collected).manifest
+    shown = ("num_images", "num_labelled", "states", "reliability", "confusions", "cannot_tell")
+    return LabelResult(
+        folder=folder,
+        **{name: facts[name] for name in shown},
+        num_unreadable=len(collected.unreadable),
+        redone=redone,
+    )
+
+
+def _read_if_same(path: Path, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The manifest of labels that were made of the same inputs in the same way."""
+    import json
+
+    from gpt4image.files import read_json
+
+    try:
+        facts = read_json(path)
+        return facts if facts["inputs"] == json.loads(json.dumps(inputs, default=str)) else None
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,287 @@
+"""One hypothesis about the labels, followed to its end: experts, pool and noise channel fitted in turn.
+
+The experts (regressions of texts and of image features, tables of picks) learn from what is believed of other images;
+their weights and the labels' noise come from the labels that they did not see; what is believed then follows by Bayes.
+Two hypotheses start from different beliefs and are compared by how likely they make the labels (`weigh`).
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gpt4image.label.weigh.calibration import LEAST_LABELS, Calibration, calibrate
+from gpt4image.label.weigh.channel import Channel, fit_rates
+from gpt4image.label.weigh.class_names import NameReader, fit_name_reader
+from gpt4image.label.weigh.confusions import fit_confusions
+from gpt4image.label.weigh.evidence import Picks
+from gpt4image.label.weigh.log_space import normalise_logs
+from gpt4image.label.weigh.pick_table import PickTable, fit_pick_tables
+from gpt4image.label.weigh.pool import USUAL_WEIGHTS, combine, fit_weights
+from gpt4image.label.weigh.regression import PENALTIES, CrossFit, cross_fit
+
+AGREEMENT = 0.1
+"""Of the log-likelihood of the picks, which is not all evidence: picks and image features may err alike."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the hypotheses are about: some images, prepared.
+
+    Attributes:
+        num_classes: C.
+        labels: int64 [N], -1 where there is none.
+        folds: int64 [N].
+        picks: of each describer.
+        points: components of the texts of each prompt and of the images, by name: [N, K + 1].
+        present: which images have them, by name: bool [N].
+        kinds: "text" or "image", by name.
+        texts: vectors of each prompt that has embedded class names, by name: [N, D].
+        class_vectors: [C, D], by the same names.
+        gold: bool [N], labels given by a person who was asked; these are right.
+    """
+
+    num_classes: int
+    labels: Int[np.ndarray, " N"]
+    folds: Int[np.ndarray, " N"]
+    picks: tuple[Picks, ...]
+    points: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    kinds: dict[str, str]
+    texts: dict[str, np.ndarray]
+    class_vectors: dict[str, np.ndarray]
+    gold: np.ndarray
+
+    @property
+    def usual_weights(self) -> dict[str, float]:
+        """Weights beforehand, by witness; several of a kind share theirs."""
+        weights = {}
+        texts = [name for name, kind in self.kinds.items() if kind == "text"]
+        for pick in self.picks:
+            weights[f"pick:{pick.name}"] = USUAL_WEIGHTS["picks"] / len(self.picks) ** 0.5
+        for name, kind in self.kinds.items():
+            weights[name] = USUAL_WEIGHTS[kind] / (len(texts) ** 0.5 if kind == "text" else 1)
+        for name in self.class_vectors:
+            weights[f"names:{name}"] = USUAL_WEIGHTS["names"] / len(self.class_vectors) ** 0.5
+        return weights
+
+
+@dataclass
+class Hypothesis:
+    """A belief and everything that was fitted on the way to it.
+
+    Attributes:
+        problem: as given.
+        belief: [N, C], P(y | everything).
+        channel: of the labels.
+        kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous images.
+    """
+
+    problem: Problem
+    belief: np.ndarray
+    likelihood: np.ndarray
+    kind: Literal["clean", "careless", "by sight"]
+    channel: Channel = field(init=False)
+    prior: np.ndarray = field(init=False)
+    penalties: dict[str, float] = field(default_factory=dict)
+    fits: dict[str, CrossFit] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    tables: dict[str, tuple[list[PickTable], PickTable]] = field(default_factory=dict)
+    readers: dict[str, NameReader] = field(default_factory=dict)
+    opinions: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    log_likelihood: float = 0.0
+    agreement: float = 0.0
+    pooled: np.ndarray = field(init=False)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        return np.flatnonzero(self.problem.labels >= 0)
+
+    @property
+    def score(self) -> float:
+        """Log-likelihood of the labels less the price of what was fitted to them (BIC), and some of the picks', in nats."""
+        return (
+            AGREEMENT * self.agreement
+            + self.log_likelihood
+            - 0.5 * self.channel.num_parameters * np.log(max(2, len(self.labelled)))
+        )
+
+    def measure_agreement(self) -> float:
+        """Held-out log-likelihood, in nats, of what picks (else texts) name, by what the image features say of the class.
+
+        It tells wrong labels from wrong picks: where picks are wrong at random, the image cannot foretell them.
+        """
+        problem = self.problem
+        images = [name for name, kind in problem.kinds.items() if kind == "image"]
+        total = 0.0
+        for picks in self._list_claims() if images else ():
+            view = np.exp(normalise_logs(self.opinions[images[0]] + np.log(self.prior)))
+            for fold, table in enumerate(fit_pick_tables(picks, self.belief, problem.folds)[0]):
+                chosen = np.flatnonzero((problem.folds == fold) & (picks.first >= 0) & problem.present[images[0]])
+                spoken = table.rows * table.named[:, None] / self.prior
+                of_class = spoken / spoken.sum(0)
+                total += float(np.log((view[chosen] * of_class[picks.first[chosen]]).sum(1) + 1e-12).sum())
+        return total
+
+    def _list_claims(self) -> list[Picks]:
+        problem = self.problem
+        if problem.picks:
+            return list(problem.picks)
+        nothing = np.full(len(problem.labels), -1)
+        return [
+            Picks(name, np.where(problem.present[name], self.opinions[name].argmax(1), -1), nothing, nothing)
+            for name, kind in problem.kinds.items()
+            if kind == "text"
+        ]
+
+    def follow(self, rounds: int) -> "Hypothesis":
+        self.channel = Channel(self.problem.num_classes)
+        for _ in range(rounds):
+            self._hear()
+            self._weigh()
+        self.agreement = self.measure_agreement()
+        return self
+
+    def _hear(self) -> None:
+        """Every witness learns from the belief and gives its opinion on the images that it did not learn from."""
+        problem, taught = self.problem, self.belief
+        totals = taught.sum(0)
+        self.prior = (totals + 1) / (totals.sum() + len(totals))
+        for picks in problem.picks:
+            name = f"pick:{picks.name}"
+            self.tables[name] = fit_pick_tables(picks, taught, problem.folds)
+            self.opinions[name] = np.zeros(taught.shape, np.float32)
+            for fold, table in enumerate(self.tables[name][0]):
+                chosen = np.flatnonzero((problem.folds == fold) & (picks.first >= 0))
+                self.opinions[name][chosen] = np.log(table.read(picks, chosen) + 1e-9) - np.log(self.prior)
+        for name in problem.points:
+            self._learn(name)
+        for name, vectors in problem.texts.items():
+            reader = fit_name_reader(vectors[problem.present[name]], problem.class_vectors[name], self.prior)
+            self.readers[f"names:{name}"] = reader
+            logits = reader.read(vectors)
+            calibration = self._calibrate(name, logits, self.prior)
+            self._speak(f"names:{name}", logits, self.prior, calibration)
+
+    def _learn(self, name: str) -> None:
+        """Fits a regression to the belief; its penalty is chosen when it learns for the first time."""
+        problem, points = self.problem, self.problem.points[name]
+        targets = np.where(problem.present[name][:, None], self.belief, 0)
+        tries = (self.penalties[name],) if name in self.penalties else PENALTIES
+        found = {}
+        for penalty in tries:
+            fit = cross_fit(points, targets, problem.folds, penalty, start=self.fits.get(name))
+            logits = fit.read_held_out(points, problem.folds)
+            found[penalty] = fit, logits, self._calibrate(name, logits, fit.prior)
+        best = max(found, key=lambda penalty: found[penalty][2].log_likelihood)
+        self.penalties[name], (self.fits[name], logits, calibration) = best, found[best]
+        self._speak(name, logits, self.fits[name].prior, calibration)
+
+    def _calibrate(self, name: str, logits: np.ndarray, prior: np.ndarray) -> Calibration:
+        """By held-out labels, if there are some, else by the belief.
+
+        Features are those of the image itself; and of a single witness nobody can tell whether it or the labels are
+        wrong: then labels are, which happens more often.
+        """
+        problem = self.problem
+        present = problem.present[name]
+        leaks = problem.kinds[name] == "text" and len(problem.points) + len(problem.picks) > 1
+        by_label = present[self.labelled]
+        if by_label.sum() >= LEAST_LABELS:
+            return calibrate(logits[self.labelled[by_label]], prior, self.likelihood[by_label], leaks)
+        by_belief = present & (self.belief.sum(1) > 1e-6)
+        likeliest = np.eye(len(prior), dtype=np.float32)[self.belief[by_belief].argmax(1)]
+        return calibrate(logits[by_belief], prior, likeliest, leaks)
+
+    def _speak(self, name: str, logits: np.ndarray, prior: np.ndarray, calibration: Calibration) -> None:
+        self.calibrations[name] = calibration
+        opinion = np.log(calibration.apply(logits, prior) + 1e-12) - np.log(prior)
+        present = self.problem.present[name.removeprefix("names:")]
+        self.opinions[name] = np.where(present[:, None], opinion, 0).astype(np.float32)
+
+    def _weigh(self) -> None:
+        """Weights of the witnesses and noise of the labels, in turn, from the usual weights on."""
+        labelled, labels, names = self.labelled, self.problem.labels[self.labelled], list(self.opinions)
+        usual = np.array([self.problem.usual_weights[name] for name in names])
+        opinions = list(self.opinions.values())
+        on_labelled = [opinion[labelled] for opinion in opinions]
+        weights = np.array([self.weights.get(name, w) for name, w in zip(names, usual, strict=True)])
+        views = self.find_views(labelled)
+        free = ~self.problem.gold[labelled]
+        for _ in range(2 if self.kind != "clean" else 1):
+            if self.kind != "clean" and len(labelled):
+                pooled = combine(on_labelled, weights, self.prior)
+                few_views = {name: view[free] for name, view in views.items()}
+                self.channel = fit_channel(
+                    np.exp(pooled[free]),
+                    labels[free],
+                    few_views,
+                    self.problem.folds[labelled][free],
+                    self.measure_similarity(),
+                    self.kind == "by sight",
+                )
+            self.likelihood = self.compute_likelihood(labelled, views)
+            if len(labelled):
+                weights, self.log_likelihood = fit_weights(on_labelled, usual, self.prior, self.likelihood)
+        self.weights = dict(zip(names, weights.tolist(), strict=True))
+        self.pooled = combine(opinions, weights, self.prior)
+        logits = self.pooled.copy()
+        logits[labelled] += np.log(self.likelihood + 1e-12)
+        self.belief = np.exp(normalise_logs(logits))
+
+    def find_views(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What the images, and the first texts, look like: log-probabilities."""
+        kinds = self.problem.kinds
+        chosen = [next((name for name, kind in kinds.items() if kind == wanted), None) for wanted in ("image", "text")]
+        return {name: self.opinions[name][rows] + np.log(self.fits[name].prior) for name in chosen if name}
+
+    def compute_likelihood(self, rows: np.ndarray, views: dict[str, np.ndarray]) -> np.ndarray:
+        """P(label | y) of labelled images of the problem."""
+        labels = self.problem.labels[rows]
+        likelihood = self.channel.compute_likelihood(labels, views, self.problem.folds[rows])
+        gold = self.problem.gold[rows]
+        likelihood[gold] = np.where(np.arange(self.problem.num_classes) == labels[gold][:, None], 1.0, 1e-9)
+        return likelihood
+
+    def measure_similarity(self) -> np.ndarray | None:
+        """Cosines of the class means, of images if there are features, else of texts."""
+        names = sorted(self.problem.kinds, key=self.problem.kinds.get)  # type: ignore[arg-type]
+        if not names:
+            return None
+        points = self.problem.points[names[0]][:, :-1]
+        belief = np.where(self.problem.present[names[0]][:, None], self.belief, 0)
+        means = belief.T @ points / (belief.sum(0)[:, None] + 1e-6)
+        means = means - means.mean(0)
+        means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-9
+        return means @ means.T
+
+
+def fit_channel(
+    probabilities: Float[np.ndarray, "n C"],
+    labels: Int[np.ndarray, " n"],
+    views: dict[str, np.ndarray],
+    folds: Int[np.ndarray, " n"],
+    similarity: np.ndarray | None,
+    by_sight: bool = False,
+) -> Channel:
+    """The kind of noise that earns its place: by sight, or else uniform, to similar classes, or with confusions."""
+    num_labels, num_classes = probabilities.shape
+    price = 0.5 * np.log(num_labels)
+    start = Channel(num_classes, similarity=similarity)
+    if by_sight:
+        seen = [
+            fit_rates(probabilities, labels, views, replace(start, view=view), ("uniform", "sight", "bonus"))
+            for view in views
+        ]
+        return max(seen, key=lambda one: one[1])[0]
+    found = [fit_rates(probabilities, labels, views, start, ("uniform",))]
+    if similarity is not None and num_classes > 2:
+        some = replace(found[0][0], similar=0.1)
+        found.append(fit_rates(probabilities, labels, views, some, ("uniform", "similar", "closeness")))
+    base = max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]
+    (full, full_channel), (sparse, sparse_channel) = fit_confusions(probabilities, labels, folds, base)
+    found.append((full_channel, full - price * (num_classes - base.num_parameters)))
+    found.append((sparse_channel, sparse - price))
+    return max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]

@@ -1,0 +1,95 @@
+"""Evidence as arrays to fit on: some of the images, vectors as components, images in folds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from gpt4image.label.weigh.components import Components, find_components
+from gpt4image.label.weigh.evidence import NONE_OF_THESE, Evidence, Picks, Vectors
+from gpt4image.label.weigh.hypothesis import Problem
+from gpt4image.label.weigh.regression import NUM_FOLDS
+
+MOST_FIT = 20_000
+"""Images that are fitted on; a random choice of more, half of them labelled if so many are."""
+CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Attributes:
+    problem: the images that are fitted on.
+    rows: int64, which ones.
+    components: of each block of vectors, by name.
+    """
+
+    problem: Problem
+    rows: Int[np.ndarray, " n"]
+    components: dict[str, Components]
+
+
+def list_blocks(evidence: Evidence) -> list[Vectors]:
+    """Texts and image features."""
+    return [*evidence.texts, *([evidence.images] if evidence.images is not None else [])]
+
+
+def read_labels(evidence: Evidence) -> tuple[Int[np.ndarray, " N"], np.ndarray]:
+    """Labels with a person's answers in their place, and which are such answers."""
+    if evidence.gold is None:
+        return evidence.given, np.zeros(len(evidence.given), bool)
+    labels = np.where(evidence.gold >= 0, evidence.gold, evidence.given)
+    return np.where(evidence.gold == NONE_OF_THESE, -1, labels), evidence.gold >= 0
+
+
+def prepare(evidence: Evidence, seed: int, most: int = MOST_FIT) -> Prepared:
+    """Chooses images to fit on and finds the components of their vectors."""
+    rows = choose_rows(evidence, seed, most)
+    given, by_person = read_labels(evidence)
+    points, present, kinds, texts, class_vectors, components = {}, {}, {}, {}, {}, {}
+    for block in list_blocks(evidence):
+        has = block.rows[rows] >= 0
+        if not has.any():
+            continue
+        vectors = take_vectors(block, rows)
+        components[block.name] = find_components(vectors[has])
+        points[block.name] = components[block.name].project(vectors)
+        present[block.name], kinds[block.name] = has, block.kind
+        if block.kind == "text" and block.class_vectors is not None:
+            texts[block.name], class_vectors[block.name] = vectors, block.class_vectors
+    folds = assign_folds(given[rows], seed)
+    picks = tuple(take_picks(one, rows) for one in evidence.picks)
+    problem = Problem(
+        evidence.num_classes, given[rows], folds, picks, points, present, kinds, texts, class_vectors, by_person[rows]
+    )
+    return Prepared(problem, rows, components)
+
+
+def take_vectors(block: Vectors, rows: np.ndarray) -> np.ndarray:
+    """Vectors of some images, float32; of images without one, any."""
+    return np.asarray(block.vectors[np.maximum(block.rows[rows], 0)], dtype=np.float32)
+
+
+def take_picks(picks: Picks, rows: np.ndarray) -> Picks:
+    """Picks of some images."""
+    return Picks(picks.name, picks.first[rows], picks.second[rows], picks.confidence[rows])
+
+
+def choose_rows(evidence: Evidence, seed: int, most: int) -> np.ndarray:
+    """At most `most` images, ascending; none of which a person said that they are of no class."""
+    labels, _ = read_labels(evidence)
+    allowed = np.ones(len(labels), bool) if evidence.gold is None else evidence.gold != NONE_OF_THESE
+    if allowed.sum() <= most:
+        return np.flatnonzero(allowed)
+    rng = np.random.default_rng([seed, 11])
+    labelled, others = (rng.permutation(np.flatnonzero(allowed & one)) for one in (labels >= 0, labels < 0))
+    num_labelled = min(len(labelled), max(most // 2, most - len(others)))
+    return np.sort(np.concatenate([labelled[:num_labelled], others[: most - num_labelled]]))
+
+
+def assign_folds(labels: Int[np.ndarray, " N"], seed: int) -> Int[np.ndarray, " N"]:
+    """Fold of each image; every class of labels is spread evenly."""
+    order = np.random.default_rng([seed, 10]).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), np.int64)
+    folds[order] = np.arange(len(labels)) % NUM_FOLDS
+    return folds

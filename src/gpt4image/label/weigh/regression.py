@@ -1,0 +1,89 @@
+"""Multinomial logistic regression on soft targets, cross-fitted: no image is read by a model that saw its own target."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+
+from gpt4image.label.weigh.log_space import normalise_logs
+
+NUM_FOLDS = 5
+MAX_ITERATIONS = 60
+PENALTIES = (0.1, 1.0, 5.0)
+"""Of which the one is taken under which held-out labels are likeliest."""
+BIAS_PENALTY = 1e-3
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Regressions of all folds.
+
+    Attributes:
+        weights: float32 [F, K, C], by fold left out.
+        prior: [C], mean of the targets that they were fitted to.
+    """
+
+    weights: Float[np.ndarray, "F K C"]
+    prior: Float[np.ndarray, " C"]
+
+    def read_held_out(self, points: np.ndarray, folds: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
+        """Logits of each image by the model that did not see it."""
+        logits = np.empty((len(points), self.weights.shape[2]), np.float32)
+        for fold, weights in enumerate(self.weights):
+            logits[folds == fold] = points[folds == fold] @ weights
+        return logits
+
+    def read_unseen(self, points: np.ndarray) -> Float[np.ndarray, "N C"]:
+        """Logits of images that no model saw: mean over the folds."""
+        return points @ self.weights.mean(0)
+
+
+def cross_fit(
+    points: Float[np.ndarray, "N K"],
+    targets: Float[np.ndarray, "N C"],
+    folds: Int[np.ndarray, " N"],
+    penalty: float = PENALTIES[0],
+    start: CrossFit | None = None,
+) -> CrossFit:
+    """Fits one regression a fold, on the images of all other folds.
+
+    Args:
+        points: components with a last column of ones.
+        targets: class probabilities; rows of zeros are left out, rows that add up to less than 1 count less.
+        folds: 0 to F - 1.
+        penalty: half of it times the squared weights is added to the summed cross-entropy.
+        start: of an earlier fit to similar targets.
+    """
+    taught = targets.sum(1) > 1e-6
+    weights = []
+    for fold in range(NUM_FOLDS):
+        chosen = taught & (folds != fold)
+        weights.append(
+            _fit(
+                points[chosen],
+                targets[chosen].astype(np.float32),
+                penalty,
+                None if start is None else start.weights[fold],
+            )
+        )
+    totals = targets[taught].sum(0)
+    return CrossFit(np.stack(weights), (totals + 1) / (totals.sum() + len(totals)))
+
+
+def _fit(points: np.ndarray, targets: np.ndarray, penalty: float, start: np.ndarray | None) -> np.ndarray:
+    shape = (points.shape[1], targets.shape[1])
+    mass = targets.sum(1, keepdims=True)
+    ridge = np.full((shape[0], 1), penalty, np.float32)
+    ridge[-1] = BIAS_PENALTY
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(shape).astype(np.float32)
+        logs = normalise_logs(points @ weights)
+        gradient = points.T @ (np.exp(logs) * mass - targets) + ridge * weights
+        value = -(targets * logs).sum() + 0.5 * (ridge * weights * weights).sum()
+        return float(value), gradient.ravel().astype(np.float64)
+
+    flat = np.zeros(shape[0] * shape[1]) if start is None else start.ravel().astype(np.float64)
+    found = minimize(loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS, "maxcor": 10})
+    return found.x.reshape(shape).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Witnesses: picks, texts, features and class names, read from the work folder."""
