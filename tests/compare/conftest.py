@@ -41,6 +41,7 @@ def recipe(tmp_path: Path) -> Path:
         "images": str(tmp_path / "train"),
         "test_images": str(tmp_path / "test"),
         "describe": {"describer": "replay", "file": str(captions), "field": ["caption"]},
+        "label": {"features": "none"},
         "arms": ["aligned", "shuffled"],
         "seeds": 2,
         "train": {

@@ -21,7 +21,7 @@ from gpt4image.files import read_json
 from gpt4image.report import compare_and_report as compare
 from gpt4image.runs import load_manifest
 
-FEW = {"name": "few", "train": {"keep_labels": 4}}
+FEW = {"name": "few", "labels": {"keep_labels": 4}}
 
 
 def change(recipe: Path, **values) -> Path:
@@ -76,14 +76,14 @@ def test_what_waits_for_a_run_of_an_earlier_call_is_trained(recipe: Path, tmp_pa
 
 
 def test_arms_share_weights_order_and_labels(recipe: Path, tmp_path: Path) -> None:
-    """With text weight 0 and no reader, the aligned arm must be the baseline to the bit."""
+    """With text weight 0, the arm of alignment alone must be the baseline to the bit."""
     from gpt4image.runs import hash_weights
 
-    train = yaml.safe_load(recipe.read_text())["train"] | {"text_weight": 0.0, "reader": False, "objective": "clip"}
-    change(recipe, train=train, seeds=1, arms=["aligned"])
+    train = yaml.safe_load(recipe.read_text())["train"] | {"text_weight": 0.0, "objective": "clip"}
+    change(recipe, train=train, seeds=1, arms=["alignment"])
     compare(CompareSettings(recipe, tmp_path / "out", jobs=1, device="cpu"))
     runs = tmp_path / "out/runs/all-labels"
-    assert hash_weights(runs / "aligned-seed0") == hash_weights(runs / "baseline-seed0")
+    assert hash_weights(runs / "alignment-seed0") == hash_weights(runs / "baseline-seed0")
 
 
 def test_shuffled_descriptions_are_no_measurable_gain(recipe: Path, tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_shuffled_descriptions_are_no_measurable_gain(recipe: Path, tmp_path: Pa
 
 
 def test_self_training_learns_from_the_baseline(recipe: Path, tmp_path: Path) -> None:
-    situations = [{"name": "few", "train": {"keep_labels": 4}}]
+    situations = [{"name": "few", "labels": {"keep_labels": 4}}]
     change(recipe, situations=situations, arms=["self_training"], seeds=1)
     compare(CompareSettings(recipe, tmp_path / "out", jobs=2, device="cpu"))
     runs = tmp_path / "out/runs/few"
     assert read_json(runs / "self_training-seed0/manifest.json")["settings"]["teacher"] == str(runs / "baseline-seed0")
-    assert not (tmp_path / "out/work").exists()
+    assert [path.name for path in (tmp_path / "out/work").iterdir()] == ["labels"]
 
 
 def add_answers(recipe: Path, answer: Callable[[str], str]) -> None:
@@ -110,34 +110,39 @@ def add_answers(recipe: Path, answer: Callable[[str], str]) -> None:
     change(recipe, describe={**describe, "field": ["caption", "pick_class"]})
 
 
-def test_answers_are_labels_and_no_descriptions(recipe: Path, tmp_path: Path) -> None:
+def test_picks_are_labels_and_no_descriptions(recipe: Path, tmp_path: Path) -> None:
     add_answers(recipe, lambda name: f"{name.upper()}.")
-    change(recipe, arms=["aligned", "llm_label", "label_text"], seeds=1, situations=[FEW])
-    compare(CompareSettings(recipe, tmp_path / "out", jobs=1, device="cpu"))
+    change(recipe, arms=["aligned", "picks", "dawid_skene", "label_text", "true"], seeds=1, situations=[FEW])
+    result = compare(CompareSettings(recipe, tmp_path / "out", jobs=1, device="cpu"))
     runs = tmp_path / "out/runs/few"
-    picked, aligned, named = (load_manifest(runs / f"{name}-seed0") for name in ("llm_label", "aligned", "label_text"))
-    assert (picked.num_described, named.num_described) == (36, 12)
-    assert picked.reader["accuracy"] == 1
+    arms = ("picks", "aligned", "label_text", "true", "dawid_skene")
+    picked, aligned, named, true, dawid = (load_manifest(runs / f"{name}-seed0") for name in arms)
+    assert (picked.num_described, aligned.num_described, named.num_described) == (0, 36, 12)
+    assert (picked.labels["targets"], true.labels["targets"]) == ("picks", "true")
+    assert (aligned.labels["name"], dawid.labels["name"]) == ("few-seed0", "few-seed0-dawid_skene")
+    assert aligned.labels["states"]["completed"] == 24
     assert aligned.settings["prompts"] == ["caption"]
-    assert picked.settings["prompts"] == ["pick_class"]
+    # All picks are right: what is believed of them and what is true is learnt alike.
+    tops = [result.comparison["situations"][0]["arms"][name]["top1_mean"] for name in ("picks", "true")]
+    assert tops[0] == tops[1]
 
 
-def test_without_answers_the_arm_is_left_out_and_the_reason_is_said(recipe: Path, tmp_path: Path) -> None:
-    result = compare(CompareSettings(recipe, tmp_path / "out", 1, arms=("llm_label",), jobs=1, device="cpu"))
-    (line,) = [line for line in result.lines() if isinstance(line, str) and line.startswith("llm_label")]
-    assert "work holds no answers to pick_class" in line
+def test_without_picks_the_arm_is_left_out_and_the_reason_is_said(recipe: Path, tmp_path: Path) -> None:
+    result = compare(CompareSettings(recipe, tmp_path / "out", 1, arms=("picks",), jobs=1, device="cpu"))
+    (line,) = [line for line in result.lines() if isinstance(line, str) and line.startswith("picks")]
+    assert "work holds no picks" in line
     assert result.comparison["situations"][0]["arms"].keys() == {"baseline"}
 
 
 def test_no_labels_at_all(recipe: Path, tmp_path: Path) -> None:
     """Only the class names are known: no baseline, but an accuracy and how far it is from all labels."""
-    situations = [{"name": "all labels", "arms": ["reader"]}, {"name": "none", "train": {"keep_labels": 0}}]
-    arms = ["aligned", "official", "self_training", "shuffled"]
+    situations = [{"name": "all labels", "arms": ["weighed"]}, {"name": "none", "labels": {"keep_labels": 0}}]
+    arms = ["aligned", "weighed", "official", "self_training", "shuffled"]
     change(recipe, situations=situations, arms=arms, seeds=1)
     result = compare(CompareSettings(recipe, tmp_path / "out", jobs=1, device="cpu"))
     situation = result.comparison["situations"][1]
-    assert situation["arms"].keys() == {"aligned", "shuffled"}
-    assert situation["left_out"] == ["baseline, official, self_training: cannot train without labels"]
+    assert situation["arms"].keys() == {"aligned", "weighed"}
+    assert situation["left_out"] == ["baseline, official, self_training, shuffled: cannot train without labels"]
     own = situation["arms"]["aligned"]
     assert own["top1_low"] <= own["top1_mean"] <= own["top1_high"]
     baseline = result.comparison["situations"][0]["arms"]["baseline"]["top1_mean"]
@@ -169,7 +174,7 @@ def test_texts_find_images_that_were_not_trained_on(recipe: Path, tmp_path: Path
     captions = tmp_path / "captions.jsonl"
     lines = [{"path": f"held_out/{p.parent.name}/{p.name}", "caption": str(p)} for p in sorted(held_out.rglob("*.png"))]
     captions.write_text(captions.read_text() + "\n" + "\n".join(map(json.dumps, lines)))
-    settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned", "reader"), jobs=1, device="cpu")
+    settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned", "weighed"), jobs=1, device="cpu")
     assert compare(settings).comparison["situations"][0]["retrieval"] == {}
     result = compare(dataclasses.replace(settings, recipe=change(recipe, retrieval_images=str(held_out))))
     found = result.comparison["situations"][0]["retrieval"]

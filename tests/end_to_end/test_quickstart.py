@@ -18,7 +18,7 @@ SMALL = {"ARCH": "test_resnet", "SIZE": "32", "EPOCHS": "1", "SEEDS": "1", "OMP_
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """A server that looks at what it is sent."""
-    command = [sys.executable, str(ROOT / "tests/describe/card_server.py"), "sees"]
+    command = [sys.executable, str(ROOT / "tests/describe/doctor/card_server.py"), "sees"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()

@@ -143,8 +143,8 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     (run / "metrics.jsonl").write_text("".join(json.dumps(line | extra) + "\n" for line in lines))
     result = evaluate(EvaluateSettings(run, str(folder / "test"), workers=0))
     measured = {"top1": result.top1, "top5": result.top5, "ece": result.ece, "seconds": 12.0}
-    reader = {"accuracy": 0.875, "noise": 0.0} if text else {}
-    return {"seed": seed, "path": str(run.relative_to(compare)), **measured, "reader": reader}
+    given = {"given labels": {"accuracy": 0.875, "interval": [0.8, 0.93], "images": 100, "classes": {}}} if text else {}
+    return {"seed": seed, "path": str(run.relative_to(compare)), **measured, "labels": given}
 
 
 def _write_comparison(compare: Path, folder: Path, arms: dict) -> None:

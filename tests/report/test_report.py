@@ -27,7 +27,7 @@ def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
     assert body.index("</h1>") < body.index("95 % interval +0.5 to +3.5") < body.index("<table")
     for words in (
         "control: texts of other images",
-        "estimated 88 % of the training images",
+        "estimated 88 % of the given labels",
         "62 min",
         "2 January 2026, 03:04",
         "Clean labels",

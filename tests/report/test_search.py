@@ -32,7 +32,8 @@ def run(made_comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     weight = np.linalg.pinv(features) @ texts
     record = read_json(run / "manifest.json")
     write_json(run / "manifest.json", record | {"text": {"table": {"encoder": "minilm"}}})
-    save_file({"0.weight": np.ascontiguousarray(weight.T, dtype=np.float32)}, run / "projector.safetensors")
+    weights = {"0.weight": np.ascontiguousarray(weight.T, dtype=np.float32)}
+    save_file(weights | {"0.bias": np.zeros(weight.shape[1], np.float32)}, run / "projector.safetensors")
     return run
 
 

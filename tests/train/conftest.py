@@ -88,7 +88,6 @@ def tiny(tmp_path: Path) -> Callable[..., TrainSettings]:
             "warmup_epochs": 1,
             "lr": 1e-2,
             "objective": "clip",
-            "reader": False,
             "device": "cpu",
         }
         return TrainSettings(str(images), tmp_path / run, **{**values, **changes})

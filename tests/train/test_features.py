@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gpt4image.label.situation import choose_validation
 from safetensors.torch import load_file
 
 from gpt4image.errors import SettingsError
 from gpt4image.images import UNLABELLED
-from gpt4image.label.situation import choose_validation
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
@@ -172,7 +172,7 @@ def test_weights_to_start_from_and_a_warning_about_alignment(
     # `say` breaks no lines, but a test's console may be narrow.
     assert "lowered the accuracy of a strong pre-trained model" in " ".join(capsys.readouterr().err.split())
 
-    train(replace(settings, run=tmp_path / "third", objective="none", reader=True))
+    train(replace(settings, run=tmp_path / "third", objective="none"))
     assert "warning" not in capsys.readouterr().err
 
 
@@ -276,5 +276,3 @@ def test_words_as_targets_need_no_embeddings(make_photos: Make, tiny: Tiny, tmp_
     metrics = read_metrics(result.run)
     assert words == 6
     assert metrics[-1]["loss_text"] < metrics[0]["loss_text"] < 1.1 * np.log(words)
-    with pytest.raises(Exception, match="holds 0 tables of text embeddings; run gpt4image embed first"):
-        train(tiny(photos, "other", work=tmp_path / "work", objective="tokens", reader=True))

@@ -134,7 +134,7 @@ def test_objective_and_projector(name: str, temperature: float, std: float, kind
 
 
 def test_flags_win_over_the_recipe() -> None:
-    settings = load_recipe("deit_base_imagenet", "--batch-size", "64", "--epochs", "2", "--no-reader")
+    settings = load_recipe("deit_base_imagenet", "--batch-size", "64", "--epochs", "2", "--no-projector-norm")
     assert (settings.batch_size, settings.epochs, settings.mixup) == (64, 2, 0.8)
 
 
@@ -154,5 +154,4 @@ def test_the_strongest_posterize_does_not_fail(images) -> None:
 def test_recipes_for_small_data_can_be_used(name: str) -> None:
     settings = load_recipe(name)
     assert settings.validation_share == 0.1
-    assert settings.reader
     create_optimizer(settings, create_network())

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from gpt4image.errors import DescriptionError, ImageSetError, ModelError, RunError, SettingsError
+from gpt4image.label import LabelSettings, label
 from gpt4image.results import ExitStatus
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
-from gpt4image.train.targets.classes import compute_class_targets
 
 Tiny = Callable[..., TrainSettings]
 Make = Callable[..., Path]
@@ -144,22 +144,10 @@ def test_images_without_classes_are_refused(make_photos: Make, tiny: Tiny) -> No
 
 def test_only_described_images_still_teach(make_photos: Make, make_table: Make, tiny: Tiny) -> None:
     photos = make_photos(8)
-    result = train(tiny(photos, work=make_table(photos), keep_labels=0.25, described=0.5, epochs=1))
+    work = make_table(photos)
+    label(LabelSettings(str(photos), work, prompts=("none",), features="none", keep_labels=0.25))
+    result = train(tiny(photos, work=work, labels="default", targets="given", described=0.5, epochs=1))
     assert (result.num_images, result.num_labelled, result.num_described) == (16, 4, 8)
-
-
-def test_texts_that_say_nothing_teach_no_class(
-    make_photos: Make, make_table: Make, tiny: Tiny, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photos = make_photos(16)
-    inputs = load_inputs(tiny(photos, work=make_table(photos), keep_labels=8, reader=True))
-    classes, facts = compute_class_targets(tiny(photos, reader=True), inputs)
-    labels = inputs.images.labels
-    assert (labels >= 0).sum() == 16
-    assert (classes[labels < 0] == 0).all()
-    assert (classes[labels >= 0].argmax(1) == labels[labels >= 0]).all()
-    assert facts["says_nothing"]
-    assert "the texts say nothing about the classes" in capsys.readouterr().err
 
 
 def test_a_mistake_is_said_once_under_torchrun(

@@ -197,11 +197,7 @@ def _label(recipe: "Recipe", lineups: "Sequence[Lineup]", texts: Mapping[str, An
             name = labels_name(lineup.situation, method, seed)
             prompts = lineup.prompts or ("none",)
             embeddings = texts["embeddings"] or None
-            label(
-                LabelSettings(
-                    recipe.images, texts["work"], name, prompts, embeddings=embeddings, method=method, **values
-                )
-            )
+            label(LabelSettings(recipe.images, texts["work"], name, prompts, embeddings=embeddings, **values))
             tracker.advance(note=name)
 
 

@@ -11,9 +11,17 @@ from gpt4image.label.weigh import Evidence, Weighed, weigh
 from gpt4image.label.weigh.evidence import STATES
 
 
+def weigh_all(evidence: Evidence, seed: int) -> Weighed:
+    """Every witness by what it is worth; given labels that nothing else speaks about stay as they are."""
+    if evidence.picks or evidence.texts or evidence.images is not None:
+        return weigh(evidence, seed)
+    alone = weigh_by_dawid_skene(evidence, seed)
+    return replace(alone, reliability={"cannot_tell": ["whether given labels are right: no other witness speaks"]})
+
+
 def weigh_texts(evidence: Evidence, seed: int) -> Weighed:
     """Labels and texts alone, neither picks nor the images themselves."""
-    return weigh(replace(evidence, picks=(), images=None), seed)
+    return weigh_all(replace(evidence, picks=(), images=None), seed)
 
 
 def weigh_by_dawid_skene(evidence: Evidence, seed: int) -> Weighed:
@@ -36,7 +44,7 @@ def weigh_by_dawid_skene(evidence: Evidence, seed: int) -> Weighed:
 
 
 METHODS: dict[str, Callable[[Evidence, int], Weighed]] = {
-    "weighed": weigh,
+    "weighed": weigh_all,
     "texts": weigh_texts,
     "dawid_skene": weigh_by_dawid_skene,
 }

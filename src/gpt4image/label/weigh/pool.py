@@ -12,8 +12,8 @@ from scipy.optimize import minimize
 
 from gpt4image.label.weigh.log_space import normalise_logs
 
-USUAL_WEIGHTS = {"picks": 1.0, "text": 0.8, "names": 0.4, "image": 0.4}
-SPREAD = 0.3
+USUAL_WEIGHTS = {"picks": 1.0, "text": 0.6, "names": 0.3, "image": 0.4}
+SPREAD = 0.15
 LARGEST = 2.0
 
 

@@ -1,0 +1,78 @@
+"""Parts against slow versions, limits, values computed by hand."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from gpt4image.label.weigh.calibration import calibrate
+from gpt4image.label.weigh.channel import Channel
+from gpt4image.label.weigh.evidence import Picks
+from gpt4image.label.weigh.pick_table import fit_pick_tables
+from gpt4image.label.weigh.pool import combine
+from gpt4image.label.weigh.regression import cross_fit
+from gpt4image.label.weigh.reliability import estimate_accuracy
+
+
+def test_regression_equals_scikit_learn_on_hard_targets():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 200)
+    x = rng.standard_normal((200, 4)).astype(np.float32) + y[:, None]
+    folds = np.arange(200) % 5
+    points = np.hstack([x, np.ones((200, 1), np.float32)])
+    mine = cross_fit(points, np.eye(3)[y], folds, penalty=1.0).read_held_out(points, folds)
+    theirs = np.empty((200, 3))
+    for fold in range(5):
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(x[folds != fold], y[folds != fold])
+        theirs[folds == fold] = model.predict_log_proba(x[folds == fold])
+    mine = mine - np.log(np.exp(mine).sum(1, keepdims=True))
+    assert np.abs(mine - theirs).max() < 0.05
+
+
+def test_channel_rows_add_up_to_one_for_every_kind_of_noise():
+    view = np.log(np.random.default_rng(0).dirichlet(np.ones(4), 7))
+    similarity = np.random.default_rng(1).standard_normal((4, 4))
+    for channel in (
+        Channel(4, 0.3),
+        Channel(4, 0.1, similar=0.2, similarity=similarity),
+        Channel(4, 0.1, view="v", sight=0.7, bonus=2.0),
+    ):
+        total = sum(channel.compute_likelihood(np.full(7, label), {"v": view}) for label in range(4))
+        np.testing.assert_allclose(total, 1, rtol=1e-6)
+
+
+def test_sight_equals_softmax_written_out():
+    view = np.log(np.array([[0.5, 0.3, 0.2]]))
+    found = Channel(3, 0.0, view="v", sight=1.0, bonus=np.log(2)).compute_likelihood(np.array([1]), {"v": view})
+    # Of class 0: 0.5 counts twice, so label 1 has 0.3 / 1.5; of class 1 itself 0.6 / 1.3; of class 2: 0.3 / 1.2.
+    np.testing.assert_allclose(found, [[0.3 / 1.5, 0.6 / 1.3, 0.3 / 1.2]], rtol=1e-6)
+
+
+def test_leak_and_temperature_are_found_again():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 5, 4000)
+    logits = 6 * np.eye(5)[y] + rng.gumbel(size=(4000, 5))
+    said = np.where(rng.random(4000) < 0.3, rng.integers(0, 5, 4000), (logits).argmax(1))
+    found = calibrate(10 * np.eye(5)[said], np.full(5, 0.2), np.eye(5)[y])
+    assert found.leak == pytest.approx(0.3, abs=0.05)
+
+
+def test_pick_table_by_hand():
+    picks = Picks("p", np.array([0] * 10), np.array([1] * 10), np.full(10, np.nan))
+    targets = np.eye(3)[[0, 0, 0, 0, 0, 0, 0, 0, 1, 2]]
+    _, table = fit_pick_tables(picks, targets, np.arange(10) % 5)
+    accuracy = (8 + 0.85 * 5) / 15
+    assert table.rows[0, 0] == pytest.approx((8 + 3 * accuracy) / 13)
+    assert table.second == pytest.approx((1 + 1) / (2 + 2))
+    np.testing.assert_allclose(table.read(picks, np.arange(2)).sum(1), 1, rtol=1e-5)
+
+
+def test_one_pooled_witness_of_weight_one_is_itself():
+    prior, said = np.array([0.5, 0.5]), np.array([[0.9, 0.1]])
+    np.testing.assert_allclose(np.exp(combine([np.log(said / prior)], [1.0], prior)), said)
+
+
+def test_interval_holds_the_accuracy():
+    told = estimate_accuracy(np.zeros(100, int), np.tile([0.9, 0.1], (100, 1)))
+    assert told["accuracy"] == pytest.approx(0.9)
+    assert told["interval"][0] == pytest.approx(0.825, abs=0.01)
+    assert told["interval"][1] == pytest.approx(0.945, abs=0.01)
