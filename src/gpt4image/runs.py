@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gpt4image.errors import RunError
 from gpt4image.files import read_json, write_json
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+BACKBONE, HEAD = "backbone.safetensors", "head.safetensors"
+"""Together what `WEIGHTS` is, in runs whose backbone is frozen: it is one file for all runs, linked to."""
 PROJECTOR = "projector.safetensors"
 METRICS = "metrics.jsonl"
 EVALUATION = "evaluation.json"
@@ -38,6 +42,7 @@ class RunManifest:
         unreadable: key of each image left out and why.
         text: what the text side was: embeddings name and manifest, projector, objective; empty for a plain run.
         labels: which weighed labels were learnt, and what was estimated of them; empty if the given ones were.
+        frozen: what the frozen backbone is, empty if all weights were trained: `name`, `penalty` of the head.
         settings: the resolved settings.
         version: of gpt4image.
         seconds: training time.
@@ -55,6 +60,7 @@ class RunManifest:
     unreadable: dict[str, str] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
+    frozen: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     seconds: float = 0.0
@@ -90,7 +96,8 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
     size = manifest.data_config["input_size"][-1]
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
     try:
-        model.load_state_dict(load_file(run / WEIGHTS))
+        state = {name: value for path in weight_files(run) for name, value in load_file(path).items()}
+        model.load_state_dict(state)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise RunError(f"{run / WEIGHTS} does not fit {run / MANIFEST}: {error}") from error
     return model.eval()
@@ -101,7 +108,24 @@ def hash_digests(digests: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
+def weight_files(run: Path) -> list[Path]:
+    """The files that hold a run's weights."""
+    parts = [run / BACKBONE, run / HEAD]
+    return parts if parts[1].exists() else [run / WEIGHTS]
+
+
+def load_head(run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The head on a frozen backbone: weight float32 [C, F] and bias float32 [C]."""
+    from safetensors.numpy import load_file
+
+    by_size = sorted(load_file(run / HEAD).values(), key=lambda value: -value.ndim)
+    return by_size[0].reshape(len(by_size[1]), -1), by_size[1]
+
+
 def hash_weights(run: Path) -> str:
     """SHA-256 of a run's weights, as hex digits."""
-    with (run / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for path in weight_files(run):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gpt4image.embed.image_features import load_image_features
+from gpt4image.models.image_features import load_image_features
 from gpt4image.errors import ModelError
 from gpt4image.images import open_images, scan_images
 from gpt4image.models import embedded
 from gpt4image.models.create import create_model
-from gpt4image.models.frozen import load_frozen
+from gpt4image.models.frozen import find_frozen
 from gpt4image.models.predict import predict
 
 
@@ -52,27 +52,29 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_features_are_computed_once_and_belong_to_the_bytes(photos: Path) -> None:
     images = open_images(str(photos))
     digests = scan_images(images).digests
-    first = load_image_features(images.subset(np.arange(4)), digests[:4], "tf_efficientnet_lite0", 64)
+    first = load_image_features(images.subset(np.arange(4)), digests[:4], find_frozen("tf_efficientnet_lite0", 64))
     assert first.num_new == 4
-    both = load_image_features(images, digests, "tf_efficientnet_lite0", 64)
+    both = load_image_features(images, digests, find_frozen("tf_efficientnet_lite0", 64))
     assert both.num_new == 2
-    assert load_image_features(images, digests, "tf_efficientnet_lite0", 64).num_new == 0
-    frozen = load_frozen("tf_efficientnet_lite0", 64)
-    slow = predict(frozen.model, images, frozen.data_config, device="cpu").features
+    assert load_image_features(images, digests, find_frozen("tf_efficientnet_lite0", 64)).num_new == 0
+    frozen = find_frozen("tf_efficientnet_lite0", 64)
+    slow = predict(frozen.load(), images, frozen.data_config, device="cpu").features
     assert np.allclose(both.vectors[both.rows], slow, atol=2e-3 * np.abs(slow).max())
     order = [5, 0, 3]
-    some = load_image_features(images.subset(np.array(order)), [digests[i] for i in order], "tf_efficientnet_lite0", 64)
+    some = load_image_features(
+        images.subset(np.array(order)), [digests[i] for i in order], find_frozen("tf_efficientnet_lite0", 64)
+    )
     assert np.array_equal(some.vectors[some.rows], both.vectors[both.rows[order]])
 
 
 def test_damaged_features_are_made_anew(photos: Path, tmp_path: Path) -> None:
     images = open_images(str(photos))
     digests = scan_images(images).digests
-    whole = load_image_features(images, digests, "tf_efficientnet_lite0", 64)
+    whole = load_image_features(images, digests, find_frozen("tf_efficientnet_lite0", 64))
     good = np.array(whole.vectors[whole.rows])
     (folder,) = (tmp_path / "cache" / "gpt4image" / "features").iterdir()
     for name in ("vectors.npy", "digests.npy", "manifest.json", "identity.json"):
         data = (folder / name).read_bytes()
         (folder / name).write_bytes(data[: len(data) // 2])
-        again = load_image_features(images, digests, "tf_efficientnet_lite0", 64)
+        again = load_image_features(images, digests, find_frozen("tf_efficientnet_lite0", 64))
         assert np.array_equal(again.vectors[again.rows], good), name

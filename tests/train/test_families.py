@@ -9,7 +9,7 @@ import torch
 from gpt4image.errors import ModelError
 from gpt4image.models.create import create_model
 from gpt4image.models.tap import count_features
-from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.targets.source import Targets

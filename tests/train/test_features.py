@@ -18,7 +18,7 @@ from gpt4image.images import UNLABELLED
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
-from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.optimizer import Schedule, create_optimizer
 
 Tiny = Callable[..., TrainSettings]

@@ -16,7 +16,7 @@ from gpt4image.cli import parse_settings
 from gpt4image.images import open_images
 from gpt4image.train import TrainSettings
 from gpt4image.train.data.augment import create_augmentation, create_mixup
-from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.setup import _create_data_config, _create_objective

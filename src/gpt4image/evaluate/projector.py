@@ -26,7 +26,7 @@ def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndar
     Raises:
         RunError: the run has no projector.
     """
-    from gpt4image.models.predict import predict_run
+    from gpt4image.models.predict_run import predict_run
 
     projector = load_projector(run)
     if projector is None:

@@ -141,7 +141,7 @@ def _how(settings: EvaluateSettings) -> dict[str, Any]:
 
 def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.evaluate.metrics import compute_metrics
-    from gpt4image.models.predict import predict_run
+    from gpt4image.models.predict_run import predict_run
 
     logits, labels = predict_run(settings.run, test.images, **_how(settings)).logits, test.images.labels
     path = predictions_path(settings.run, settings.name)

@@ -80,7 +80,7 @@ def transfer(settings: TransferSettings) -> TransferResult:
     """
     from gpt4image.evaluate.labelled import open_labelled
     from gpt4image.images import open_images
-    from gpt4image.models.predict import predict_run
+    from gpt4image.models.predict_run import predict_run
 
     path, classes = record_path(settings.run, "transfer", settings.name), open_images(settings.training).classes
     training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)

@@ -9,7 +9,8 @@ import numpy as np
 
 from gpt4image import __version__
 from gpt4image.describe.prompts.places import read_class_names
-from gpt4image.embed.image_features import load_image_features
+from gpt4image.models.frozen import find_frozen
+from gpt4image.models.image_features import load_image_features
 from gpt4image.errors import LabelError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.label.answers import match_answers, read_answers
@@ -85,8 +86,8 @@ def _name_classes(settings: LabelSettings, images: ImageSet, words: Mapping[str,
 def _load_features(settings: LabelSettings, images: ImageSet, digests: Sequence[str]) -> Vectors | None:
     if not settings.uses_features:
         return None
-    place = settings.features, settings.input_size, settings.device, settings.workers
-    features = load_image_features(images, digests, *place)
+    backbone = find_frozen(settings.features, settings.input_size)
+    features = load_image_features(images, digests, backbone, settings.device, settings.workers)
     return Vectors(features.name, "image", features.vectors, features.rows, None)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from gpt4image.errors import ModelError
 from gpt4image.models.embedded import EMBEDDED, find_embedded_weights
+from gpt4image.models.tap import find_classifier
 
 HEADS = ("head", "fc", "classifier", "head.fc")
 """What timm calls the last layer, where it does not say."""
@@ -58,7 +59,10 @@ def create_model(
         with _weights_errors(name, weights):
             return _create_from_file(name, input_size, arguments, weights)
     try:
-        return _create_timm_model(name, input_size, pretrained, arguments)
+        created: Any = _create_timm_model(name, input_size, pretrained, arguments)
+        if pretrained and num_classes != created.pretrained_cfg.get("num_classes"):
+            _start_at_zero(created)
+        return created
     except (RuntimeError, TypeError, ValueError, AssertionError, OSError) as error:
         raise ModelError(f"model {name!r} cannot be created: {' '.join(str(error).split())}") from error
 
@@ -92,7 +96,15 @@ def _create_from_file(name: str, input_size: int, arguments: dict[str, Any], wei
     model: Any = _create_timm_model(name, input_size, True, own)
     if found != arguments["num_classes"]:
         model.reset_classifier(arguments["num_classes"])
+        _start_at_zero(model)
     return model
+
+
+@torch.no_grad()
+def _start_at_zero(model: nn.Module) -> None:
+    """A new head on trained features starts without an opinion; timm's starts with a large one."""
+    for value in find_classifier(model).parameters():
+        value.zero_()
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,29 @@ from torch import nn
 
 from gpt4image.errors import ModelError
 from gpt4image.models.create import create_model, find_input_size
+from gpt4image.models.tap import find_classifier
 from gpt4image.runs import MANIFEST, load_manifest, load_model
 
 
 @dataclass(frozen=True)
-class FrozenModel:
+class FrozenBackbone:
     """A model whose pooled features are used as they are.
 
     Attributes:
-        model: in evaluation mode.
-        data_config: timm's description of its input.
-        name: of the model with the size of its input, fit for a folder.
+        name: of the model with the size of its input and the start of its identity, fit for a folder.
         identity: SHA-256 of its weights, without the classifier's, and of how its pixels are made.
+        data_config: timm's description of its input.
+        load: the model in evaluation mode; called only where an image's features are not known yet.
     """
 
-    model: nn.Module
-    data_config: dict[str, Any]
     name: str
     identity: str
+    data_config: Mapping[str, Any]
+    load: Callable[[], nn.Module]
 
 
-def load_frozen(model: str, input_size: int | None = None, weights: Path | None = None) -> FrozenModel:
-    """Loads a model to look with.
+def find_frozen(model: str, input_size: int | None = None, weights: Path | None = None) -> FrozenBackbone:
+    """A model to look with.
 
     Args:
         model: a timm name with published weights (`tf_efficientnet_lite0` comes with the package), or a run's folder.
@@ -43,26 +45,40 @@ def load_frozen(model: str, input_size: int | None = None, weights: Path | None 
         ModelError: there is no such model, or its weights cannot be had.
     """
     if (Path(model) / MANIFEST).exists():
-        manifest = load_manifest(Path(model))
-        network, config = load_model(Path(model), manifest), dict(manifest.data_config)
-        if input_size not in (None, config["input_size"][-1]):
-            raise ModelError(f"{model} was trained for {config['input_size'][-1]} px; leave --input-size out")
-        name = manifest.model
-    else:
-        from timm.data import resolve_data_config
+        backbone = find_frozen_of_run(Path(model))
+        size = backbone.data_config["input_size"][-1]
+        if input_size not in (None, size):
+            raise ModelError(f"{model} was trained for {size} px; leave --input-size out")
+        return backbone
+    return _find_timm(model, input_size or find_input_size(model), weights)
 
-        size = input_size or find_input_size(model)
-        network = create_model(model, 2, size, pretrained=weights is None, weights=weights)
-        config, name = resolve_data_config({"input_size": (3, size, size)}, model=network), model
-    identity = hash_backbone(network, config)
+
+@lru_cache(maxsize=2)
+def _find_timm(model: str, size: int, weights: Path | None) -> FrozenBackbone:
+    from timm.data import resolve_data_config
+
+    # The head is not looked at; two classes are as good as any number.
+    network = create_model(model, 2, size, pretrained=weights is None, weights=weights).eval()
+    return _describe(model, network, resolve_data_config({"input_size": (3, size, size)}, model=network))
+
+
+def find_frozen_of_run(run: Path) -> FrozenBackbone:
+    """The backbone of a finished run, as frozen as it is now."""
+    manifest = load_manifest(run)
+    if manifest.frozen:
+        name, identity = manifest.frozen["name"], manifest.frozen["identity"]
+        return FrozenBackbone(name, identity, manifest.data_config, lambda: load_model(run, manifest))
+    return _describe(manifest.model, load_model(run, manifest), manifest.data_config)
+
+
+def _describe(name: str, network: nn.Module, data_config: Mapping[str, Any]) -> FrozenBackbone:
+    identity = _hash_backbone(network, data_config)
     folder = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
-    return FrozenModel(network.eval(), config, f"{folder}-{config['input_size'][-1]}-{identity[:8]}", identity)
+    full = f"{folder}-{data_config['input_size'][-1]}-{identity[:8]}"
+    return FrozenBackbone(full, identity, data_config, lambda: network)
 
 
-def hash_backbone(model: nn.Module, data_config: Mapping[str, Any]) -> str:
-    """SHA-256 over all weights but the classifier's, and how pixels are made: what is equal gives equal features."""
-    from gpt4image.models.tap import find_classifier
-
+def _hash_backbone(model: nn.Module, data_config: Mapping[str, Any]) -> str:
     head = {id(value) for value in find_classifier(model).state_dict(keep_vars=True).values()}
     digest = hashlib.sha256(json.dumps(data_config, sort_keys=True, default=str).encode())
     for name, value in model.state_dict(keep_vars=True).items():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from gpt4image.images import ImageSet
 from gpt4image.models.pixels import Change, load_batches
 from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
-from gpt4image.runs import load_manifest, load_model
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,3 @@ def predict(
             tracker.advance(len(pixels))
     tap.close()
     return Outputs(torch.cat(logits).numpy(), torch.cat(features).numpy())
-
-
-def predict_run(run: Path, images: ImageSet, **how: Any) -> Outputs:
-    """Runs the model of a finished run over readable images; `how` are further arguments of `predict`."""
-    manifest = load_manifest(run)
-    return predict(load_model(run, manifest), images, manifest.data_config, **how)

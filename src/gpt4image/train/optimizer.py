@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpt4image.errors import SettingsError
-from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.settings import TrainSettings
 
 FUSED = ("adagrad", "adam", "adamw", "sgd")

@@ -12,6 +12,9 @@ Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
 NEEDS_NEGATIVES = ("clip", "ctr", "textteacher")
 """Objectives that compare the images and texts of a batch with each other."""
 MIN_TEXTS = 8
+FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip"}
+FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none"}
+"""What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
 ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("workers", lambda value: value >= 0, "at least 0"),
     ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
@@ -57,6 +60,7 @@ class Model:
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
         init_weights: safetensors or PyTorch file with weights to start from; the head may have other classes
+        freeze: leave the backbone as it is and fit the head to convergence, in seconds; needs weights to start from
         input_size: side of the model's input in pixels; the model's own if not given
     """
 
@@ -64,6 +68,7 @@ class Model:
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
     init_weights: Path | None = None
+    freeze: bool = False
     input_size: int | None = None
 
 
@@ -72,14 +77,14 @@ class Length:
     """Length and pace.
 
     Attributes:
-        epochs: passes over the images
+        epochs: passes over the images; 30 from nothing, 10 where weights are given
         batch_size: images a step, over all processes
         grad_accum_steps: steps an update
         validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
         ema_decay: average the weights over updates with this decay; the average is the model that is saved
     """
 
-    epochs: int = 30
+    epochs: int = None  # type: ignore[assignment]
     batch_size: int = 64
     grad_accum_steps: int = 1
     validation_share: float = 0.0
@@ -92,7 +97,7 @@ class Optimizer:
 
     Attributes:
         optimizer: timm optimizer name, such as adamw or sgd
-        lr: learning rate at the peak of the schedule
+        lr: learning rate at the peak of the schedule; 2e-3 from nothing, 5e-4 where weights are given
         lr_base_size: number of images an update that lr is meant for; lr is scaled in proportion
         weight_decay: weight decay; none for biases and norms
         momentum: momentum of sgd
@@ -106,7 +111,7 @@ class Optimizer:
     """
 
     optimizer: str = "adamw"
-    lr: float = 2e-3
+    lr: float = None  # type: ignore[assignment]
     lr_base_size: int | None = None
     weight_decay: float = 0.05
     momentum: float = 0.9
@@ -155,7 +160,7 @@ class Alignment:
     """Alignment of images with texts.
 
     Attributes:
-        objective: how image features are aligned with text embeddings
+        objective: how image features are aligned with text embeddings; clip from nothing, none where weights are given
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
         temperature: temperature of the objectives that have one
@@ -166,7 +171,7 @@ class Alignment:
         projector_std: standard deviation of the projector's initial weights
     """
 
-    objective: Objective = "clip"
+    objective: Objective = None  # type: ignore[assignment]
     compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
     temperature: float = 0.2
@@ -185,11 +190,13 @@ class Labels:
         labels: name of weighed labels in WORK/labels (gpt4image label); without it given labels are learnt as they are
         targets: what of them is learnt: all that is known; or, to compare, given labels, picks, or the set's own
         teacher: finished plain run whose predictions are further targets (self-training, no text)
+        balance: let rare classes count as much as frequent ones, in the loss or by drawing them more often
     """
 
     labels: str | None = None
     targets: Literal["weighed", "given", "picks", "true"] = "weighed"
     teacher: Path | None = None
+    balance: Literal["none", "loss", "sampler"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,11 +243,14 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
     """Train one image model."""
 
     COMMON: ClassVar[tuple[str, ...]] = (
-        "work", "model", "pretrained", "input_size", "epochs", "batch_size", "validation_share", "lr", "objective",
-        "labels", "seed", "precision", "workers",
+        "work", "labels", "model", "pretrained", "freeze", "input_size", "epochs", "batch_size", "validation_share",
+        "lr", "objective", "seed", "workers",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        for name, value in (FROM_WEIGHTS if self.starts_from_weights else FROM_NOTHING).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         for names, is_allowed, words in ALLOWED:
             for name in names.split():
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
@@ -254,6 +264,23 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
                 f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
+
+        if self.freeze:
+            self._check_freeze()
+
+    def _check_freeze(self) -> None:
+        """A frozen backbone can neither be aligned nor trained from nothing."""
+        if not self.starts_from_weights:
+            raise SettingsError("--freeze needs weights to start from: --pretrained or --init-weights FILE")
+        if self.objective != "none":
+            raise SettingsError(f"--objective {self.objective} trains the backbone; --freeze leaves it as it is")
+        if self.balance == "sampler" or self.model.startswith("import:"):
+            raise SettingsError("--freeze takes timm models, and --balance none or loss")
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether weights are given."""
+        return self.pretrained or self.init_weights is not None
 
     def _check(self, name: str, allowed: bool, words: str) -> None:
         if not allowed:

@@ -15,13 +15,13 @@ from gpt4image.progress import say
 from gpt4image.train.data.augment import create_augmentation, create_mixup
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
-from gpt4image.train.network import AlignedNetwork
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
-from gpt4image.train.targets.source import TargetSource, TextTargets, find_taught
+from gpt4image.train.targets.source import TargetSource, TextTargets, find_most_probable, find_taught, repeat_rare
 from gpt4image.train.targets.tokens import TokenTargets
 
 FINE_TUNING = (
@@ -87,6 +87,8 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     classes = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
     pool = np.flatnonzero(find_taught(classes) | has_text)
+    if settings.balance == "sampler":
+        pool = repeat_rare(pool, find_most_probable(classes), settings.seed)
     sampler = _create_sampler(settings, len(inputs.images), pool, accelerator)
     schedule = Schedule(settings, optimizer, len(sampler) // settings.grad_accum_steps)
     if settings.compile:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.train.settings import TrainSettings
@@ -25,6 +26,7 @@ class TrainResult(StageResult):
         seconds: of this call.
         finished: whether all epochs are done.
         redone: False if the run was finished before this call.
+        frozen: whether only the head was fitted.
     """
 
     run: Path
@@ -37,6 +39,7 @@ class TrainResult(StageResult):
     seconds: float
     finished: bool = True
     redone: bool = True
+    frozen: bool = False
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -51,6 +54,8 @@ class TrainResult(StageResult):
             yield f"{self.num_unreadable} images cannot be decoded and were left out; see {self.run / 'manifest.json'}"
         if not self.redone:
             yield f"{self.run} is finished already; nothing was done"
+        elif self.finished and self.frozen:
+            yield f"head on frozen features, loss {self.loss:.3f}, in {self.run} ({self.seconds:.0f} s)"
         elif self.finished:
             yield f"model after {self.epochs} epochs, loss {self.loss:.3f}, in {self.run} ({self.seconds:.0f} s)"
         else:
@@ -82,7 +87,10 @@ def train(settings: TrainSettings) -> TrainResult:
     epochs, loss = settings.epochs, 0.0
     if redone:
         with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():
-            epochs, loss = fit(settings, inputs, create_setup(settings, inputs, accelerator))
+            if settings.freeze:
+                loss = first_process_first(accelerator, lambda: _fit_frozen(settings, inputs, accelerator))
+            else:
+                epochs, loss = fit(settings, inputs, create_setup(settings, inputs, accelerator))
     return TrainResult(
         run=settings.run,
         num_images=len(inputs.images),
@@ -94,4 +102,12 @@ def train(settings: TrainSettings) -> TrainResult:
         seconds=time.monotonic() - start_s,
         finished=epochs == settings.epochs,
         redone=redone,
+        frozen=settings.freeze,
     )
+
+
+def _fit_frozen(settings: TrainSettings, inputs: Any, accelerator: Any) -> float:
+    """The first process fits; there is nothing to share."""
+    from gpt4image.train.frozen.fit import fit_frozen
+
+    return fit_frozen(settings, inputs) if accelerator.is_main_process else 0.0

@@ -9,8 +9,8 @@ from gpt4image.files import atomic_path
 from gpt4image.images import ImageSet
 from gpt4image.models.pixels import load_batches
 from gpt4image.runs import CHECKPOINT
-from gpt4image.train.network import AlignedNetwork
 from gpt4image.train.objectives.gather import sum_over_processes
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 

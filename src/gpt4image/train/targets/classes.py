@@ -9,12 +9,17 @@ from gpt4image.errors import RunError
 from gpt4image.images import ImageSet
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets.labels import smooth
-from gpt4image.train.targets.source import ClassTargets, LabelTargets, one_hot
+from gpt4image.train.targets.labels import LearntLabels, smooth
+from gpt4image.train.targets.source import ClassTargets, LabelTargets, balance, one_hot
 
 
 def compute_class_targets(settings: TrainSettings, inputs: Inputs) -> ClassTargets:
-    """Class probabilities [N, C], zero rows for images that teach no class."""
+    """Class probabilities [N, C], zero rows for images that teach no class; balanced ones weigh their classes."""
+    targets = _choose_targets(settings, inputs)
+    return balance(targets) if settings.balance == "loss" and not settings.freeze else targets
+
+
+def _choose_targets(settings: TrainSettings, inputs: Inputs) -> LabelTargets | LearntLabels | np.ndarray:
     labels, num_classes = inputs.images.labels, len(inputs.images.classes)
     if settings.teacher is not None:
         own = one_hot(labels, num_classes) if inputs.labels is None else inputs.labels[np.arange(len(labels))]
@@ -41,7 +46,7 @@ def _add_predictions(classes: np.ndarray, images: ImageSet, teacher: Path, devic
     """
     from scipy.special import softmax
 
-    from gpt4image.models.predict import predict_run
+    from gpt4image.models.predict_run import predict_run
     from gpt4image.runs import load_manifest
 
     known = load_manifest(teacher).classes

@@ -91,13 +91,70 @@ class LabelTargets:
         return self.labels
 
 
-ClassTargets = LabelTargets | LearntLabels | np.ndarray
+class BalancedTargets:
+    """Targets of which every class teaches as much as every other: rows are multiplied by a weight a class.
+
+    Args:
+        targets: class probabilities.
+        weights: float32 [C].
+    """
+
+    def __init__(self, targets: LabelTargets | LearntLabels | np.ndarray, weights: np.ndarray) -> None:
+        self.targets, self.weights = targets, weights
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, images: np.ndarray) -> np.ndarray:
+        """float32 [B, C] of some images."""
+        return self.targets[images] * self.weights
+
+    @property
+    def most_probable(self) -> np.ndarray:
+        """int64 [N], -1 for images that teach no class."""
+        return find_most_probable(self.targets)
+
+
+ClassTargets = LabelTargets | LearntLabels | BalancedTargets | np.ndarray
 """Class probabilities of each image: item [images] is float32 [B, C], zero rows for images that teach no class."""
 
 
 def find_taught(classes: ClassTargets) -> np.ndarray:
     """bool [N], which images teach a class."""
-    return classes.sum(1) > 0 if isinstance(classes, np.ndarray) else classes.most_probable != UNLABELLED
+    return find_most_probable(classes) != UNLABELLED
+
+
+def find_most_probable(classes: ClassTargets) -> np.ndarray:
+    """int64 [N], the class that each image teaches most, -1 for images that teach none."""
+    if isinstance(classes, np.ndarray):
+        return np.where(classes.sum(1) > 0, classes.argmax(1), UNLABELLED)
+    return classes.most_probable
+
+
+def balance(targets: LabelTargets | LearntLabels | np.ndarray) -> BalancedTargets:
+    """Weighs classes by the inverse of how many images teach them; the sum over all images stays."""
+    taught = find_most_probable(targets)
+    num_classes = targets[np.arange(1)].shape[1]
+    counts = np.bincount(taught[taught != UNLABELLED], minlength=num_classes)
+    weights = counts.sum() / (max((counts > 0).sum(), 1) * np.maximum(counts, 1))
+    return BalancedTargets(targets, weights.astype(np.float32))
+
+
+def repeat_rare(pool: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
+    """A pool in which each class stands as often as the most frequent one; images of no class once.
+
+    Args:
+        pool: int64 [P], positions of images.
+        classes: int64 [N], of all images, -1 for none.
+        seed: of which images of a class stand once more than others.
+    """
+    own = classes[pool]
+    most = np.bincount(own[own != UNLABELLED]).max(initial=0)
+    rng = np.random.default_rng([seed, 16])
+    parts = [pool[own == UNLABELLED]]
+    for label in np.unique(own[own != UNLABELLED]):
+        parts.append(np.resize(rng.permutation(pool[own == label]), most))
+    return np.concatenate(parts)
 
 
 class TargetSource:

@@ -11,6 +11,8 @@ import numpy as np
 from gpt4image.files import atomic_path, read_json, write_json
 from gpt4image.images import ImageSet
 from gpt4image.images.cache import cache_folder
+from gpt4image.models.frozen import FrozenBackbone
+from gpt4image.models.predict import predict
 
 DIGITS = 64
 """Of a digest: SHA-256 in hex."""
@@ -26,7 +28,7 @@ class ImageFeatures:
     Attributes:
         vectors: float16 [M, F], memory-mapped.
         rows: int64 [N], the row of each image.
-        name: of the model, with the size of its input.
+        name: of the backbone, with the size of its input.
         num_new: images whose features were computed by this call.
     """
 
@@ -39,8 +41,7 @@ class ImageFeatures:
 def load_image_features(
     images: ImageSet,
     digests: Sequence[str],
-    model: str,
-    input_size: int | None = None,
+    backbone: FrozenBackbone,
     device: str = "auto",
     workers: int = 0,
 ) -> ImageFeatures:
@@ -49,36 +50,31 @@ def load_image_features(
     Args:
         images: N readable images.
         digests: theirs.
-        model: see `models.load_frozen`.
-        input_size: side of the model's input in pixels; its own if None.
+        backbone: see `find_frozen`.
         device: where the model runs.
         workers: processes that decode images.
 
     Raises:
-        ModelError: the model cannot be loaded, or has no pooled features.
+        ModelError: the model has no pooled features.
     """
-    from gpt4image.models.frozen import load_frozen
-
-    frozen = load_frozen(model, input_size)
-    folder = cache_folder() / "features" / frozen.name
-    known = _read_known(folder, frozen.identity)
+    folder = cache_folder() / "features" / backbone.name
+    known = _read_known(folder, backbone.identity)
     wanted = np.asarray(digests, dtype=f"S{DIGITS}")
     distinct, first = np.unique(wanted, return_index=True)
     missing = np.sort(first[~np.isin(distinct, known)])
     if len(missing):
-        from gpt4image.models.predict import predict
-
+        model = backbone.load()
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
             label = f"features {start + len(block):,}/{len(missing):,}"
             features = predict(
-                frozen.model, images.subset(block), frozen.data_config, workers=workers, device=device, label=label
+                model, images.subset(block), backbone.data_config, workers=workers, device=device, label=label
             ).features
             _save_part(folder, wanted[block], features.astype(np.float16))
-        known = _put_together(folder, frozen.identity)
+        known = _put_together(folder, backbone.identity)
     order = np.argsort(known)
     rows = order[np.searchsorted(known, wanted, sorter=order)]
-    return ImageFeatures(np.load(folder / "vectors.npy", mmap_mode="r"), rows, frozen.name, len(missing))
+    return ImageFeatures(np.load(folder / "vectors.npy", mmap_mode="r"), rows, backbone.name, len(missing))
 
 
 def _read_known(folder: Path, identity: str) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Training with a frozen backbone: features once, the head to convergence."""
