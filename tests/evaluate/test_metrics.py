@@ -43,3 +43,14 @@ def test_few_classes_and_a_class_without_images() -> None:
     assert (metrics.top1, metrics.top5, metrics.n) == (50, 100, 2)
     assert metrics.per_class["dog"].accuracy is None
     assert metrics.per_class["cat"].accuracy == pytest.approx(50)
+    # Of the classes that occur: half of the cats found, all that are called cats are some.
+    assert (metrics.macro, metrics.macro_f1) == (pytest.approx(50), pytest.approx(200 / 3))
+
+
+def test_macro_measures_of_a_rare_class_by_hand() -> None:
+    labels = np.array([0] * 8 + [1] * 2)
+    logits = np.eye(2, dtype=np.float32)[[0] * 7 + [1] + [0, 1]]
+    metrics = compute_metrics(logits, labels, ["common", "rare"])
+    assert metrics.top1 == pytest.approx(80)
+    assert metrics.macro == pytest.approx(100 * (7 / 8 + 1 / 2) / 2)
+    assert metrics.macro_f1 == pytest.approx(100 * (14 / 16 + 2 / 4) / 2)

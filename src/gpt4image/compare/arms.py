@@ -66,6 +66,13 @@ ARMS = {
     "dawid_skene": Arm(
         "relative", "labels and picks weighed as by Dawid and Skene (1979)", PLAIN, "dawid_skene", needs_picks=True
     ),
+    "cleanlab": Arm(
+        "relative",
+        "labels that cleanlab takes for wrong by the image features are dropped",
+        PLAIN,
+        "cleanlab",
+        needs_labels=True,
+    ),
     "self_training": Arm(
         "relative",
         "the image model's own predictions as further targets, no text",

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Run:
-    """One trained and evaluated model; `top1`, `top5` and `ece` in percent, None if not measured.
+    """One trained and evaluated model; its measures in percent, None if not measured.
 
     `labels` tells what was estimated of the given labels and of each witness that spoke about them.
     """
@@ -24,6 +24,8 @@ class Run:
     top1: float | None = None
     top5: float | None = None
     ece: float | None = None
+    macro: float | None = None
+    macro_f1: float | None = None
     seconds: float | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
 

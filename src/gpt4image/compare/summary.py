@@ -120,7 +120,7 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
     for seed in seeds:
         folder = run_folder(situation, name, seed)
         measures, manifest = read_json(evaluation_path(out / folder)), load_manifest(out / folder)
-        shown = {key: measures[key] for key in ("top1", "top5", "ece")}
+        shown = {key: measures[key] for key in ("top1", "top5", "ece", "macro", "macro_f1")}
         shown |= {"seconds": manifest.seconds, "labels": manifest.labels.get("reliability", {})}
         runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]

@@ -17,11 +17,12 @@ def make_table(situation: Mapping[str, Any]) -> Any:
     columns = ["arm", "top-1 %", *(["95 % interval"] if situation["without_labels"] else [])]
     if reference or not situation["without_labels"]:
         columns += [against, "95 % interval"]
-    table = Table(*columns, "seeds", title=situation["name"], title_justify="left")
+    table = Table(*columns, "macro %", "seeds", title=situation["name"], title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, arm in situation["arms"].items():
-        table.add_row(name, *_cells(situation, name, arm), str(len(arm["runs"])))
+        macro = sum(run["macro"] for run in arm["runs"]) / max(len(arm["runs"]), 1)
+        table.add_row(name, *_cells(situation, name, arm), f"{macro:.2f}", str(len(arm["runs"])))
     return table
 
 

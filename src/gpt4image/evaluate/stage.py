@@ -57,6 +57,8 @@ class EvaluateResult(StageResult):
         top1: accuracy.
         top5: share of images whose class is among the five most likely.
         ece: expected calibration error.
+        macro: mean of the classes' accuracies, which rare classes count in as much as frequent ones.
+        macro_f1: mean of the classes' F1.
         n: images measured.
         unlabelled: images left out because they have no label.
         unreadable: key of each image left out because it cannot be read, and why.
@@ -70,6 +72,8 @@ class EvaluateResult(StageResult):
     top1: float
     top5: float
     ece: float
+    macro: float
+    macro_f1: float
     n: int
     unlabelled: int
     unreadable: dict[str, str]
@@ -89,6 +93,7 @@ class EvaluateResult(StageResult):
         for key, reason in self.unreadable.items():
             yield f"left out: {key} ({reason})"
         yield f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, calibration error {self.ece:.2f} %, {self.n:,} images"
+        yield f"over classes: accuracy {self.macro:.2f} %, F1 {self.macro_f1:.2f} %"
         if self.corruptions:
             by_name = ", ".join(f"{name} {top1:.1f}" for name, top1 in self.corruptions["by_corruption"].items())
             yield f"under corruptions: top-1 {self.corruptions['top1']:.2f} % ({by_name})"
@@ -124,13 +129,14 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     identity = {"digests_hash": hash_digests(test.digests), "weights_sha256": hash_weights(settings.run)}
     has_predictions = predictions_path(settings.run, settings.name).exists()
     known = read_known(path, identity) if has_predictions and not settings.redo else None
+    known = known if known is not None and "macro_f1" in known else None
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
     record = (known or _measure(settings, test)) | found | identity
     if record != known:
         write_json(path, record)
     corruptions = _measure_corruptions(settings, test, identity) if settings.corruptions else {}
     retrieval = _measure_retrieval(settings, test) if settings.work is not None else {}
-    shown = ("top1", "top5", "ece", "n", "unlabelled", "unreadable", "per_class")
+    shown = ("top1", "top5", "ece", "macro", "macro_f1", "n", "unlabelled", "unreadable", "per_class")
     measures = {name: record[name] for name in shown}
     return EvaluateResult(path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **measures)
 

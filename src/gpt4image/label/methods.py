@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gpt4image.errors import LabelError
 from gpt4image.images import UNLABELLED
 from gpt4image.label.dawid_skene import weigh_votes
 from gpt4image.label.weigh import Evidence, Weighed, weigh
@@ -43,8 +44,40 @@ def weigh_by_dawid_skene(evidence: Evidence, seed: int) -> Weighed:
     return Weighed(classes, values, np.zeros(len(given), np.float32), {}, doubt, states, proposed, {})
 
 
+def prune_by_cleanlab(evidence: Evidence, seed: int) -> Weighed:
+    """Confident learning (Northcutt et al., arXiv 1911.00068) by cleanlab: labels that it takes for wrong are dropped.
+
+    It judges them by a logistic regression on the image features, cross-fitted, as its authors advise. Images without
+    a label stay without.
+
+    Raises:
+        LabelError: cleanlab is not installed, or there are no image features.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    try:
+        from cleanlab.filter import find_label_issues
+    except ModuleNotFoundError as error:
+        raise LabelError("--method cleanlab needs the package cleanlab: pip install cleanlab") from error
+    if evidence.images is None:
+        raise LabelError("--method cleanlab needs --features, by which it judges labels")
+    given = evidence.given.copy()
+    labelled = np.flatnonzero((given != UNLABELLED) & (evidence.images.rows >= 0))
+    present, own = np.unique(given[labelled], return_inverse=True)
+    features = evidence.images.vectors[evidence.images.rows[labelled]].astype(np.float32)
+    folds = StratifiedKFold(max(2, min(5, np.bincount(own).min())), shuffle=True, random_state=seed)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    probabilities = cross_val_predict(classifier, features, own, cv=folds, method="predict_proba")
+    given[labelled[find_label_issues(own, probabilities)]] = UNLABELLED
+    return weigh_by_dawid_skene(replace(evidence, given=given, picks=()), seed)
+
+
 METHODS: dict[str, Callable[[Evidence, int], Weighed]] = {
     "weighed": weigh_all,
     "texts": weigh_texts,
     "dawid_skene": weigh_by_dawid_skene,
+    "cleanlab": prune_by_cleanlab,
 }

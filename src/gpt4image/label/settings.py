@@ -24,7 +24,7 @@ class LabelSettings:
             name, explanation); needed where no image has a label
         features: model whose features are the images' own opinion: a timm name, a run's folder, or none
         input_size: side in pixels of that model's input; its own if not given
-        method: how witnesses are weighed; texts and dawid_skene are earlier methods, for comparison
+        method: how witnesses are weighed; the others are earlier methods, for comparison
         keep_labels: share of labels kept, or how many a class if above 1 (a situation, made on purpose)
         wrong_labels: share of labels made wrong on purpose
         wrong_kind: to what: any other class, the next one, the most similar one, or the runner-up on ambiguous images
@@ -42,7 +42,7 @@ class LabelSettings:
     class_names: Path | None = None
     features: str = "tf_efficientnet_lite0"
     input_size: int | None = None
-    method: Literal["weighed", "texts", "dawid_skene"] = "weighed"
+    method: Literal["weighed", "texts", "dawid_skene", "cleanlab"] = "weighed"
     keep_labels: float = 1.0
     wrong_labels: float = 0.0
     wrong_kind: Literal["uniform", "next", "similar", "ambiguous"] = "uniform"
