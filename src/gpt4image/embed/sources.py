@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gpt4image.describe.prompts.prompt_names import match_prompts
 from gpt4image.describe.store.store import DescriptionStore
-from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 
 BATCH_SIZE = 20_000
