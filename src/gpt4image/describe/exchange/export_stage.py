@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.describe.prompts.pick_names import split_answers
-from gpt4image.describe.prompts.prompt_names import match_prompts
+from gpt4image.describe.prompts.prompt_names import find_prompts
 from gpt4image.errors import DescriptionError
 from gpt4image.files import atomic_path
 from gpt4image.results import StageResult
@@ -82,7 +82,7 @@ def _choose_prompts(store: "DescriptionStore", settings: ExportDescriptionsSetti
     """The prompts whose answers are written; the forms with one text an image take no picks unless they are named."""
     known = list(store.prompts())
     if settings.prompt is not None:
-        return match_prompts([settings.prompt], known, settings.work)
+        return find_prompts(settings.prompt, known)
     is_one_text = _choose_writer(settings.file) in (_write_metadata, _write_sidecars)
     return split_answers(known)[1] if is_one_text else known
 
