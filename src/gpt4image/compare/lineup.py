@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gpt4image.compare.arms import Arm, find_arms
 from gpt4image.compare.recipe import Recipe, Situation
-from gpt4image.describe.prompts.pick_names import split_answers
 
 NO_LABELS = "cannot train without labels"
 
@@ -59,7 +58,7 @@ def draw_up(recipe: Recipe, work: Path) -> list[Lineup]:
     labelled = open_images(recipe.images).labels != UNLABELLED
     prompts = _known_prompts(work)
     answers = [name for name in prompts if recipe.answers in (name, name.rpartition("@")[0])]
-    others = tuple(split_answers(prompts)[1]) if answers else ()
+    others = tuple(name for name in prompts if name not in answers) if answers else ()
     lineups = []
     for situation in recipe.situations:
         changes = situation.labels_of(recipe.train)
