@@ -11,8 +11,10 @@ from gpt4image.describe.asking.missing import Request, Thinking, Wanted
 from gpt4image.describe.asking.selection import select_images
 from gpt4image.describe.asking.stop_rules import MaxFailures, StopRules
 from gpt4image.describe.asking.tally import Tally
+from gpt4image.describe.prompts.class_names import read_class_names
 from gpt4image.describe.prompts.parse import Prompt, parse_prompts
-from gpt4image.describe.prompts.places import Places, read_class_names
+from gpt4image.describe.prompts.places import Places
+from gpt4image.describe.prompts.shortlists import fit_to_classes
 from gpt4image.describe.replay.rows import require_file
 from gpt4image.describe.settings import DescribeSettings
 from gpt4image.errors import SettingsError
@@ -71,13 +73,13 @@ def read_wanted(settings: DescribeSettings, images: ImageSet, scan: Scan) -> Wan
         prompts = [Prompt(name, "") for name in settings.field]
     else:
         prompts = parse_prompts(settings.prompt, _read_schema(settings.schema))
-    places = Places(images, read_class_names(settings.class_names))
+    places = Places(images, *read_class_names(settings.class_names))
     places.check(prompts)
     return Wanted(
         images=images,
         scan=scan,
         indices=select_images(images, scan, settings.limit),
-        prompts=prompts,
+        prompts=fit_to_classes(prompts, places.names),
         places=places,
         samples=settings.samples,
         describer=settings.describer_name or _describer_name(settings),

@@ -75,7 +75,8 @@ def make_plan(
     unmeasured = [p for p in wanted.prompts if not store.usage(p.name, wanted.describer).measured]
     if unmeasured:
         few = select_images(wanted.images, wanted.scan, MEASURED_IMAGES)
-        measure(replace(wanted, indices=few, prompts=unmeasured, samples=1))
+        names = {one.name for prompt in unmeasured for one in (*prompt.shortlists, prompt)}
+        measure(replace(wanted, indices=few, prompts=[p for p in wanted.prompts if p.name in names], samples=1))
     prompts = {}
     for prompt in wanted.prompts:
         counted, usage = replace(wanted, prompts=[prompt]).count(store), store.usage(prompt.name, wanted.describer)

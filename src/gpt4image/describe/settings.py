@@ -49,11 +49,12 @@ class WhatToAsk:
     """Prompts and answers.
 
     Attributes:
-        prompt: detailed, class_detailed, attributes, tags, products, nature, aerial, medical, defects, food
-            (detailed@1 for that version), or the prompt itself, or NAME=TEXT; {class}, {classes} and {COLUMN} of the
-            image list are filled in; several are asked one after another.
+        prompt: detailed, class_detailed, attributes, tags, products, nature, aerial, medical, defects, food,
+            pick_class, describe_and_pick (detailed@1 for that version), or the prompt itself, or NAME=TEXT; {class},
+            {classes} and {COLUMN} of the image list are filled in; several are asked one after another.
         samples: how many descriptions of each image each prompt gets.
-        class_names: JSON object or CSV (class, name) with the words for the class folders, for {class}.
+        class_names: JSON object of class to name, or to {"name": ..., "explanation": ...}, or CSV (class, name,
+            explanation): what the classes are called in prompts, and a sentence about each that {classes} shows.
         schema: JSON file with a JSON schema for the answers; they are flattened to text.
         max_tokens: limit of an answer's length; raising it redoes the truncated ones only.
         image_size: longest side in pixels of the images sent.

@@ -108,5 +108,7 @@ def _fill(settings: DescribeSettings, wanted: "Wanted", store: "DescriptionStore
     if total:
         describer = choose_describer(settings)
         with track(label, total) as tracker:
-            stopped = describer.answer(wanted, Recorder(store, wanted.describer, rules, tracker))
+            recorder = Recorder(store, wanted.describer, rules, tracker)
+            for part in wanted.rounds():
+                stopped = stopped or describer.answer(part, recorder)
     return DescribeResult.of_run(wanted, store, rules.tally, stopped)

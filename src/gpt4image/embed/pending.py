@@ -119,7 +119,7 @@ class PendingTable:
 
     def finish(self) -> EmbeddingTable:
         """Writes the table and returns it; an unchanged table is left alone."""
-        if self.num_new or not self._is_finished:
+        if self.num_new or not self.is_finished:
             new = self.folder.with_name(self.folder.name + ".new")
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
@@ -147,7 +147,8 @@ class PendingTable:
         return np.concatenate([known.truncated for known in self._known])[source]
 
     @cached_property
-    def _is_finished(self) -> bool:
+    def is_finished(self) -> bool:
+        """Whether the table on disk is what `finish` would write, but for texts that are missing."""
         import pyarrow as pa
         from pyarrow import parquet
 

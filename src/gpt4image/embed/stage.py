@@ -24,9 +24,10 @@ class EmbedSettings:
     Attributes:
         work: work folder with descriptions.sqlite
         encoder: text encoder: minilm, st:NAME_OR_PATH, open_clip:ARCH/TAG or endpoint:URL#MODEL
-        prompt: only descriptions of these prompts; all if none is given
+        prompt: only answers to these prompts; all descriptions, but no picks, if none is given
         describer: only descriptions by this describer
-        class_names: class names to embed; those of the described images if none is given
+        class_names: class names to embed, or one JSON or CSV file of names and explanations as for describe; the
+            classes of the described images if not given
         name: name of the table in WORK/embeddings; made from encoder and prompts if not given
         batch_size: texts embedded between two writes
         device: PyTorch device, or auto
@@ -103,25 +104,28 @@ def embed(settings: EmbedSettings) -> EmbedResult:
     Raises:
         DescriptionError: there are no such descriptions.
         EncoderError: the encoder cannot be loaded.
+        SettingsError: the file of class names cannot be used.
     """
     from gpt4image.describe.store.store import DescriptionStore
-    from gpt4image.embed.class_names import load_class_vectors, save_class_vectors
+    from gpt4image.embed.class_names import load_class_words, read_class_words, save_class_vectors
     from gpt4image.embed.pending import PendingTable
     from gpt4image.embed.sources import read_texts
     from gpt4image.embed.table import finish_replacement
 
     texts = read_texts(settings.work, settings.prompt, settings.describer)
-    with DescriptionStore.open(settings.work) as store:
-        names = list(settings.class_names) or store.class_names()
     folder = settings.folder
     finish_replacement(folder)
+    saved = load_class_words(folder)
+    with DescriptionStore.open(settings.work) as store:
+        words = read_class_words(settings.class_names, store.class_names(), saved)
     pending = PendingTable(folder, settings.full_encoder, texts)
-    if pending.missing or (names and load_class_vectors(folder, names) is None):
+    # A table that is written anew has no class names yet.
+    if pending.missing or (words and not (pending.is_finished and words.items() <= saved.items())):
         with _encoder(settings, _sample(pending)) as encoder:
             if pending.missing:
                 pending.encode(encoder, settings.batch_size)
             table = pending.finish()
-            save_class_vectors(folder, names, encoder)
+            save_class_vectors(folder, words, encoder)
     else:
         table = pending.finish()
     return EmbedResult(

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from gpt4image.describe.prompts.prompt_names import match_prompts
 from gpt4image.embed.class_names import load_class_vectors
 from gpt4image.embed.join import TextIndex, join_digests
-from gpt4image.embed.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 from gpt4image.files import read_json, write_json
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gpt4image.errors import DescriptionError
 from gpt4image.forecast.result import ForecastResult
@@ -18,7 +17,7 @@ class ForecastSettings:
     Attributes:
         images: the training images: a folder with one sub-folder a class, a list, or fashion-mnist:1k
         work: work folder with descriptions of some of them, as many of each class
-        prompt: only descriptions of these prompts; all but answers to pick_class if none is given
+        prompt: only answers to these prompts; all descriptions, but no picks, if none is given
         encoder: text encoder, as for gpt4image embed; the pilot's texts are embedded with it
         usd_per_million_input: price of a million tokens read
         usd_per_million_output: price of a million tokens written
@@ -62,9 +61,14 @@ def forecast(settings: ForecastSettings) -> ForecastResult:
     labels, digests = images.labels[chosen], [scan.digests[index] for index in chosen]
     _refuse_undescribed(settings, len(chosen), len(images.classes))
     with DescriptionStore.open(settings.work) as store:
-        prompts = settings.prompt or _descriptions(store)
         result = embed(
-            EmbedSettings(settings.work, settings.encoder, prompts, class_names=images.classes, device=settings.device)
+            EmbedSettings(
+                settings.work,
+                settings.encoder,
+                settings.prompt,
+                class_names=images.classes,
+                device=settings.device,
+            )
         )
         table = EmbeddingTable.open(result.folder)
         index = table.join(digests)
@@ -102,15 +106,6 @@ def _refuse_undescribed(settings: ForecastSettings, num_images: int, num_classes
             f"{settings.work} holds no descriptions yet; describe a pilot first: "
             f"gpt4image describe {settings.images} {settings.work} --limit {limit}"
         )
-
-
-def _descriptions(store: Any) -> tuple[str, ...]:
-    """Prompts of the store but answers to `pick_class`; none, which means all, if there are no answers."""
-    from gpt4image.label.class_texts import ANSWERS
-
-    names = [name for name, count in store.prompts().items() if count]
-    others = tuple(name for name in names if ANSWERS not in (name, name.rpartition("@")[0]))
-    return others if len(others) < len(names) else ()
 
 
 def _names_class(prompt: str) -> bool:

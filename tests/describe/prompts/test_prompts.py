@@ -13,7 +13,7 @@ from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
 
 Make = Callable[..., Path]
-FROZEN = "8c11d3d1"
+FROZEN = "0b65e8c5"
 """Short hash of all presets: stored descriptions refer to these wordings, so they may only be added to."""
 
 

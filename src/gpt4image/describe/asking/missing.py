@@ -8,6 +8,7 @@ from itertools import compress
 
 import numpy as np
 
+from gpt4image.describe.asking.candidates import find_candidates
 from gpt4image.describe.prompts.parse import Prompt
 from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.store.rows import Description
@@ -71,6 +72,18 @@ class Ask:
     old: Description | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An answer that the store does not have, or that is to be redone; as in `Ask`."""
+
+    index: int
+    digest: str
+    prompt: Prompt
+    sample: int
+    request: Request
+    old: Description | None
+
+
 class DigestSet:
     """Remembers 64 bits of each digest.
 
@@ -101,7 +114,7 @@ class Wanted:
         images: the images.
         scan: their digests.
         indices: int64, the images to be described, each digest once.
-        prompts: what to ask.
+        prompts: what to ask; shortlists come before the prompts that wait for them.
         places: what images put into prompts.
         samples: how often each prompt is asked.
         describer: who is asked.
@@ -121,9 +134,36 @@ class Wanted:
     retry_failed: bool = False
     is_seeded: bool = False
 
+    @property
+    def lines(self) -> list[tuple[Prompt, int]]:
+        """What each image is asked: prompts and numbers of samples; the winner of a group is asked for once."""
+        return [(one, sample) for one in self.prompts for sample in range(1 if one.choices else self.samples)]
+
+    def rounds(self) -> list["Wanted"]:
+        """What can be asked one after another: the prompts that wait for answers of others come last."""
+        parts = [[one for one in self.prompts if bool(one.shortlists) is waits] for waits in (False, True)]
+        return [replace(self, prompts=part) for part in parts if part]
+
     def asks(self, store: DescriptionStore) -> Iterator[Ask]:
-        """Yields what is missing or to be redone, image by image, in nearly constant memory."""
-        lines = [(prompt, sample) for prompt in self.prompts for sample in range(self.samples)]
+        """Yields what is missing or to be redone, image by image, in nearly constant memory.
+
+        What waits for shortlists that are not answered yet is not among it.
+        """
+        for batch in self._missing(store):
+            waiting = {line.prompt.name: line.prompt for line in batch if line.prompt.shortlists}
+            digests = list({line.digest for line in batch})
+            ready = {
+                name: find_candidates(store, prompt, self.describer, digests, self.places.names)
+                for name, prompt in waiting.items()
+            }
+            for line in batch:
+                candidates = ready.get(line.prompt.name, {}).get(line.digest)
+                if candidates is not None or not line.prompt.shortlists:
+                    yield self._ask(line, candidates)
+
+    def _missing(self, store: DescriptionStore) -> Iterator[list["Missing"]]:
+        """The answers that are missing or to be redone, ready to be asked for or not, in batches of images."""
+        lines = self.lines
         settled = [DigestSet(store.settled_digests(prompt.name, self.describer, n)) for prompt, n in lines]
         for start in range(0, len(self.indices), BATCH_SIZE):
             batch = self.indices[start : start + BATCH_SIZE].tolist()
@@ -134,19 +174,25 @@ class Wanted:
                 store.find(list(compress(digests, mask)), prompt.name, self.describer, sample)
                 for (prompt, sample), mask in zip(lines, missing, strict=True)
             ]
-            for position, line in np.argwhere(missing.T).tolist():
-                old = found[line].get(digests[position])
-                if request := next_request(old, self.request, self.retry_failed):
-                    yield self._ask(batch[position], *lines[line], request, old)
+            yield [
+                Missing(batch[position], digests[position], *lines[line], request, old)
+                for position, line in np.argwhere(missing.T).tolist()
+                if (request := next_request(old := found[line].get(digests[position]), self.request, self.retry_failed))
+            ]
 
-    def _ask(self, index: int, prompt: Prompt, sample: int, request: Request, old: Description | None) -> Ask:
-        words, seed = self.places.render(prompt, index), sample if self.is_seeded else None
-        return Ask(index, self.scan.digests[index], prompt, words, request, sample, seed, old)
+    def _ask(self, line: "Missing", candidates: Sequence[str] | None) -> Ask:
+        # Another sample sees the classes in another order, so that places in the list even out.
+        words = self.places.render(line.prompt, line.index, f"{line.digest} {line.sample}", candidates)
+        # What is asked goes to other processes; the shortlists have done their part.
+        prompt = replace(line.prompt, shortlists=()) if line.prompt.shortlists else line.prompt
+        seed = line.sample if self.is_seeded else None
+        return Ask(line.index, line.digest, prompt, words, line.request, line.sample, seed, line.old)
 
     def count(self, store: DescriptionStore) -> Counter[str]:
         """How many descriptions are `kept`, `redo` and `new`."""
-        counted = Counter("new" if ask.old is None else "redo" for ask in self.asks(store))
-        counted["kept"] = len(self.indices) * len(self.prompts) * self.samples - counted.total()
+        missing = (line for batch in self._missing(store) for line in batch)
+        counted = Counter("new" if line.old is None else "redo" for line in missing)
+        counted["kept"] = len(self.indices) * len(self.lines) - counted.total()
         return counted
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.asking.stop_rules import StopRules
+from gpt4image.describe.asking.structured import read_fields, to_rows
 from gpt4image.describe.asking.tally import Tally
 from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.store import DescriptionStore
@@ -39,8 +40,11 @@ class Recorder:
 
     def record_all(self, answered: Sequence[tuple[Ask, Reply]]) -> None:
         """Stores replies in one write, and counts them."""
-        self.store.write(to_description(ask, self.describer, reply) for ask, reply in answered)
-        for ask, reply in answered:
+        read = [(ask, *read_fields(reply, ask.prompt.fields)) for ask, reply in answered]
+        self.store.write(
+            row for ask, reply, values in read for row in to_rows(to_description(ask, self.describer, reply), values)
+        )
+        for ask, reply, _ in read:
             self.tally.note(reply, is_redone=ask.old is not None)
 
 

@@ -122,6 +122,8 @@ class Endpoint:
             return False
         text = error.response.text
         named = {name for name in sent if name in text and name not in self.extra and name != "max_completion_tokens"}
+        if "response_format" in sent and "schema" in text:
+            named.add("response_format")
         self.refused_fields |= named
         return bool(named)
 

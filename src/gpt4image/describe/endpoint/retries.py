@@ -67,7 +67,7 @@ class RetryingClient:
             if (wait_s := self._limits.reserve(ask.request.max_tokens / 2)) > 0:
                 await asyncio.sleep(wait_s)
             try:
-                reply = parse_reply(await lane.endpoint.ask(ask, data_url), ask.prompt.schema is not None)
+                reply = parse_reply(await lane.endpoint.ask(ask, data_url), ask.prompt.is_flattened)
             except UnusableReplyError as error:
                 lane.pace.note_failure()
                 raise PassingError(str(error)) from error

@@ -7,11 +7,16 @@ from dataclasses import asdict, dataclass, fields
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gpt4image.describe.prompts.pick_names import split_answers
+from gpt4image.describe.prompts.prompt_names import find_prompts
 from gpt4image.errors import DescriptionError
 from gpt4image.files import atomic_path
 from gpt4image.results import StageResult
+
+if TYPE_CHECKING:
+    from gpt4image.describe.store.store import DescriptionStore
 
 Row = dict[str, Any]
 IMAGE_COLUMNS = ("key", "class_name")
@@ -25,7 +30,7 @@ class ExportDescriptionsSettings:
         work: the work folder.
         file: .jsonl, .csv or .parquet with all columns; a name ending in metadata.jsonl gets file_name and text as
             Hugging Face datasets reads them; a folder gets .txt side-cars.
-        prompt: only this prompt's; must be given for side-cars and metadata if there are several.
+        prompt: only this prompt's; must be given for side-cars and metadata if there are several that describe.
         describer: only this describer's.
         all_states: also those that failed; otherwise only ok ones.
     """
@@ -58,17 +63,28 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
     from gpt4image.describe.store.store import DescriptionStore
 
     write = _choose_writer(settings.file)
-    chosen = settings.prompt, settings.describer
     with DescriptionStore.open(settings.work) as store:
-        counts = store.counts(*chosen)
-        number = sum(counts.values()) if settings.all_states else counts.get(State.OK, 0)
+        prompts = _choose_prompts(store, settings)
+        counted = [store.counts(prompt, settings.describer) for prompt in prompts]
+        number = sum(sum(one.values()) if settings.all_states else one.get(State.OK, 0) for one in counted)
         if not number:
             raise DescriptionError(f"{settings.work} has no such descriptions; see gpt4image lint {settings.work}")
         images = {image.digest: dict(zip(IMAGE_COLUMNS, image[1:], strict=True)) for image in store.images()}
         unknown = dict.fromkeys(IMAGE_COLUMNS)
-        found = store.descriptions(*chosen, None if settings.all_states else State.OK)
-        write(settings.file, (images.get(one.digest, unknown) | asdict(one) for one in found))
+        only = prompts[0] if len(prompts) == 1 else None
+        found = store.descriptions(only, settings.describer, None if settings.all_states else State.OK)
+        rows = (images.get(one.digest, unknown) | asdict(one) for one in found if one.prompt in prompts)
+        write(settings.file, rows)
     return ExportDescriptionsResult(number, settings.file)
+
+
+def _choose_prompts(store: "DescriptionStore", settings: ExportDescriptionsSettings) -> list[str]:
+    """The prompts whose answers are written; the forms with one text an image take no picks unless they are named."""
+    known = list(store.prompts())
+    if settings.prompt is not None:
+        return find_prompts(settings.prompt, known)
+    is_one_text = _choose_writer(settings.file) in (_write_metadata, _write_sidecars)
+    return split_answers(known)[1] if is_one_text else known
 
 
 def _choose_writer(file: Path) -> Callable[[Path, Iterator[Row]], None]:

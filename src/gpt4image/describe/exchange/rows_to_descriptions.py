@@ -6,10 +6,13 @@ from dataclasses import asdict
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
+from gpt4image.describe.asking.structured import missing_fields, read_fields, to_rows
 from gpt4image.describe.exchange.batch import parse_custom_id
+from gpt4image.describe.prompts.fields import fields_of
+from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
-from gpt4image.describe.store.rows import COLUMNS, Description
+from gpt4image.describe.store.rows import COLUMNS, Description, Name
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
@@ -51,7 +54,13 @@ class RowReader:
             return
         prompt, describer, max_tokens = batch
         reply = _reply_of(row, as_json="+" in prompt)
-        yield Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
+        reply, values = read_fields(reply, fields_of(prompt))
+        main = Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
+        rows = to_rows(main, values)
+        if stale := missing_fields(rows):
+            # What an earlier answer said beside its description is no part of this one.
+            self._store.remove(Name(digest, name, describer, parts[2]) for name in stale)
+        yield from rows
 
     def _read_row(self, row: Row) -> Iterator[Description]:
         position = self._matcher.find(row)
@@ -66,9 +75,9 @@ class RowReader:
         for name in names:
             text = str(row.get(name) or "").strip()
             if text:
-                yield Description(
-                    digest, self._prompt or name, self._describer, state=judge_text(text), text=text, attempts=0
-                )
+                prompt = self._prompt or name
+                state = State.OK if is_answer(prompt) else judge_text(text)
+                yield Description(digest, prompt, self._describer, state=state, text=text, attempts=0)
 
     def _note_unknown(self, row: Row) -> None:
         self.num_unknown += 1

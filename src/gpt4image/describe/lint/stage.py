@@ -1,17 +1,21 @@
 """`gpt4image lint`: what is wrong with the descriptions of a store, and what mends it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gpt4image.describe.prompts.pick_names import split_answers
+from gpt4image.describe.prompts.prompt_names import find_prompts
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
     from gpt4image.describe.lint.finding import Finding, Texts
     from gpt4image.describe.store.edits import Editor
+    from gpt4image.describe.store.rows import Description
     from gpt4image.describe.store.store import DescriptionStore
 
 MOST_TEXTS = 100_000
@@ -24,7 +28,7 @@ class LintSettings:
 
     Attributes:
         work: the work folder.
-        prompt: only this prompt's descriptions.
+        prompt: only this prompt's answers; all descriptions, but no picks, if not given.
         describer: only this describer's.
         encoder: the text encoder whose limit the lengths are held against, as for gpt4image embed.
         strip_boilerplate: cut openings such as "The image shows" off the stored texts; the store keeps the originals.
@@ -133,16 +137,30 @@ def run_checks(texts: "Texts", encoder: str) -> "Iterator[Finding]":
 def _read(store: "DescriptionStore", settings: LintSettings) -> "Texts":
     from gpt4image.describe.lint.finding import Texts
 
-    rows = list(islice(store.ok_descriptions(settings.prompt, settings.describer), MOST_TEXTS))
+    rows = list(islice(_descriptions(store, settings), MOST_TEXTS))
     if not rows:
         raise DescriptionError(
             f"{store.path} has no ok descriptions of this prompt and describer; "
             f"it has {store.prompts() or 'none at all'}"
         )
-    states = {str(state): number for state, number in store.counts(settings.prompt, settings.describer).items()}
+    states: Counter[str] = Counter()
+    for prompt in _prompts(store, settings):
+        states += Counter({str(state): n for state, n in store.counts(prompt, settings.describer).items()})
     last = rows[-1].digest
     images = {image.digest: image for image in store.images() if len(rows) < MOST_TEXTS or image.digest <= last}
     return Texts(rows, images, states)
+
+
+def _prompts(store: "DescriptionStore", settings: LintSettings) -> list[str]:
+    """The prompts that are examined: those wanted, else all whose answers are descriptions."""
+    known = list(store.prompts())
+    return split_answers(known)[1] if settings.prompt is None else find_prompts(settings.prompt, known)
+
+
+def _descriptions(store: "DescriptionStore", settings: LintSettings) -> "Iterator[Description]":
+    prompts = set(_prompts(store, settings))
+    only = next(iter(prompts)) if len(prompts) == 1 else None
+    return (row for row in store.ok_descriptions(only, settings.describer) if row.prompt in prompts)
 
 
 def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:
@@ -150,7 +168,7 @@ def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) 
     from gpt4image.describe.lint.openings import strip_boilerplate
     from gpt4image.describe.store.edits import LINT
 
-    rows = store.ok_descriptions(settings.prompt, settings.describer)
+    rows = _descriptions(store, settings)
     stripped = ((row, strip_boilerplate(row.text)) for row in rows)
     return editor.change_all(
         "strip", ((row, replace(row, text=text, author=LINT)) for row, text in stripped if text != row.text)

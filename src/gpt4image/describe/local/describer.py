@@ -92,7 +92,7 @@ class LocalDescriber:
             )
         written = output[:, inputs["input_ids"].shape[1] :]
         tokens_in = inputs["attention_mask"].sum(dim=1).tolist()
-        as_json = asks[0].prompt.schema is not None
+        as_json = asks[0].prompt.is_flattened
         return [self._read(row, read, as_json) for row, read in zip(written, tokens_in, strict=True)]
 
     def _encode(self, images: Sequence[Image.Image], asks: Sequence[Ask]) -> Any:
@@ -126,7 +126,7 @@ def _find_device() -> str:
 
 def _batches(asks: Iterator[Ask], batch_size: int) -> Iterator[Sequence[Ask]]:
     """Asks that are made the same way, at most `batch_size` together."""
-    for _, alike in groupby(asks, key=lambda ask: (ask.request, ask.prompt.schema is None)):
+    for _, alike in groupby(asks, key=lambda ask: (ask.request, ask.prompt.is_flattened)):
         while batch := list(islice(alike, batch_size)):
             yield batch
 

@@ -140,4 +140,4 @@ def to_reply(row: Row, ask: Ask) -> Reply:
         return Reply(State.ENDPOINT_ERROR, error=" ".join(failed.split())[:300])
     tokens = int(row["num_input_tokens"]), int(row["num_generated_tokens"])
     finish = "length" if tokens[1] >= ask.request.max_tokens else "stop"
-    return judge_answer(row["generated_text"], finish=finish, tokens=tokens, as_json=ask.prompt.schema is not None)
+    return judge_answer(row["generated_text"], finish=finish, tokens=tokens, as_json=ask.prompt.is_flattened)

@@ -9,6 +9,7 @@ from functools import cached_property
 from string import Formatter
 from typing import Any
 
+from gpt4image.describe.prompts.fields import fields_of
 from gpt4image.describe.prompts.presets import PRESETS
 from gpt4image.errors import SettingsError
 
@@ -24,11 +25,17 @@ class Prompt:
         name: its name in the store, such as `detailed@1`; another wording has another name.
         template: the words, with places such as `{class}`.
         schema: JSON schema of the reply, None for free text.
+        fields: of the reply, each kept as an answer of its own, the description first; () if it is one text.
+        choices: classes that `{classes}` lists, () for all.
+        shortlists: prompts whose winners `{classes}` lists; they are asked first.
     """
 
     name: str
     template: str
     schema: Mapping[str, Any] | None = None
+    fields: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    shortlists: tuple["Prompt", ...] = ()
 
     @cached_property
     def places(self) -> frozenset[str]:
@@ -42,7 +49,12 @@ class Prompt:
     @property
     def identity(self) -> str:
         """All that the name stands for, as it is remembered in the store."""
-        return self.template if self.schema is None else f"{self.template}\n{_to_json(self.schema)}"
+        return f"{self.template}\n{_to_json(self.schema)}" if self.is_flattened else self.template
+
+    @property
+    def is_flattened(self) -> bool:
+        """Whether the reply is JSON that becomes one text."""
+        return self.schema is not None and not self.fields
 
 
 def parse_prompts(words: Sequence[str], schema: Mapping[str, Any] | None = None) -> list[Prompt]:
@@ -70,7 +82,10 @@ def _parse_prompt(word: str, schema: Mapping[str, Any] | None) -> Prompt:
         name, template = named.groups()
     else:
         name, template = f"own-{_short_hash(word)}", word
-    prompt = Prompt(name if schema is None else f"{name}+{_short_hash(_to_json(schema))}", template, schema)
+    if schema is None:
+        prompt = Prompt(name, template, fields=fields_of(name))
+    else:
+        prompt = Prompt(f"{name}+{_short_hash(_to_json(schema))}", template, schema)
     _check_places(prompt)
     return prompt
 
@@ -100,7 +115,7 @@ def _check_places(prompt: Prompt) -> None:
         )
 
 
-def _to_json(schema: Mapping[str, Any]) -> str:
+def _to_json(schema: Mapping[str, Any] | None) -> str:
     return json.dumps(schema, sort_keys=True)
 
 

@@ -1,32 +1,65 @@
 """Fills the places of prompts, such as `{class}`, with what is known about an image."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 
+from gpt4image.describe.prompts.fields import NONE_OF_THEM
 from gpt4image.describe.prompts.parse import Prompt
-from gpt4image.describe.replay.rows import read_rows
 from gpt4image.errors import SettingsError
-from gpt4image.files import read_json
 from gpt4image.images import UNLABELLED, ImageSet
 
 
 class Places:
-    """What each image puts into a prompt: `{class}`, `{classes}` and the columns of its list."""
+    """What each image puts into a prompt: `{class}`, `{classes}` and the columns of its list.
 
-    def __init__(self, images: ImageSet, class_names: Mapping[str, str] | None = None) -> None:
+    Args:
+        images: the images.
+        class_names: what classes are called in words; classes that the images lack are listed, too.
+        explanations: a sentence about a class, which stands beside its name where the classes are listed.
+
+    Attributes:
+        names: of all classes, in words.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        class_names: Mapping[str, str] | None = None,
+        explanations: Mapping[str, str] | None = None,
+    ) -> None:
         given = class_names or {}
-        self._images = images
-        self._names = [given.get(name, name.replace("_", " ")) for name in images.classes]
+        self._images, self._explanations = images, explanations or {}
+        self.names = {name: given.get(name, name.replace("_", " ")) for name in (*images.classes, *given)}
 
-    def render(self, prompt: Prompt, index: int) -> str:
-        """The words of a prompt for one image."""
-        return prompt.render({place: self._value(place, index) for place in prompt.places})
+    def render(self, prompt: Prompt, index: int, order: str = "", candidates: Sequence[str] | None = None) -> str:
+        """The words of a prompt for one image.
+
+        Args:
+            prompt: what is asked.
+            index: position of the image.
+            order: on this the order of listed classes depends, so that the place in the list does not decide;
+                without it they come as they are.
+            candidates: classes to list instead of the prompt's own.
+        """
+        values = {place: self._value(place, index) for place in prompt.places - {"classes"}}
+        if "classes" in prompt.places:
+            values["classes"] = self._list((prompt.choices or self.names) if candidates is None else candidates, order)
+        return prompt.render(values)
 
     def _value(self, place: str, index: int) -> str:
         if place == "class":
-            return self._names[int(self._images.labels[index])]
-        value = ", ".join(self._names) if place == "classes" else self._images.columns[place][index]
+            return self.names[self._images.classes[int(self._images.labels[index])]]
+        value = self._images.columns[place][index]
         return "" if value is None else str(value)
+
+    def _list(self, classes: Iterable[str], order: str) -> str:
+        """Names in one line; a line each if any is explained, or has a comma in it."""
+        if order:
+            classes = sorted(classes, key=lambda name: hashlib.sha256(f"{order} {name}".encode()).digest())
+        texts = [": ".join(filter(None, (self.names[name], self._explanations.get(name)))) for name in classes]
+        if any("," in self.names[name] or name in self._explanations for name in classes):
+            return "\n" + "".join(f"- {text}\n" for text in texts)
+        return ", ".join(texts) or NONE_OF_THEM
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every place can be filled for every image.
@@ -41,27 +74,14 @@ class Places:
                     f"--prompt {prompt.name} has the place {{{min(unknown)}}}; these images have "
                     f"{', '.join(f'{{{name}}}' for name in sorted(known))}"
                 )
+            if "classes" in prompt.places and not self.names:
+                raise SettingsError(
+                    f"--prompt {prompt.name} lists the classes, but {self._images.source} has none; name them: "
+                    "--class-names FILE, a JSON object of class to name, or a CSV with the columns class and name"
+                )
             num_unlabelled = int((self._images.labels == UNLABELLED).sum())
             if "class" in prompt.places and num_unlabelled:
                 raise SettingsError(
                     f"--prompt {prompt.name} names the class, but {num_unlabelled} images of "
                     f"{self._images.source} have none; label them, or use a prompt without {{class}}, such as detailed"
                 )
-
-
-def read_class_names(path: Path | None) -> dict[str, str]:
-    """Reads what classes are called in words: a JSON object, or rows with `class` and `name`.
-
-    Raises:
-        SettingsError: the file has another form.
-    """
-    if path is None:
-        return {}
-    try:
-        pairs = read_json(path) if path.suffix == ".json" else {row["class"]: row["name"] for row in read_rows(path)}
-        return {str(name): str(words) for name, words in pairs.items()}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise SettingsError(
-            f"--class-names {path} cannot be used ({error!r}); give a JSON object of folder name to words, "
-            "or a CSV with the columns class and name"
-        ) from error

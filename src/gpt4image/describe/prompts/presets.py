@@ -50,6 +50,17 @@ PICK_CLASS = (
 )
 """No description: the describer as a classifier, for the arm `llm_label` of a comparison."""
 
+DESCRIBE_AND_PICK = (
+    "Describe in one or two sentences what can be seen of this image's main object: shape, parts, colours, pattern, "
+    "material, setting; do not name what kind of object it is. Then say which one of the classes below it shows. "
+    'Answer with one JSON object and nothing else. Its fields: "description": the description; "class": the name of '
+    'the class, written exactly as it is written below, or "none" if it is none of them; "second": the name of the '
+    'class that is likeliest after that one, or "none"; "confidence": a whole number from 0 to 100, how likely "class" '
+    "is right. "
+    "The classes: {classes}"
+)
+"""Description and pick of one look at the image; the description comes first, so that the pick can build on it."""
+
 PRESETS: dict[str, tuple[str, ...]] = {
     "detailed": (DETAILED,),
     "class_detailed": (CLASS_DETAILED,),
@@ -62,5 +73,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "defects": (DEFECTS,),
     "food": (FOOD,),
     "pick_class": (PICK_CLASS,),
+    "describe_and_pick": (DESCRIBE_AND_PICK,),
 }
 """Name of each preset and its versions, the first version first."""
+
+FIELDS: dict[str, tuple[str, ...]] = {"describe_and_pick": ("description", "class", "second", "confidence")}
+"""Presets whose answers have fields, the description first."""

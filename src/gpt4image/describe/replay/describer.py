@@ -11,8 +11,10 @@ from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.replay.matching import COLUMNS, ImageMatcher
 from gpt4image.describe.replay.rows import Row, read_rows
+from gpt4image.describe.store.states import State
 from gpt4image.errors import DescriptionError
 
 BATCH_SIZE = 500
@@ -84,7 +86,10 @@ def _record(texts: Mapping[str, tuple[int, str]], prompt: Prompt, recorder: Reco
     olds = {digest: replace(old, tokens_in=0, tokens_out=0, attempts=0) for digest, old in known.items()}
     recorder.record_all(
         [
-            (Ask(index, digest, prompt, "", NOT_SENT, old=olds.get(digest)), Reply(judge_text(text), text))
+            (
+                Ask(index, digest, prompt, "", NOT_SENT, old=olds.get(digest)),
+                Reply(State.OK if is_answer(prompt.name) else judge_text(text), text),
+            )
             for digest, (index, text) in texts.items()
             if digest not in kept
         ]

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gpt4image.describe.prompts.fields import main_prompt, name_fields
 from gpt4image.describe.store.connect import FILE_NAME, find_store
 from gpt4image.describe.store.rows import Description, Name, now
 from gpt4image.describe.store.states import State
@@ -58,34 +59,51 @@ class Editor:
         self._change(name, "reject", lambda row: replace(row, state=State.REJECTED, author=PERSON))
 
     def requeue(self, name: Name) -> None:
-        """Takes a description out of the store, so that the next describe asks for it again."""
-        self._change(name, "requeue", lambda row: None)
+        """Takes a description out of the store, so that the next describe asks for it again.
+
+        All fields of an answer go and come back together, for they are one request.
+        """
+        self._change(name._replace(prompt=main_prompt(name.prompt)), "requeue", lambda row: None)
 
     def undo(self, digest: str) -> bool:
         """Takes back the last change of an image that is not taken back yet; False if there is none."""
-        query = "SELECT number, before FROM edits WHERE digest = ? AND NOT undone ORDER BY number DESC LIMIT 1"
+        query = (
+            "SELECT number, before, action, created FROM edits WHERE digest = ? AND NOT undone"
+            " ORDER BY number DESC LIMIT 1"
+        )
         with self._edits() as edits, DescriptionStore.open(self.work) as store:
-            row = edits.execute(query, (digest,)).fetchone()
-            if row is not None:
-                store.write([_from_json(row[1])])
-                edits.execute("UPDATE edits SET undone = 1 WHERE number = ?", row[:1])
-        return row is not None
+            last = edits.execute(query, (digest,)).fetchone()
+            if last is None:
+                return False
+            main = _from_json(last[1])
+            rows = [(last[0], main), *_find_fields(edits, main, *last[2:])]
+            if last[2] == "requeue":
+                # What a newer answer says beside its description goes with it.
+                store.remove(_field_names(main.name))
+            store.write(row for _, row in rows)
+            edits.executemany("UPDATE edits SET undone = 1 WHERE number = ?", [(number,) for number, _ in rows])
+        return True
 
     def change_all(self, action: str, changes: Iterable[Change]) -> int:
         """Makes many changes, each of which can be undone, and says how many."""
         num_changed, changes = 0, iter(changes)
-        while changed := list(islice(changes, BATCH_SIZE)):
-            self._record(action, changed)
+        while wanted := list(islice(changes, BATCH_SIZE)):
             with DescriptionStore.open(self.work) as store:
+                removed = [before.name for before, after in wanted if after is None]
+                fields = [store.get(field) for name in removed for field in _field_names(name)]
+                # The description comes last: its change is the one that undo finds.
+                changed: list[Change] = [*((row, None) for row in fields if row is not None), *wanted]
+                self._record(action, changed)
                 store.write(after for _, after in changed if after is not None)
                 store.remove(before.name for before, after in changed if after is None)
-            num_changed += len(changed)
+            num_changed += len(wanted)
         return num_changed
 
     def _record(self, action: str, changed: Iterable[Change]) -> None:
         """Comes first: a change that nobody can undo is worse than an undo that changes nothing."""
+        time = now()
         rows = [
-            (*before.name, action, _to_json(before), after and _to_json(after), self.author, now())
+            (*before.name, action, _to_json(before), after and _to_json(after), self.author, time)
             for before, after in changed
         ]
         with self._edits() as edits:
@@ -113,7 +131,7 @@ class Editor:
                 edits.execute("BEGIN IMMEDIATE")
                 edits.executemany("UPDATE edits SET undone = 1 WHERE number = ?", [(n,) for n, _ in undone])
                 edits.execute("COMMIT")
-                num_undone += len(undone)
+                num_undone += sum(main_prompt(before.prompt) == before.prompt for _, before in undone)
         return num_undone
 
     def history(self, digest: str) -> list[dict[str, Any]]:
@@ -152,8 +170,11 @@ def read_queued(work: Path) -> dict[str, tuple[Name, ...]]:
         " AND d.sample = edits.sample)"
     )
     queued: dict[str, tuple[Name, ...]] = {}
-    for name in map(Name._make, _query(work, query)):
-        queued[name.digest] = (*queued.get(name.digest, ()), name)
+    names = {Name._make(row): None for row in _query(work, query)}
+    for name in names:
+        # A new answer may have no such field; it is not asked for on its own.
+        if name._replace(prompt=main_prompt(name.prompt)) in names:
+            queued[name.digest] = (*queued.get(name.digest, ()), name)
     return queued
 
 
@@ -162,6 +183,23 @@ def _query(work: Path, query: str) -> list[tuple]:
     with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
         has_edits = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'edits'").fetchone()
         return connection.execute(query).fetchall() if has_edits else []
+
+
+def _field_names(name: Name) -> list[Name]:
+    """The rows that belong to the answer to a prompt with fields."""
+    return [name._replace(prompt=field) for field in name_fields(name.prompt)]
+
+
+def _find_fields(
+    edits: sqlite3.Connection, main: Description, action: str, created: str
+) -> list[tuple[int, Description]]:
+    """The changes of fields that were made together with that of their description: number, and row before."""
+    query = (
+        "SELECT number, before FROM edits WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?"
+        " AND action = ? AND created = ? AND NOT undone"
+    )
+    found = [row for name in _field_names(main.name) for row in edits.execute(query, (*name, action, created))]
+    return [(number, _from_json(before)) for number, before in found]
 
 
 def _to_json(description: Description) -> str:

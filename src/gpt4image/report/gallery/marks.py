@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from gpt4image.describe.lint.finding import Finding, Texts
+from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.store.rows import DescribedImage, Description, Name
 from gpt4image.describe.store.states import State
 
@@ -17,7 +18,7 @@ def find_marks(
     marks: dict[Name, list[str]] = defaultdict(list)
     by_prompt: dict[tuple[str, str], list[Description]] = defaultdict(list)
     for description in descriptions:
-        if description.state == State.OK:
+        if description.state == State.OK and not is_answer(description.prompt):
             by_prompt[description.prompt, description.describer].append(description)
     for rows in by_prompt.values():
         for check in _checks():

@@ -7,6 +7,8 @@ PICKS = ("pick_class", "pick")
 """Prompts, or columns of a replayed file, that hold the class; so does every field called `class` (`NAME.class`)."""
 SECONDS = ("second",)
 CONFIDENCES = ("confidence", "sure")
+SHORTLIST = "shortlist-"
+"""How names begin whose answers only prepare a pick: the winner of a group of classes."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ def is_pick(name: str) -> bool:
     return base in PICKS or base.endswith(".class")
 
 
+def is_answer(name: str) -> bool:
+    """Whether the answers to a prompt of this name are a pick or what stands beside one: a word or number, no text."""
+    last = _base(name).replace("_", ".").rpartition(".")[2]
+    return is_pick(name) or name.startswith(SHORTLIST) or last in (*SECONDS, *CONFIDENCES)
+
+
 def with_companions(name: str, known: Iterable[str]) -> PickNames:
     """A prompt of picks and what was asked together with it: `X.second` beside `X.class`, `pick_sure` beside `pick`."""
     base, known = _base(name), list(known)
@@ -48,7 +56,7 @@ def split_answers(known: Iterable[str]) -> tuple[list[PickNames], list[str]]:
     known = list(known)
     picks = [with_companions(name, known) for name in known if is_pick(name)]
     answers = {name for pick in picks for name in (pick.first, pick.second, pick.confidence)}
-    return picks, [name for name in known if name not in answers]
+    return picks, [name for name in known if name not in answers and not name.startswith(SHORTLIST)]
 
 
 def _base(name: str) -> str:

@@ -1,6 +1,6 @@
 """Which prompts hold picks, by their names."""
 
-from gpt4image.embed.pick_names import PickNames, split_answers
+from gpt4image.describe.prompts.pick_names import PickNames, split_answers
 
 
 def test_picks_and_their_companions_are_told_from_descriptions() -> None:

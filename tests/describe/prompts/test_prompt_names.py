@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt4image.embed.prompt_names import match_prompts
+from gpt4image.describe.prompts.prompt_names import match_prompts
 from gpt4image.errors import DescriptionError
 
 KNOWN = ["attributes@1", "attributes@2", "attributes_plus", "blind", "me@home@1"]

@@ -1,0 +1,52 @@
+"""What classes are called in words, and what the user says about each: `--class-names FILE`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpt4image.describe.replay.rows import read_rows
+from gpt4image.errors import SettingsError
+from gpt4image.files import read_json
+
+
+class ClassNames(NamedTuple):
+    """What a file says about classes, by class.
+
+    Attributes:
+        names: in words.
+        explanations: a sentence each; classes without one are left out.
+    """
+
+    names: Mapping[str, str]
+    explanations: Mapping[str, str]
+
+
+def read_class_names(path: Path | None) -> ClassNames:
+    """Reads names and explanations of classes; nothing without a file.
+
+    Args:
+        path: a JSON object of class to name, or of class to `{"name": ..., "explanation": ...}`; or rows (CSV, JSON
+            lines, Parquet) with `class`, `name` and, if there are any, `explanation`.
+
+    Raises:
+        SettingsError: the file has another form.
+    """
+    if path is None:
+        return ClassNames({}, {})
+    try:
+        rows = list(_read_pairs(path))
+        names = {name: str(about["name"]) for name, about in rows}
+        explained = {name: str(about.get("explanation") or "").strip() for name, about in rows}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SettingsError(
+            f"--class-names {path} cannot be used ({error!r}); give a JSON object of class to name, or to an object "
+            "with name and explanation, or a CSV with the columns class, name and perhaps explanation"
+        ) from error
+    return ClassNames(names, {name: sentence for name, sentence in explained.items() if sentence})
+
+
+def _read_pairs(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    if path.suffix != ".json":
+        return ((str(row["class"]), row) for row in read_rows(path))
+    given = read_json(path).items()
+    return ((str(name), about if isinstance(about, dict) else {"name": about}) for name, about in given)
