@@ -6,13 +6,15 @@ Labels are hidden or spoilt on purpose (`situations`); each line is the mean ove
 reader of texts, confident learning (cleanlab) on text, image and joined features, Dawid and Skene's model (crowd-kit).
 """
 
-import argparse, sys, time, json
+import argparse
+import sys
+import time
 
 sys.path.insert(0, "/work/lab/weigh")
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 import peers
-from situations import load, situation, take, spoil, keep
+from situations import keep, load, situation, take
+from sklearn.metrics import average_precision_score, roc_auc_score
 from weigh import Evidence, Picks, Vectors, weigh
 
 SETS = {
@@ -21,10 +23,31 @@ SETS = {
     "products": ("products", ("attributes",)),
     "shop": ("products", ("description",)),
 }
-SHARE = (
-    "none 1 3 5 10 half10 mix10 clean u20 u40 n20 n40 s20 s40 t20 t40 a20 a40 clean+texts30 clean+picks30 clean+both30 clean+alike"
-).split()
-NOISE = "u20 u40 n20 n40 s20 t20 t40 a20 a40".split()
+SHARE = [
+    "none",
+    "1",
+    "3",
+    "5",
+    "10",
+    "half10",
+    "mix10",
+    "clean",
+    "u20",
+    "u40",
+    "n20",
+    "n40",
+    "s20",
+    "s40",
+    "t20",
+    "t40",
+    "a20",
+    "a40",
+    "clean+texts30",
+    "clean+picks30",
+    "clean+both30",
+    "clean+alike",
+]
+NOISE = ["u20", "u40", "n20", "n40", "s20", "t20", "t40", "a20", "a40"]
 PAIRS = {
     "clothing": [("shirt", "t-shirt"), ("pants", "shorts"), ("dress", "skirt")],
     "fashion": [("Shirt", "T-shirt/top"), ("Coat", "Pullover"), ("Sneaker", "Sandal")],
@@ -141,7 +164,7 @@ def two(d, pairs, seeds):
         c = [list(d["classes"]).index(p) for p in pair]
         e = take(d, np.flatnonzero(np.isin(d["y"], c)), sorted(c))
         print(pair, len(e["y"]))
-        share(e, "none 3 10 clean u20 u40".split(), seeds)
+        share(e, ["none", "3", "10", "clean", "u20", "u40"], seeds)
         errors(e, ["u20", "u40"], seeds)
 
 

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from gpt4image.embed.join import TextIndex
-from gpt4image.embed.table import EmbeddingTable
-from gpt4image.embed.text_embeddings import TextEmbeddings
-from gpt4image.errors import DescriptionError
-from gpt4image.images import UNLABELLED, ImageSet
 from gpt4image.label.class_texts import ClassTexts
+
 from earlier_reader.mixture import refine_with_mixture
 from earlier_reader.posterior import compute_posterior, estimate_accuracy
 from earlier_reader.reader import Reading, read_texts, scale_features
 from earlier_reader.witness import Witness
 from earlier_reader.zero_shot import read_by_class_names
+from gpt4image.embed.join import TextIndex
+from gpt4image.embed.table import EmbeddingTable
+from gpt4image.embed.text_embeddings import TextEmbeddings
+from gpt4image.errors import DescriptionError
+from gpt4image.images import UNLABELLED, ImageSet
 from gpt4image.progress import say
 
 

@@ -23,8 +23,8 @@ from gpt4image.embed.table import EmbeddingTable, find_table
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.models.tap import FeatureTap, count_features
-from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.gather import count_processes
+from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Related
 from gpt4image.train.objectives.projector import create_projector

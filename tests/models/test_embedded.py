@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gpt4image.models.image_features import load_image_features
 from gpt4image.errors import ModelError
 from gpt4image.images import open_images, scan_images
 from gpt4image.models import embedded
 from gpt4image.models.create import create_model
 from gpt4image.models.frozen import find_frozen
+from gpt4image.models.image_features import load_image_features
 from gpt4image.models.predict import predict
 
 

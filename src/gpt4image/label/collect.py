@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image import __version__
-from gpt4image.describe.prompts.places import read_class_names
-from gpt4image.models.frozen import find_frozen
-from gpt4image.models.image_features import load_image_features
+from gpt4image.describe.prompts.class_names import read_class_names
 from gpt4image.errors import LabelError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.label.answers import match_answers, read_answers
@@ -18,6 +16,8 @@ from gpt4image.label.settings import LabelSettings
 from gpt4image.label.situations.spoil import spoil_labels
 from gpt4image.label.weigh import Evidence, Vectors
 from gpt4image.label.witnesses.gather import choose_prompts, gather_picks, gather_texts
+from gpt4image.models.frozen import find_frozen
+from gpt4image.models.image_features import load_image_features
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def collect(settings: LabelSettings) -> Collected:
     Raises:
         LabelError: there are no classes, or nothing is known of any image.
     """
-    words = read_class_names(settings.class_names)
+    words = read_class_names(settings.class_names).names
     images = open_images(settings.images)
     scan = scan_images(images)
     readable = np.flatnonzero(scan.readable)
