@@ -85,7 +85,6 @@ def main() -> None:
                 input_size=64,
                 batch_size=64,
                 objective="none",
-                reader=False,
                 device="cpu",
             )
             for name, (dimension, changes) in VARIANTS.items():

@@ -14,8 +14,9 @@ from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 from gpt4image.forecast import ForecastSettings, forecast
 from gpt4image.forecast.outlook import LITTLE, MUCH, look_out
-from gpt4image.forecast.pilot import Pilot, Share, measure_pilot, wilson
+from gpt4image.forecast.pilot import Pilot, Share, jeffreys, measure_pilot, wilson
 from gpt4image.images import open_images, scan_images
+from gpt4image.label.weigh import Evidence, Vectors
 
 torch.set_num_threads(1)
 COLOURS = ("blue", "green", "red")
@@ -39,21 +40,26 @@ def draw_texts(accuracy: float, wrong: float, each: int = 50) -> tuple[np.ndarra
     return embeddings, labels, truth
 
 
+def make_evidence(embeddings: np.ndarray, labels: np.ndarray) -> Evidence:
+    texts = Vectors("own", "text", embeddings.astype(np.float32), np.arange(len(labels)))
+    return Evidence(4, labels, texts=(texts,))
+
+
 @pytest.mark.parametrize("wrong", [0.0, 0.3])
 def test_wrong_labels_are_estimated_and_overruled(wrong: float) -> None:
     embeddings, labels, truth = draw_texts(0.9, wrong)
-    pilot = measure_pilot(embeddings, labels, 4, None)
+    pilot = measure_pilot(make_evidence(embeddings, labels))
     assert pilot.noise.low <= wrong <= pilot.noise.high
     assert pilot.noise.high - pilot.noise.low < 0.25
     assert pilot.noise.value == pytest.approx(wrong, abs=0.07)
     share_wrong = (labels != truth).mean()
     assert pilot.contradicted.value == pytest.approx(0.9 * share_wrong, abs=0.08)
-    assert pilot.labels_right > 1 - share_wrong + 0.6 * share_wrong - 0.01
+    assert pilot.labels_right.value > 1 - share_wrong + 0.6 * share_wrong - 0.01
 
 
 def test_texts_that_say_nothing_are_called_weak() -> None:
     embeddings, labels, _ = draw_texts(0.0, 0.3)
-    pilot = measure_pilot(embeddings, labels, 4, None)
+    pilot = measure_pilot(make_evidence(embeddings, labels))
     assert pilot.agreement.low < 0.25 < 2 * pilot.chance
     assert look_out(pilot, 2000, 0, 1.0).finding == "weak texts"
 
@@ -67,7 +73,8 @@ def test_wilson_by_hand() -> None:
 def make_pilot(noise: float, right: float, accuracy: float = 0.9) -> Pilot:
     sure = Share(noise, max(noise - 0.02, 0), noise + 0.02)
     agreement = Share(accuracy, accuracy - 0.05, accuracy + 0.05)
-    return Pilot(agreement, 0.25, Share(0, 0, 0), sure, accuracy, right)
+    witnesses = {"own": Share(accuracy, accuracy - 0.05, accuracy + 0.05)}
+    return Pilot(witnesses, agreement, 0.25, sure, Share(0, 0, 0), Share(right, right, right))
 
 
 @pytest.mark.parametrize(
@@ -136,3 +143,10 @@ def test_nothing_described_says_how_to_make_a_pilot(pilot_set: Callable, tmp_pat
     photos, _ = pilot_set()
     with pytest.raises(DescriptionError, match=r"describe a pilot first: gpt4image describe .* --limit 30"):
         forecast(ForecastSettings(str(photos), tmp_path / "empty"))
+
+
+def test_jeffreys_by_quantiles_of_beta() -> None:
+    """Jeffreys interval of n = 10: 0 of 10 up to 0.217, 3 of 10 from 0.093 to 0.606."""
+    assert (jeffreys(0, 10).low, jeffreys(0, 10).high) == (0, pytest.approx(0.217, abs=1e-3))
+    share = jeffreys(3, 10)
+    assert (share.low, share.high) == (pytest.approx(0.093, abs=1e-3), pytest.approx(0.606, abs=1e-3))

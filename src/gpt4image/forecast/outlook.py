@@ -1,23 +1,19 @@
 """From a pilot to what may be expected of describing everything: one stated rule, and what was measured elsewhere.
 
-Texts pay by the rightly labelled images they add. Without texts these are the given labels that are right; with texts
-on all images they are the labels right after weighing text and label, and of the images without a label those that
-the reader gets right. The rule compares the two.
+Texts and picks pay by the rightly labelled images they add. Without them these are the given labels that are right;
+with them on all images they are the labels right after weighing, and of the images without a label those that the
+best of texts and picks gets right. The rule compares the two numbers of images.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gpt4image.forecast.pilot import Pilot
+from gpt4image.forecast.pilot import Pilot
 
 WEAK = "weak texts"
 """The finding where agreement and disagreement with labels say nothing about either."""
 LITTLE, MUCH = 1.1, 1.4
 """Below the first factor no measurable gain was seen, from the second on large ones; between them nothing is known."""
-
-
 FEW_WRONG = 0.1
 """Labels count as right if the interval of their noise ends below."""
 
@@ -47,7 +43,7 @@ CASES = (
     Case("clothing 986", "40 % wrong", 592, 916, 31.9, 46.6, "+12.4 to +16.9"),
     Case("clothing 986", "10 a class", 100, 902, 23.6, 47.4, "+20.7 to +26.9"),
 )
-"""From docs/results.md: test images, 5 seeds, a small CNN trained from nothing, texts by a blind describer."""
+"""From docs/results.md: test images, 5 seeds, a small CNN trained from nothing, texts by a blind describer alone."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Outlook:
     words: str
 
 
-def look_out(pilot: "Pilot | None", num_labelled: int, num_unlabelled: int, answered: float) -> Outlook:
+def look_out(pilot: Pilot | None, num_labelled: int, num_unlabelled: int, answered: float) -> Outlook:
     """Applies the rule.
 
     Args:
@@ -83,28 +79,27 @@ def look_out(pilot: "Pilot | None", num_labelled: int, num_unlabelled: int, answ
             words = "too few described images have a label; describe more of those that have one"
             return Outlook(num_labelled, num_labelled, 1, "not measured", words)
         words = (
-            "without any label only texts and class names can teach; how well they do cannot be known without labels: "
-            "label 20 or more of the described images and forecast again"
+            "without any label only texts, picks and class names can teach; how well they do cannot be known without "
+            "labels: label 20 or more of the described images and forecast again"
         )
         return Outlook(0, 0, 1, "texts only", words)
     accuracy = pilot.accuracy if pilot.accuracy is not None else pilot.agreement.value
     before = num_labelled * (1 - pilot.noise.value)
-    after = before + answered * (
-        num_labelled * (pilot.labels_right - 1 + pilot.noise.value) + num_unlabelled * accuracy
-    )
-    # The least gain that the pilot's intervals allow: fewest wrong labels, a reader that is only as good as it agrees.
+    right = pilot.labels_right.value
+    after = before + answered * (num_labelled * (right - 1 + pilot.noise.value) + num_unlabelled * accuracy)
+    # The least gain that the pilot's intervals allow: fewest wrong labels, texts that are only as good as they agree.
     before_most = num_labelled * (1 - pilot.noise.low)
-    gain_least = max(num_labelled * (pilot.labels_right - 1 + pilot.noise.low), 0.0)
+    gain_least = max(num_labelled * (right - 1 + pilot.noise.low), 0.0)
     least = 1 + answered * (gain_least + num_unlabelled * min(pilot.agreement.low, accuracy)) / before_most
     finding, words = _judge(pilot, after / before, least)
     return Outlook(before, after, least, finding, words)
 
 
-def _judge(pilot: "Pilot", factor: float, least: float) -> tuple[str, str]:
+def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
     if pilot.agreement.low < min(2 * pilot.chance, 0.9):
         return WEAK, (
-            "the texts are not shown to tell the classes apart at least twice as well as guessing: another prompt "
-            "(gpt4image lint says which), or a larger pilot, before paying for all"
+            "neither texts nor picks are shown to tell the classes apart at least twice as well as guessing: another "
+            "prompt (gpt4image lint says which), or a larger pilot, before paying for all"
         )
     if least >= MUCH:
         return (
@@ -113,12 +108,12 @@ def _judge(pilot: "Pilot", factor: float, least: float) -> tuple[str, str]:
         )
     if factor < LITTLE and pilot.noise.high < FEW_WRONG:
         return "none", (
-            "the labels are there and right, so the reader has nothing to add; in the case measured alignment alone "
-            "gave no measurable gain at this size"
+            "the labels are there and right, so texts and picks have nothing to add; in the case measured alignment "
+            "alone gave no measurable gain at this size"
         )
     return "unclear", (
-        f"this pilot cannot tell (a factor of {least:.1f} to {factor:.1f}): describe more, as the reader learns from "
-        "each text, or gpt4image compare on the described images only"
+        f"this pilot cannot tell (a factor of {least:.1f} to {factor:.1f}): describe more, as more texts are read "
+        "better, or gpt4image compare on the described images only"
     )
 
 

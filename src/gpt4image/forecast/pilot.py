@@ -1,23 +1,23 @@
-"""What the texts of a pilot know about the classes, beyond the labels that are given."""
+"""What the texts and picks of a pilot are worth: they are weighed together with the labels that are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from gpt4image.label.posterior import compute_posterior, estimate_accuracy
-from gpt4image.label.reader import read_texts, scale_features
-from gpt4image.label.witness import Witness
+from gpt4image.images import UNLABELLED
+from gpt4image.label.weigh import Evidence, weigh
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
 
 FEWEST_LABELLED = 20
-"""Below that many texts with a label nothing is measured."""
-DROP = 1.92
-"""Half the 95 % point of chi-squared, one degree of freedom: how far the log-likelihood falls within an interval."""
+"""Below that many described images with a label nothing is measured."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share between 0 and 1 with its 95 % interval."""
+    """A share of images, between 0 and 1, with its 95 % interval."""
 
     value: float
     low: float
@@ -26,58 +26,84 @@ class Share:
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a cross-fitted reader makes of the described images that have a label.
+    """What weighing says of the described images; every share is one of images, not a mean over classes.
 
     Attributes:
-        agreement: how often the reader, from other images' labels alone, names the given label (Wilson interval).
+        witnesses: how often each set of texts or picks is right, estimated.
+        agreement: how often the best of them, cross-fitted, names the given label (Wilson interval).
         chance: share of the most frequent label.
-        contradicted: given labels that label and text together overrule (Wilson interval).
-        noise: wrong labels, by the label model (interval by profile likelihood).
-        accuracy: how often the reader is right, estimated; None if nearly all labels are wrong.
-        labels_right: share of labels that are right after text and label are weighed together, estimated.
+        noise: given labels that are wrong, estimated.
+        contradicted: given labels that are overruled (Wilson interval).
+        labels_right: labels that are right after weighing, of the images that had one, estimated.
     """
 
+    witnesses: dict[str, Share]
     agreement: Share
     chance: float
-    contradicted: Share
     noise: Share
-    accuracy: float | None
-    labels_right: float
+    contradicted: Share
+    labels_right: Share
+
+    @property
+    def accuracy(self) -> float | None:
+        """How often the best witness is right, estimated; None if no text or pick tells anything."""
+        best = choose_best(self.witnesses)
+        return self.witnesses[best].value if best else None
 
 
-def measure_pilot(
-    embeddings: Float[np.ndarray, "N D"],
-    labels: Int[np.ndarray, " N"],
-    num_classes: int,
-    class_embeddings: Float[np.ndarray, "C D"] | None,
-    witness: Witness | None = None,
-    seed: int = 0,
-) -> Pilot | None:
-    """Fits the reader that training would fit; None if fewer than 20 texts or 2 classes have a label.
+def measure_pilot(evidence: Evidence, seed: int = 0) -> Pilot | None:
+    """Weighs the pilot as the label stage would; None if fewer than 20 images or 2 classes have a label.
 
     Args:
-        embeddings: of the described images.
-        labels: given labels, -1 where there is none.
-        num_classes: C.
-        class_embeddings: the embedded class names, or None.
-        witness: see `read_texts`.
+        evidence: about the described images.
         seed: of the folds.
     """
-    labelled = np.flatnonzero(labels >= 0)
-    if len(labelled) < FEWEST_LABELLED or len(np.unique(labels[labelled])) < 2:
+    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    given = evidence.given[labelled]
+    if len(labelled) < FEWEST_LABELLED or len(np.unique(given)) < 2:
         return None
-    features, class_features = scale_features(embeddings, class_embeddings)
-    reading = read_texts(features, labels, num_classes, class_features, seed, witness)
-    calibration = reading.calibration
-    probabilities, given = reading.probabilities[labelled], labels[labelled]
-    posterior = compute_posterior(probabilities, given, calibration.channel)
+    weighed = weigh(evidence, seed)
+    found = weighed.reliability
+    witnesses = {
+        name: Share(facts["accuracy"], *facts["interval"])
+        for name, facts in found["witnesses"].items()
+        if facts["images"]
+    }
+    best = choose_best(witnesses)
+    named = weighed.opinions[best][0][labelled] if best else np.full(len(given), UNLABELLED)
     return Pilot(
-        agreement=wilson(int((probabilities.argmax(1) == given).sum()), len(given)),
+        witnesses=witnesses,
+        agreement=wilson(int((named == given).sum()), len(given)),
         chance=float(np.bincount(given).max() / len(given)),
-        contradicted=wilson(int((posterior.argmax(1) != given).sum()), len(given)),
-        noise=_profile_noise(probabilities, given, calibration.share_wrong),
-        accuracy=estimate_accuracy(probabilities, given, calibration.share_wrong),
-        labels_right=float(posterior.max(1).mean()),
+        noise=jeffreys((1 - found["labels"]["accuracy"]) * len(given), len(given)),
+        contradicted=wilson(int((weighed.proposed[labelled] != given).sum()), len(given)),
+        labels_right=jeffreys(float(weighed.values[labelled, 0].sum(dtype=np.float64)), len(given)),
+    )
+
+
+def choose_best(witnesses: dict[str, Share]) -> str | None:
+    """The witness that is right most often at the low end of its interval."""
+    return max(witnesses, key=lambda name: witnesses[name].low, default=None)
+
+
+def find_described(evidence: Evidence) -> "Bool[np.ndarray, ' N']":
+    """Which images have a text or a pick."""
+    has = [texts.rows >= 0 for texts in evidence.texts] + [picks.first != UNLABELLED for picks in evidence.picks]
+    return np.any([np.zeros(len(evidence.given), bool), *has], axis=0)
+
+
+def take_images(evidence: Evidence, rows: "Int[np.ndarray, ' M']") -> Evidence:
+    """What is known of some of the images by texts, picks, labels and people."""
+    return replace(
+        evidence,
+        given=evidence.given[rows],
+        picks=tuple(
+            replace(one, first=one.first[rows], second=one.second[rows], confidence=one.confidence[rows])
+            for one in evidence.picks
+        ),
+        texts=tuple(replace(one, rows=one.rows[rows]) for one in evidence.texts),
+        images=None,
+        gold=None if evidence.gold is None else evidence.gold[rows],
     )
 
 
@@ -89,16 +115,12 @@ def wilson(count: int, total: int) -> Share:
     return Share(count / total, float(interval.low), float(interval.high))
 
 
-def _profile_noise(probabilities: np.ndarray, labels: np.ndarray, estimate: float) -> Share:
-    """The range of label noise in which the labels' likelihood falls by no more than `DROP` below its highest.
+def jeffreys(count: float, total: int) -> Share:
+    """A proportion of which the count is an expected one, with Jeffreys' 95 % interval (Brown et al. 2001).
 
-    Args:
-        probabilities: [n, C], calibrated, of a reader that did not see the image's label.
-        labels: [n], all given.
-        estimate: the label model's.
+    It speaks of the images drawn, and takes for granted what weighing found out about labels, texts and picks.
     """
-    right = probabilities[np.arange(len(labels)), labels][:, None]
-    noise = np.linspace(0, 0.9, 181)
-    likelihood = np.log((1 - noise) * right + noise / (probabilities.shape[1] - 1) * (1 - right) + 1e-12).sum(0)
-    within = noise[likelihood >= likelihood.max() - DROP]
-    return Share(estimate, min(float(within[0]), estimate), max(float(within[-1]), estimate))
+    from scipy.stats import beta
+
+    low, high = beta.ppf([0.025, 0.975], count + 0.5, total - count + 0.5)
+    return Share(count / total, float(low) if count >= 0.5 else 0.0, float(high) if count <= total - 0.5 else 1.0)

@@ -10,7 +10,7 @@ from gpt4image.results import StageResult
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gpt4image.forecast.pilot import Pilot, Share
+    from gpt4image.forecast.pilot import Pilot
     from gpt4image.forecast.remaining import Remaining
 
 FEW_EACH = 10
@@ -23,10 +23,10 @@ class ForecastResult(StageResult):
     Attributes:
         images: readable images, each content once.
         labelled: of them with a label.
-        described: of them with a usable description.
+        described: of them with a text or a pick.
         fewest: described images of the class that has fewest.
-        answered: share of the asked images that got a usable description.
-        pilot: what the texts know; None if too few have a label.
+        answered: share of the asked images that got a usable answer.
+        pilot: what texts and picks know; None if too few have a label.
         outlook: what may be expected.
         remaining: what is missing and would cost, by prompt and describer.
         told: prompts that name the class to the describer, so that agreement with the label says nothing.
@@ -44,7 +44,7 @@ class ForecastResult(StageResult):
 
     def lines(self) -> Iterator[Any]:
         """The measures, the outlook, the cases it rests on, and the cost."""
-        yield _measures(self)
+        yield _table("Pilot (shares of images)", ("measure", "pilot", "95 % interval"), _measures(self))
         for prompt in self.told:
             told = f"{prompt} tells the describer the class: agreement with the label then says nothing"
             yield f"{told}; describe without it"
@@ -58,57 +58,47 @@ class ForecastResult(StageResult):
                 f"rightly labelled images: about {outlook.right_before:,.0f} as it is, "
                 f"about {outlook.right_after:,.0f} with texts on all ({factors})"
             )
-            yield _cases(self)
+            heads = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
+            yield _table("What was measured elsewhere", heads, _cases(outlook))
         yield f"{outlook.finding}: {outlook.words}"
-        yield _rest(self)
+        heads = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
+        yield _table("The rest", heads, map(_rest, self.remaining))
         if self.remaining and all(one.usd is None and one.measured for one in self.remaining):
             yield "give --usd-per-million-input and --usd-per-million-output to see the cost"
 
 
-def _measures(result: ForecastResult) -> "Table":
-    table = _table("Pilot", "measure", "pilot", "95 % interval")
-    table.add_row("images described", f"{result.described:,} of {result.images:,}", "")
-    table.add_row("asked images with a usable text", f"{100 * result.answered:.1f} %", "")
-    pilot = result.pilot
-    if pilot is None:
-        return table
-    table.add_row("reader agrees with the label", *_cells(pilot.agreement))
-    table.add_row("  guessing the most frequent class", f"{100 * pilot.chance:.1f} %", "")
-    if result.outlook.finding == WEAK:
-        return table
-    table.add_row("labels that the texts overrule", *_cells(pilot.contradicted))
-    table.add_row("wrong labels, estimated", *_cells(pilot.noise))
-    if pilot.accuracy is not None:
-        table.add_row("reader is right, estimated", f"{100 * pilot.accuracy:.1f} %", "")
-    return table
+def _measures(result: ForecastResult) -> Iterator[tuple[str, ...]]:
+    yield "images described", f"{result.described:,} of {result.images:,}"
+    yield "asked images with a usable answer", f"{100 * result.answered:.1f} %"
+    if (pilot := result.pilot) is None:
+        return
+    shares = {"given label named by the best of texts and picks": pilot.agreement}
+    if result.outlook.finding != WEAK:
+        shares |= {f"{name} is right, estimated": share for name, share in pilot.witnesses.items()}
+        shares["given label is wrong, estimated"] = pilot.noise
+        shares["given label is overruled"] = pilot.contradicted
+        shares["all together are right, estimated"] = pilot.labels_right
+    for name, share in shares.items():
+        yield name, f"{100 * share.value:.1f} %", f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+    yield "most frequent label", f"{100 * pilot.chance:.1f} %"
 
 
-def _cells(share: "Share") -> tuple[str, str]:
-    return f"{100 * share.value:.1f} %", f"{100 * share.low:.1f} to {100 * share.high:.1f}"
-
-
-def _cases(result: ForecastResult) -> "Table":
-    table = _table("What was measured elsewhere", "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %")
-    for case in nearest_cases(result.outlook):
+def _cases(outlook: Outlook) -> Iterator[tuple[str, ...]]:
+    for case in nearest_cases(outlook):
         accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
-        table.add_row(case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval)
-    return table
+        yield case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
 
 
-def _rest(result: ForecastResult) -> "Table":
-    table = _table("The rest", "prompt", "describer", "described", "missing", "tokens in", "out", "cost")
-    for one in result.remaining:
-        tokens = [_number(one.tokens_in), _number(one.tokens_out)]
-        cost = "" if one.usd is None else f"${one.usd:,.2f}"
-        table.add_row(one.prompt, one.describer, f"{one.described:,}", f"{one.missing:,}", *tokens, cost)
-    return table
+def _rest(one: "Remaining") -> tuple[str, ...]:
+    tokens = ("unknown" if count is None else f"{count:,}" for count in (one.tokens_in, one.tokens_out))
+    cost = "" if one.usd is None else f"${one.usd:,.2f}"
+    return one.prompt, one.describer, f"{one.described:,}", f"{one.missing:,}", *tokens, cost
 
 
-def _table(title: str, *columns: str) -> "Table":
+def _table(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> "Table":
     from rich.table import Table
 
-    return Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-
-
-def _number(value: int | None) -> str:
-    return "unknown" if value is None else f"{value:,}"
+    table = Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table

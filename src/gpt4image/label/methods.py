@@ -66,7 +66,7 @@ def prune_by_cleanlab(evidence: Evidence, seed: int) -> Weighed:
         raise LabelError("--method cleanlab needs --features, by which it judges labels")
     given = evidence.given.copy()
     labelled = np.flatnonzero((given != UNLABELLED) & (evidence.images.rows >= 0))
-    present, own = np.unique(given[labelled], return_inverse=True)
+    _, own = np.unique(given[labelled], return_inverse=True)
     features = evidence.images.vectors[evidence.images.rows[labelled]].astype(np.float32)
     folds = StratifiedKFold(max(2, min(5, np.bincount(own).min())), shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt4image.embed.pick_names import PickNames, split_answers, with_companions
-from gpt4image.embed.prompt_names import match_prompts
+from gpt4image.describe.prompts.pick_names import PickNames, split_answers, with_companions
+from gpt4image.describe.prompts.prompt_names import match_prompts
 from gpt4image.embed.table import EmbeddingTable, find_table
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.errors import DescriptionError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt4image.embed.pick_names import PickNames
+from gpt4image.describe.prompts.pick_names import PickNames
 from gpt4image.embed.sources import read_texts
 from gpt4image.images import UNLABELLED
 from gpt4image.label.weigh import Picks

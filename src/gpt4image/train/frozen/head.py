@@ -192,7 +192,7 @@ def _fit(
     start: Tensor | None = None,
     tolerance: float = TOLERANCE,
 ) -> Float[Tensor, "rank_bias fits classes"]:
-    """Several fits to the same rows at once; directions are scaled by a bound on their curvature, half of Boehning's."""
+    """Several fits to the same rows at once; directions are scaled by half of Boehning's bound on their curvature."""
     wanted = targets.transpose(0, 1).contiguous()
     mass = wanted.sum(2, keepdim=True)
     weight = mass.mean(1) / targets.shape[2]
