@@ -33,47 +33,59 @@ class DemoResult(StageResult):
     """What the demo made.
 
     Attributes:
-        comparison: baseline against aligned.
+        frozen: heads on frozen pre-trained features: labels alone, picks alone, all that is known, all labels true.
+        from_nothing: baseline against aligned, trained from nothing.
         export: folder of the exported model.
     """
 
-    comparison: "CompareResult"
+    frozen: "CompareResult"
+    from_nothing: "CompareResult"
     export: Path
 
     def lines(self) -> Iterator[Any]:
-        yield from self.comparison.lines()
+        for part in (self.frozen, self.from_nothing):
+            yield part.comparison["title"]
+            yield from part.lines()
         yield f'exported model: {self.export}   (timm.create_model("local-dir:{self.export}", pretrained=True))'
 
 
 def demo(settings: DemoSettings) -> DemoResult:
-    """Runs the demo's recipe through the real stages and exports an aligned model.
+    """Runs the demo's two recipes through the real stages and exports a model that learnt all that is known.
 
     Raises:
         ImageSetError: Fashion-MNIST is neither there nor to be downloaded.
     """
-    from gpt4image.compare.stage import run_recipe
     from gpt4image.compare.summary import run_folder
     from gpt4image.export import ExportSettings, export
+
+    with as_file(files("gpt4image.demo")) as folder:
+        recipes = [_recipe(folder, name, settings.seeds) for name in ("frozen", "from_nothing")]
+        frozen, from_nothing = (
+            _compare(recipe, settings.out / name, settings.jobs)
+            for recipe, name in zip(recipes, ("frozen", "from_nothing"), strict=True)
+        )
+    run = settings.out / "frozen" / run_folder(recipes[0].situations[2], "aligned", 0)
+    target = settings.out / "export"
+    if not (target / "verification.json").exists():
+        export(ExportSettings(run=run, export=target, images=recipes[0].test_images))
+    return DemoResult(frozen, from_nothing, target)
+
+
+def _compare(recipe: "Recipe", out: Path, jobs: int | None) -> "CompareResult":
+    from gpt4image.compare.stage import run_recipe
     from gpt4image.progress import say
     from gpt4image.report import write_report
 
-    with as_file(files("gpt4image.demo")) as folder:
-        recipe = _recipe(folder, settings.seeds)
-        say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; all goes to {settings.out}")
-        comparison = run_recipe(recipe, settings.out, settings.jobs, write_report=write_report)
-    run = settings.out / run_folder(recipe.situations[0], "aligned", 0)
-    target = settings.out / "export"
-    if not (target / "verification.json").exists():
-        export(ExportSettings(run=run, export=target, images=recipe.test_images))
-    return DemoResult(comparison, target)
+    say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; all goes to {out}")
+    return run_recipe(recipe, out, jobs, write_report=write_report)
 
 
-def _recipe(folder: Path, seeds: int | None) -> "Recipe":
-    """The shipped recipe, with the shipped descriptions."""
+def _recipe(folder: Path, name: str, seeds: int | None) -> "Recipe":
+    """A shipped recipe, with the shipped descriptions."""
     from dataclasses import replace
 
     from gpt4image.compare.recipe import read_recipe
 
-    recipe = read_recipe(folder / "recipe.yaml")
+    recipe = read_recipe(folder / f"{name}.yaml")
     describe = {**recipe.describe, "file": str(folder / "descriptions.jsonl")}
     return replace(recipe, describe=describe, seeds=seeds or recipe.seeds)

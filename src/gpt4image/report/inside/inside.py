@@ -13,7 +13,7 @@ from gpt4image.report.charts.feature_map import FeatureMap, Layout, choose_class
 from gpt4image.report.inside.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.inside.training_texts import TrainingTexts, load_training_texts
 from gpt4image.report.pictures import Pictures, open_pictures
-from gpt4image.runs import load_manifest, load_model
+from gpt4image.runs import load_manifest
 
 NUM_MAPPED = 500
 NUM_TRAINING = 1000
@@ -131,13 +131,9 @@ class Inspector:
         )
 
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
-        from gpt4image.models.predict import predict
+        from gpt4image.models.predict_run import predict_run
 
-        run = arm.runs[0].path
-        manifest, images = load_manifest(run), pictures.subset(digests)
-        return predict(
-            load_model(run, manifest), images, manifest.data_config, label=f"looking with {arm.name}"
-        ).features
+        return predict_run(arm.runs[0].path, pictures.subset(digests), label=f"looking with {arm.name}").features
 
     def _neighbours(
         self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None
