@@ -6,6 +6,8 @@ from collections import defaultdict
 from contextlib import nullcontext
 from typing import Any
 
+from torch import nn
+
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.progress import Tracker, track
 from gpt4image.runs import CHECKPOINT, METRICS
@@ -96,6 +98,8 @@ def _start_tracker(settings: TrainSettings, setup: Setup) -> None:
 
 def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tracker) -> dict[str, Any]:
     setup.network.train()
+    if settings.freeze_norm:
+        keep_norms(setup.plain_network.backbone)
     setup.sampler.epoch = epoch
     sums: dict[str, Any] = defaultdict(float)
     wait_s, start_s = 0.0, time.monotonic()
@@ -112,7 +116,7 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
             for name, value in train_step(settings, setup, pixels, images).items():
                 sums[name] += value.detach()
         if is_last:
-            update_weights(settings, setup)
+            update_weights(settings, setup, (step + 1) // settings.grad_accum_steps)
         tracker.advance(note=f"loss {float(sums['loss']) / (number + 1):.3f}" if step % 10 == 0 else None)
         ready_s = time.monotonic()
     seconds = time.monotonic() - start_s
@@ -126,11 +130,24 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
     }
 
 
-def update_weights(settings: TrainSettings, setup: Setup) -> None:
-    """Moves the weights along the gradient that the steps added up."""
+def keep_norms(backbone: nn.Module) -> None:
+    """Batch norms keep the mean and variance of the given weights; their scale and shift still learn."""
+    for module in backbone.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def update_weights(settings: TrainSettings, setup: Setup, number: int | None = None) -> None:
+    """Moves the weights along the gradient that the steps added up.
+
+    Args:
+        settings: of the run.
+        setup: its parts.
+        number: of this update, from 1; the moving average warms up by it.
+    """
     if settings.clip_grad is not None:
         setup.accelerator.clip_grad_norm_(setup.network.parameters(), settings.clip_grad)
     setup.optimizer.step()
     setup.optimizer.zero_grad()
     if setup.average is not None:
-        setup.average.update(setup.plain_network)
+        setup.average.update(setup.plain_network, step=number)

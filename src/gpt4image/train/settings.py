@@ -12,8 +12,8 @@ Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
 NEEDS_NEGATIVES = ("clip", "ctr", "textteacher")
 """Objectives that compare the images and texts of a batch with each other."""
 MIN_TEXTS = 8
-FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip"}
-FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none"}
+FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip", "freeze_norm": False}
+FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none", "freeze_norm": True}
 """What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
 ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("workers", lambda value: value >= 0, "at least 0"),
@@ -60,6 +60,7 @@ class Model:
         model_kwargs: further arguments of the model, as JSON
         pretrained: start from timm's published weights
         init_weights: safetensors or PyTorch file with weights to start from; the head may have other classes
+        freeze_norm: batch norms keep the mean and variance of the given weights; so where weights are given
         freeze: leave the backbone as it is and fit the head to convergence, in seconds; needs weights to start from
         input_size: side of the model's input in pixels; the model's own if not given
     """
@@ -68,6 +69,7 @@ class Model:
     model_kwargs: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = False
     init_weights: Path | None = None
+    freeze_norm: bool = None  # type: ignore[assignment]
     freeze: bool = False
     input_size: int | None = None
 
@@ -81,7 +83,7 @@ class Length:
         batch_size: images a step, over all processes
         grad_accum_steps: steps an update
         validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
-        ema_decay: average the weights over updates with this decay; the average is the model that is saved
+        ema_decay: average the weights over updates with a decay that rises to this; the average is what is saved
     """
 
     epochs: int = None  # type: ignore[assignment]

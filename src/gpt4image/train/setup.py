@@ -82,7 +82,10 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     text = _create_text_targets(settings, inputs)
     plain_network, data_config, num_features = _create_network(settings, inputs, text)
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
-    average = None if settings.ema_decay is None else ModelEmaV3(plain_network, decay=settings.ema_decay)
+    average = None
+    if settings.ema_decay is not None:
+        # Without warm-up, a small set's few updates would leave mostly the initial weights in the average.
+        average = ModelEmaV3(plain_network, decay=settings.ema_decay, use_warmup=True)
     optimizer = create_optimizer(settings, plain_network)
     classes = compute_class_targets(settings, inputs)
     has_text = np.zeros(len(classes), dtype=bool) if text is None else text.has_text()
