@@ -139,6 +139,22 @@ def test_forecast_from_a_store(pilot_set: Callable[[], tuple[Path, Path]]) -> No
     assert any("none: the labels are there" in line for line in result.lines() if isinstance(line, str))
 
 
+def test_picks_alone_make_a_pilot(pilot_set: Callable[[], tuple[Path, Path]], tmp_path: Path) -> None:
+    """Nothing is embedded; 27 of 30 picks name the given label."""
+    photos, _ = pilot_set()
+    images = open_images(str(photos))
+    digests = scan_images(images).digests
+    with DescriptionStore.open(tmp_path / "picks", create=True) as store:
+        for index in (index for index in range(60) if index % 20 < 10):
+            named = COLOURS[(int(images.labels[index]) + (index % 20 == 0)) % 3]
+            store.write([Description(digests[index], "pick_class@1", "m", text=named)])
+    result = forecast(ForecastSettings(str(photos), tmp_path / "picks"))
+    assert (result.described, result.fewest, result.remaining[0].missing) == (30, 10, 30)
+    assert list(result.pilot.witnesses) == ["pick:pick_class@1 by m"]
+    assert result.pilot.agreement == wilson(27, 30)
+    assert not (tmp_path / "picks" / "embeddings").exists()
+
+
 def test_nothing_described_says_how_to_make_a_pilot(pilot_set: Callable, tmp_path: Path) -> None:
     photos, _ = pilot_set()
     with pytest.raises(DescriptionError, match=r"describe a pilot first: gpt4image describe .* --limit 30"):

@@ -43,7 +43,7 @@ CASES = (
     Case("clothing 986", "40 % wrong", 592, 916, 31.9, 46.6, "+12.4 to +16.9"),
     Case("clothing 986", "10 a class", 100, 902, 23.6, 47.4, "+20.7 to +26.9"),
 )
-"""From docs/results.md: test images, 5 seeds, a small CNN trained from nothing, texts by a blind describer alone."""
+"""From docs/results.md: test images, 5 seeds, a small CNN from nothing; blind texts alone, weighed as before label."""
 
 
 @dataclass(frozen=True)

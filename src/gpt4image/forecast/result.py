@@ -58,8 +58,8 @@ class ForecastResult(StageResult):
                 f"rightly labelled images: about {outlook.right_before:,.0f} as it is, "
                 f"about {outlook.right_after:,.0f} with texts on all ({factors})"
             )
-            heads = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
-            yield _table("What was measured elsewhere", heads, _cases(outlook))
+            measured = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
+            yield _table("What was measured elsewhere", measured, _cases(outlook))
         yield f"{outlook.finding}: {outlook.words}"
         heads = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
         yield _table("The rest", heads, map(_rest, self.remaining))

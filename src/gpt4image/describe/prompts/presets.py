@@ -48,7 +48,7 @@ PICK_CLASS = (
     "Which one of these does this image show: {classes}? Answer with that one name alone, written exactly as it is "
     "written here. If it is none of them, answer: none."
 )
-"""No description: the describer as a classifier, for the arm `llm_label` of a comparison."""
+"""No description: the describer as a classifier, for the arm `picks` of a comparison."""
 
 DESCRIBE_AND_PICK = (
     "Describe in one or two sentences what can be seen of this image's main object: shape, parts, colours, pattern, "
