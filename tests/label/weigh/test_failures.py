@@ -1,5 +1,7 @@
 """METHOD section 6: each of the nine ways in which the former reader failed."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
@@ -60,7 +62,7 @@ def test_labels_on_ambiguous_images_are_put_right_by_picks():
 def test_more_labels_never_hurt():
     world = make_world()
     shares = [right(weigh(world.tell(keep(world.y, k))), world.y) for k in (0, 1, 3, 10, 10_000)]
-    assert all(after > before - 0.005 for before, after in zip(shares, shares[1:], strict=False))
+    assert all(after > before - 0.005 for before, after in pairwise(shares))
     assert shares[-1] == 1
 
 

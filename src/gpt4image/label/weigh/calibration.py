@@ -1,6 +1,6 @@
-"""How literally a witness's probabilities may be taken: a temperature, and the share of images on which it says nothing.
+"""How literally a witness's probabilities may be taken: a temperature, and how often it says nothing.
 
-A text that belongs to another image is as likely to say any class as that class is frequent. With rate rho of such texts
+A text that belongs to another image says any class as often as that class occurs. With rate rho of such texts
 
     p'(y) = (1 - rho) softmax(logits / T)(y) + rho pi(y)
 

@@ -3,21 +3,31 @@
 Three ways in which labels go wrong, of which each has to earn its place (`fit_channel`, by BIC):
 
 - any other class alike, with probability eps;
-- a class that looks alike: with probability sigma the label is drawn by exp(tau s(y, l)), s the cosine of the class means;
+- a class that looks alike: with probability sigma the label is drawn by exp(tau s(y, l)), s the cosine of the means;
 - as seen by somebody who sees the image and knows the class roughly: l is drawn by softmax(gamma v_l + bonus [l = y]),
-  v the log-probabilities of a witness of the image. Large bonus: right; small: ambiguous images get the runner-up.
+  v the log-probabilities of a model of the images that learnt from these labels. Large bonus: labels are right; small:
+  ambiguous images get the runner-up.
 
-`confusions` adds classes that are taken for certain others.
+
+Beside these, classes that are taken for certain others: a matrix P(l | y), counted on other images by
+expectation-maximisation (Dawid and Skene, 1979), in two forms around the rates above: a full matrix, each row a
+Dirichlet posterior; and a sparse one, where only those cells stand apart that are worth it (BIC), which is sharper
+where it fits. Each image's label is judged by a matrix that was counted on other folds, so its likelihood needs no
+penalty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
 
 from gpt4image.label.weigh.log_space import normalise_logs, sigmoid
+from gpt4image.label.weigh.regression import NUM_FOLDS
 
 CLEAN = 1e-3
 """Noise rate of labels that are taken to be right."""
@@ -26,6 +36,10 @@ MOST_ROWS = 4000
 USUAL = {"uniform": -3.0, "similar": -2.0, "closeness": np.log(6.0), "sight": 0.0, "bonus": np.log(3.0)}
 """Means beforehand of the log-odds of rates and the logs of the others."""
 SPREAD = {"uniform": 3.0, "similar": 3.0, "closeness": 1.0, "sight": 1.0, "bonus": 1.0}
+
+STRENGTHS = (3.0, 10.0, 30.0, 100.0, 1000.0)
+NUM_ROUNDS = 10
+LEAST_COUNT = 3
 
 
 @dataclass(frozen=True)
@@ -118,10 +132,13 @@ def fit_rates(
     step = max(1, len(labels) // MOST_ROWS)
     few = slice(None, None, step)
     few_views = {name: view[few] for name, view in views.items()}
-    made = {"uniform": lambda t: CLEAN + 0.95 * sigmoid(t), "similar": lambda t: 0.95 * sigmoid(t)}
 
     def build(point: np.ndarray) -> Channel:
-        return replace(start, **{name: float(made.get(name, np.exp)(t)) for name, t in zip(names, point, strict=True)})
+        rates: dict[str, Any] = {name: float(np.exp(t)) for name, t in zip(names, point, strict=True)}
+        for name, least in (("uniform", CLEAN), ("similar", 0.0)):
+            if name in rates:
+                rates[name] = least + 0.95 * sigmoid(np.log(rates[name]))
+        return replace(start, **rates)
 
     def loss(point: np.ndarray) -> float:
         value = compute_log_likelihood(build(point), probabilities[few], labels[few], few_views)
@@ -145,3 +162,97 @@ def compute_log_likelihood(
     """Of the labels, in nats, where images have class y with the given probabilities."""
     right = (probabilities * channel.compute_likelihood(labels, views, folds)).sum(1)
     return float(np.log(right + 1e-12).sum())
+
+
+def fit_confusions(
+    probabilities: Float[np.ndarray, "n C"], labels: Int[np.ndarray, " n"], folds: Int[np.ndarray, " n"], base: Channel
+) -> list[tuple[float, Channel]]:
+    """The best full matrix and the sparse one by expectation-maximisation, each with its held-out log-likelihood."""
+    start = base.compute_matrix()
+    full = [_climb(probabilities, labels, folds, base, partial(_shrink, start, s)) for s in STRENGTHS]
+    sparse = _climb(probabilities, labels, folds, base, partial(_stand_apart, start, len(labels)))
+    return [max(full, key=lambda found: found[0]), sparse]
+
+
+def _climb(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    base: Channel,
+    estimate: Callable[[np.ndarray], np.ndarray],
+) -> tuple[float, Channel]:
+    whole = base.compute_matrix()
+    channel = replace(base, view="", matrices=(whole,) * NUM_FOLDS, whole_matrix=whole)
+    for _ in range(NUM_ROUNDS):
+        joint = probabilities * channel.compute_likelihood(labels, {}, folds)
+        joint /= joint.sum(1, keepdims=True) + 1e-12
+        parts = [_count(joint[folds == fold], labels[folds == fold]) for fold in range(NUM_FOLDS)]
+        total = np.sum(parts, axis=0)
+        matrices = tuple(estimate(total - part) for part in parts)
+        channel = replace(channel, matrices=matrices, whole_matrix=estimate(total))
+    return compute_log_likelihood(channel, probabilities, labels, {}, folds), channel
+
+
+def _count(joint: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    shape = joint.shape[1], len(labels)
+    named = csr_matrix((np.ones(len(labels), joint.dtype), (labels, np.arange(len(labels)))), shape)
+    return np.asarray(named @ joint).T
+
+
+def _shrink(start: np.ndarray, strength: float, counts: np.ndarray) -> np.ndarray:
+    return (counts + strength * start) / (counts.sum(1, keepdims=True) + strength)
+
+
+def _stand_apart(start: np.ndarray, num_labels: int, counts: np.ndarray) -> np.ndarray:
+    """Cells that are worth it at their own rate; what is left of a row is split as all rows together are."""
+    num_classes = len(counts)
+    off = ~np.eye(num_classes, dtype=bool)
+    shape = np.where(off, start, 0)
+    shape = shape / shape.sum(1, keepdims=True)
+    members = counts.sum(1, keepdims=True) + 1e-9
+    share = counts / members
+    apart = np.zeros_like(off)
+    for _ in range(4):
+        free = off & ~apart
+        rate = (counts * free).sum() / max(float((members[:, 0] - (counts * apart).sum(1)).sum()), 1e-9)
+        usual = np.clip(rate * shape, 1e-6, 0.999)
+        gain = counts * np.log((share + 1e-12) / usual) + (members - counts) * np.log((1 - share + 1e-12) / (1 - usual))
+        worth = off & (share > 1.5 * usual) & (counts >= LEAST_COUNT)
+        worth &= gain > 0.5 * np.log(num_labels) + np.log(num_classes)
+        if (worth == apart).all():
+            break
+        apart = worth
+    own = np.where(apart, share, 0)
+    left = 1 - own.sum(1, keepdims=True)
+    rate = min(max(float(rate), 1e-4), 0.95)
+    open_shape = np.where(apart, 0, shape)
+    return own + left * (rate * open_shape + np.diag(1 - rate * open_shape.sum(1)))
+
+
+def fit_channel(
+    probabilities: Float[np.ndarray, "n C"],
+    labels: Int[np.ndarray, " n"],
+    views: dict[str, np.ndarray],
+    folds: Int[np.ndarray, " n"],
+    similarity: np.ndarray | None,
+    by_sight: bool = False,
+) -> Channel:
+    """The kind of noise that earns its place: by sight, or else uniform, to similar classes, or with confusions."""
+    num_labels, num_classes = probabilities.shape
+    price = 0.5 * np.log(num_labels)
+    start = Channel(num_classes, similarity=similarity)
+    if by_sight:
+        seen = [
+            fit_rates(probabilities, labels, views, replace(start, view=view), ("uniform", "sight", "bonus"))
+            for view in views
+        ]
+        return max(seen, key=lambda one: one[1])[0]
+    found = [fit_rates(probabilities, labels, views, start, ("uniform",))]
+    if similarity is not None and num_classes > 2:
+        some = replace(found[0][0], similar=0.1)
+        found.append(fit_rates(probabilities, labels, views, some, ("uniform", "similar", "closeness")))
+    base = max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]
+    (full, full_channel), (sparse, sparse_channel) = fit_confusions(probabilities, labels, folds, base)
+    found.append((full_channel, full - price * (num_classes - base.num_parameters)))
+    found.append((sparse_channel, sparse - price))
+    return max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]

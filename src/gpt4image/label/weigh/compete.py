@@ -2,18 +2,19 @@
 
 import numpy as np
 
-from gpt4image.label.weigh.class_names import fit_name_reader
-from gpt4image.label.weigh.clusters import find_clusters
-from gpt4image.label.weigh.hypothesis import Hypothesis, Problem, fit_channel
+from gpt4image.label.weigh.channel import fit_channel
+from gpt4image.label.weigh.first_belief import find_first_belief
+from gpt4image.label.weigh.hypothesis import Hypothesis
 from gpt4image.label.weigh.log_space import normalise_logs
+from gpt4image.label.weigh.prepare import Problem
 
 PRESUMPTION = 3.0
 """Nats by which labels must be likelier as wrong ones than as right ones."""
 LEAST_LABELS_OF_NOISE = 30
-FIRST_RATES = (0.2, 0.5)
+SHARPENING = 2.0
+"""Power of what models of the labels read in images whose label they did not see, as a first belief."""
+FIRST_RATE = 0.2
 """Label noise that is assumed at first where nothing but labels teaches the classes."""
-PICK_RIGHT = 0.9
-"""Belief in a pick before anything is known about the describer."""
 
 
 def compete(problem: Problem) -> dict[str, Hypothesis]:
@@ -31,12 +32,15 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     if heard.any():
         starts["all"] = _believe_both(problem, outside, heard)
     if not problem.picks:
-        for rate in FIRST_RATES:
-            starts[f"{rate}"] = as_labelled, (1 - rate) * right + rate / num_classes
+        read = np.exp(normalise_logs(found["clean"].pooled * SHARPENING))
+        starts["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
+        starts["labels"] = as_labelled, (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
+    rounds = 3 if problem.picks else 7
     several = len(problem.points) + len(problem.picks) > 1
-    for name, (belief, likelihood) in starts.items():
-        for kind in ("careless", "by sight") if several and problem.points else ("careless",):
-            found[f"{kind}, from {name}"] = Hypothesis(problem, belief, likelihood, kind).follow(3)
+    for number, (name, (belief, likelihood)) in enumerate(starts.items()):
+        for kind in ("careless", "by sight") if several and problem.points and not number else ("careless",):
+            one = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views())
+            found[f"{kind}, from {name}"] = one.follow(rounds)
     return found
 
 
@@ -56,21 +60,3 @@ def _believe_both(problem: Problem, outside: np.ndarray, heard: np.ndarray) -> t
     belief /= belief.sum(1, keepdims=True)
     belief[~heard & (problem.labels < 0)] = 0
     return belief, likelihood
-
-
-def find_first_belief(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """What is believed without labels, and of which images: by picks, or else by class names and clusters."""
-    belief = np.zeros((len(problem.labels), problem.num_classes))
-    for picks in problem.picks:
-        has = np.flatnonzero(picks.first >= 0)
-        belief[has] += (1 - PICK_RIGHT) / problem.num_classes
-        belief[has, picks.first[has]] += PICK_RIGHT
-    if not problem.picks:
-        uniform = np.full(problem.num_classes, 1 / problem.num_classes)
-        for name, vectors in problem.texts.items():
-            has = problem.present[name]
-            reader = fit_name_reader(vectors[has], problem.class_vectors[name], uniform)
-            by_name = np.exp(normalise_logs(reader.read(vectors[has])))
-            belief[has] += (by_name + find_clusters(problem.points[name][has, :-1], by_name, problem.labels[has])) / 2
-    totals = belief.sum(1, keepdims=True)
-    return belief / np.maximum(totals, 1e-9), totals[:, 0] > 0

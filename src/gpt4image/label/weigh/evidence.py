@@ -59,7 +59,7 @@ class Evidence:
         picks: of any number of describers.
         texts: of any number of prompts.
         images: features of a frozen net, or None.
-        gold: int64 [N], answers of a person: -1 where there is none, -2 for "none of these classes"; None for no answers.
+        gold: int64 [N], answers of a person: -1 where there is none, -2 for "none of these classes"; None: no answers.
     """
 
     num_classes: int

@@ -5,66 +5,27 @@ their weights and the labels' noise come from the labels that they did not see; 
 Two hypotheses start from different beliefs and are compared by how likely they make the labels (`weigh`).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from gpt4image.label.weigh.calibration import LEAST_LABELS, Calibration, calibrate
-from gpt4image.label.weigh.channel import Channel, fit_rates
-from gpt4image.label.weigh.class_names import NameReader, fit_name_reader
-from gpt4image.label.weigh.confusions import fit_confusions
+from gpt4image.label.weigh.channel import Channel, fit_channel
 from gpt4image.label.weigh.evidence import Picks
+from gpt4image.label.weigh.first_belief import NameReader, fit_name_reader
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pick_table import PickTable, fit_pick_tables
-from gpt4image.label.weigh.pool import USUAL_WEIGHTS, combine, fit_weights
+from gpt4image.label.weigh.pool import combine, fit_weights
+from gpt4image.label.weigh.prepare import Problem
 from gpt4image.label.weigh.regression import PENALTIES, CrossFit, cross_fit
 
+CHOOSING_ROUNDS = 3
+"""Rounds after which penalties are chosen anew."""
+SHARPNESSES = (0.5, 0.7, 1.0, 1.4)
+"""Of which the one is taken under which image features foretell picks best."""
 AGREEMENT = 0.1
 """Of the log-likelihood of the picks, which is not all evidence: picks and image features may err alike."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What the hypotheses are about: some images, prepared.
-
-    Attributes:
-        num_classes: C.
-        labels: int64 [N], -1 where there is none.
-        folds: int64 [N].
-        picks: of each describer.
-        points: components of the texts of each prompt and of the images, by name: [N, K + 1].
-        present: which images have them, by name: bool [N].
-        kinds: "text" or "image", by name.
-        texts: vectors of each prompt that has embedded class names, by name: [N, D].
-        class_vectors: [C, D], by the same names.
-        gold: bool [N], labels given by a person who was asked; these are right.
-    """
-
-    num_classes: int
-    labels: Int[np.ndarray, " N"]
-    folds: Int[np.ndarray, " N"]
-    picks: tuple[Picks, ...]
-    points: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
-    kinds: dict[str, str]
-    texts: dict[str, np.ndarray]
-    class_vectors: dict[str, np.ndarray]
-    gold: np.ndarray
-
-    @property
-    def usual_weights(self) -> dict[str, float]:
-        """Weights beforehand, by witness; several of a kind share theirs."""
-        weights = {}
-        texts = [name for name, kind in self.kinds.items() if kind == "text"]
-        for pick in self.picks:
-            weights[f"pick:{pick.name}"] = USUAL_WEIGHTS["picks"] / len(self.picks) ** 0.5
-        for name, kind in self.kinds.items():
-            weights[name] = USUAL_WEIGHTS[kind] / (len(texts) ** 0.5 if kind == "text" else 1)
-        for name in self.class_vectors:
-            weights[f"names:{name}"] = USUAL_WEIGHTS["names"] / len(self.class_vectors) ** 0.5
-        return weights
 
 
 @dataclass
@@ -75,13 +36,16 @@ class Hypothesis:
         problem: as given.
         belief: [N, C], P(y | everything).
         channel: of the labels.
-        kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous images.
+        kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous
+            images.
+        views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
     """
 
     problem: Problem
     belief: np.ndarray
     likelihood: np.ndarray
     kind: Literal["clean", "careless", "by sight"]
+    views: dict[str, np.ndarray] = field(default_factory=dict)
     channel: Channel = field(init=False)
     prior: np.ndarray = field(init=False)
     penalties: dict[str, float] = field(default_factory=dict)
@@ -101,7 +65,7 @@ class Hypothesis:
 
     @property
     def score(self) -> float:
-        """Log-likelihood of the labels less the price of what was fitted to them (BIC), and some of the picks', in nats."""
+        """Log-likelihood of labels less the price of what was fitted to them (BIC), and some of the picks'; nats."""
         return (
             AGREEMENT * self.agreement
             + self.log_likelihood
@@ -109,20 +73,24 @@ class Hypothesis:
         )
 
     def measure_agreement(self) -> float:
-        """Held-out log-likelihood, in nats, of what picks (else texts) name, by what the image features say of the class.
+        """Held-out log-likelihood, in nats, of what picks (else texts) name, by what the features say of the class.
 
         It tells wrong labels from wrong picks: where picks are wrong at random, the image cannot foretell them.
         """
         problem = self.problem
-        images = [name for name, kind in problem.kinds.items() if kind == "image"]
+        image = next((name for name, kind in problem.kinds.items() if kind == "image"), None)
+        if image is None:
+            return 0.0
+        views = [np.exp(normalise_logs(t * self.opinions[image] + np.log(self.prior))) for t in SHARPNESSES]
         total = 0.0
-        for picks in self._list_claims() if images else ():
-            view = np.exp(normalise_logs(self.opinions[images[0]] + np.log(self.prior)))
+        for picks in self._list_claims():
+            found = np.zeros(len(SHARPNESSES))
             for fold, table in enumerate(fit_pick_tables(picks, self.belief, problem.folds)[0]):
-                chosen = np.flatnonzero((problem.folds == fold) & (picks.first >= 0) & problem.present[images[0]])
+                chosen = np.flatnonzero((problem.folds == fold) & (picks.first >= 0) & problem.present[image])
                 spoken = table.rows * table.named[:, None] / self.prior
-                of_class = spoken / spoken.sum(0)
-                total += float(np.log((view[chosen] * of_class[picks.first[chosen]]).sum(1) + 1e-12).sum())
+                of_class = (spoken / spoken.sum(0))[picks.first[chosen]]
+                found += [float(np.log((view[chosen] * of_class).sum(1) + 1e-12).sum()) for view in views]
+            total += float(found.max())
         return total
 
     def _list_claims(self) -> list[Picks]:
@@ -138,7 +106,9 @@ class Hypothesis:
 
     def follow(self, rounds: int) -> "Hypothesis":
         self.channel = Channel(self.problem.num_classes)
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number % CHOOSING_ROUNDS == 0:
+                self.penalties.clear()
             self._hear()
             self._weigh()
         self.agreement = self.measure_agreement()
@@ -166,7 +136,7 @@ class Hypothesis:
             self._speak(f"names:{name}", logits, self.prior, calibration)
 
     def _learn(self, name: str) -> None:
-        """Fits a regression to the belief; its penalty is chosen when it learns for the first time."""
+        """Fits a regression to the belief; its penalty is chosen when it first learns."""
         problem, points = self.problem, self.problem.points[name]
         targets = np.where(problem.present[name][:, None], self.belief, 0)
         tries = (self.penalties[name],) if name in self.penalties else PENALTIES
@@ -208,7 +178,7 @@ class Hypothesis:
         opinions = list(self.opinions.values())
         on_labelled = [opinion[labelled] for opinion in opinions]
         weights = np.array([self.weights.get(name, w) for name, w in zip(names, usual, strict=True)])
-        views = self.find_views(labelled)
+        views = {name: view[labelled] for name, view in self.views.items()}
         free = ~self.problem.gold[labelled]
         for _ in range(2 if self.kind != "clean" else 1):
             if self.kind != "clean" and len(labelled):
@@ -231,11 +201,11 @@ class Hypothesis:
         logits[labelled] += np.log(self.likelihood + 1e-12)
         self.belief = np.exp(normalise_logs(logits))
 
-    def find_views(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What the images, and the first texts, look like: log-probabilities."""
-        kinds = self.problem.kinds
-        chosen = [next((name for name, kind in kinds.items() if kind == wanted), None) for wanted in ("image", "text")]
-        return {name: self.opinions[name][rows] + np.log(self.fits[name].prior) for name in chosen if name}
+    def find_views(self) -> dict[str, np.ndarray]:
+        """What the images, or else the first texts, look like to who learnt from the labels: log-probabilities."""
+        for name in sorted(self.fits, key=lambda name: self.problem.kinds[name] != "image")[:1]:
+            return {name: self.opinions[name] + np.log(self.fits[name].prior)}
+        return {}
 
     def compute_likelihood(self, rows: np.ndarray, views: dict[str, np.ndarray]) -> np.ndarray:
         """P(label | y) of labelled images of the problem."""
@@ -256,32 +226,3 @@ class Hypothesis:
         means = means - means.mean(0)
         means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-9
         return means @ means.T
-
-
-def fit_channel(
-    probabilities: Float[np.ndarray, "n C"],
-    labels: Int[np.ndarray, " n"],
-    views: dict[str, np.ndarray],
-    folds: Int[np.ndarray, " n"],
-    similarity: np.ndarray | None,
-    by_sight: bool = False,
-) -> Channel:
-    """The kind of noise that earns its place: by sight, or else uniform, to similar classes, or with confusions."""
-    num_labels, num_classes = probabilities.shape
-    price = 0.5 * np.log(num_labels)
-    start = Channel(num_classes, similarity=similarity)
-    if by_sight:
-        seen = [
-            fit_rates(probabilities, labels, views, replace(start, view=view), ("uniform", "sight", "bonus"))
-            for view in views
-        ]
-        return max(seen, key=lambda one: one[1])[0]
-    found = [fit_rates(probabilities, labels, views, start, ("uniform",))]
-    if similarity is not None and num_classes > 2:
-        some = replace(found[0][0], similar=0.1)
-        found.append(fit_rates(probabilities, labels, views, some, ("uniform", "similar", "closeness")))
-    base = max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]
-    (full, full_channel), (sparse, sparse_channel) = fit_confusions(probabilities, labels, folds, base)
-    found.append((full_channel, full - price * (num_classes - base.num_parameters)))
-    found.append((sparse_channel, sparse - price))
-    return max(found, key=lambda one: one[1] - price * one[0].num_parameters)[0]

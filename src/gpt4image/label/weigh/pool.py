@@ -18,7 +18,9 @@ LARGEST = 2.0
 
 
 def combine(
-    opinions: Sequence[Float[np.ndarray, "N C"]], weights: Sequence[float], prior: Float[np.ndarray, " C"]
+    opinions: Sequence[Float[np.ndarray, "N C"]],
+    weights: Sequence[float] | Float[np.ndarray, " W"],
+    prior: Float[np.ndarray, " C"],
 ) -> Float[np.ndarray, "N C"]:
     """Log-probabilities of the pool; opinions are log(p_w / pi_w), zero where a witness says nothing."""
     logits = np.broadcast_to(np.log(prior), opinions[0].shape).astype(opinions[0].dtype)
@@ -33,7 +35,7 @@ def fit_weights(
     prior: Float[np.ndarray, " C"],
     likelihood: Float[np.ndarray, "n C"],
 ) -> tuple[np.ndarray, float]:
-    """Weights, and the log-likelihood of the labels under them.
+    """Weights, and the log-likelihood of the labels under them, with the prior of the weights.
 
     Args:
         opinions: on the labelled images, by models that did not see their labels.
@@ -51,5 +53,4 @@ def fit_weights(
         return float(-np.log(right).sum() + 0.5 * (((weights - usual) / SPREAD) ** 2).sum()), gradient
 
     found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=[(0, LARGEST)] * len(usual)).x
-    right = (np.exp(combine(opinions, found, prior)) * likelihood).sum(1)
-    return found, float(np.log(right + 1e-12).sum())
+    return found, -loss(found)[0]

@@ -1,18 +1,78 @@
 """Evidence as arrays to fit on: some of the images, vectors as components, images in folds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
-from gpt4image.label.weigh.components import Components, find_components
 from gpt4image.label.weigh.evidence import NONE_OF_THESE, Evidence, Picks, Vectors
-from gpt4image.label.weigh.hypothesis import Problem
+from gpt4image.label.weigh.pool import USUAL_WEIGHTS
 from gpt4image.label.weigh.regression import NUM_FOLDS
 
 MOST_FIT = 20_000
 """Images that are fitted on; a random choice of more, half of them labelled if so many are."""
-CHUNK = 20_000
+MOST_COMPONENTS = 256
+
+
+@dataclass(frozen=True)
+class Components:
+    """A projection onto principal components.
+
+    Attributes:
+        mean: [D].
+        directions: [D, K], scaled so that projected points have a mean squared norm of 1.
+    """
+
+    mean: Float[np.ndarray, " D"]
+    directions: Float[np.ndarray, "D K"]
+
+    def project(self, vectors: np.ndarray) -> Float[np.ndarray, "N K1"]:
+        """Projected vectors, with a last column of ones for the bias."""
+        points = (vectors.astype(np.float32) - self.mean) @ self.directions
+        return np.hstack([points, np.ones((len(points), 1), np.float32)])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Some images, prepared.
+
+    Attributes:
+        num_classes: C.
+        labels: int64 [N], -1 where there is none.
+        folds: int64 [N].
+        picks: of each describer.
+        points: components of the texts of each prompt and of the images, by name: [N, K + 1].
+        present: which images have them, by name: bool [N].
+        kinds: "text" or "image", by name.
+        texts: vectors of each prompt that has embedded class names, by name: [N, D].
+        class_vectors: [C, D], by the same names.
+        gold: bool [N], labels given by a person who was asked; these are right.
+    """
+
+    num_classes: int
+    labels: Int[np.ndarray, " N"]
+    folds: Int[np.ndarray, " N"]
+    picks: tuple[Picks, ...]
+    points: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    kinds: Mapping[str, str]
+    texts: dict[str, np.ndarray]
+    class_vectors: dict[str, np.ndarray]
+    gold: Bool[np.ndarray, " N"]
+
+    @property
+    def usual_weights(self) -> dict[str, float]:
+        """Weights beforehand, by witness; several of a kind share theirs."""
+        weights = {}
+        texts = [name for name, kind in self.kinds.items() if kind == "text"]
+        for pick in self.picks:
+            weights[f"pick:{pick.name}"] = USUAL_WEIGHTS["picks"] / len(self.picks) ** 0.5
+        for name, kind in self.kinds.items():
+            weights[name] = USUAL_WEIGHTS[kind] / (len(texts) ** 0.5 if kind == "text" else 1)
+        for name in self.class_vectors:
+            weights[f"names:{name}"] = USUAL_WEIGHTS["names"] / len(self.class_vectors) ** 0.5
+        return weights
 
 
 @dataclass(frozen=True)
@@ -93,3 +153,14 @@ def assign_folds(labels: Int[np.ndarray, " N"], seed: int) -> Int[np.ndarray, " 
     folds = np.empty(len(labels), np.int64)
     folds[order] = np.arange(len(labels)) % NUM_FOLDS
     return folds
+
+
+def find_components(vectors: Float[np.ndarray, "N D"], most: int = MOST_COMPONENTS) -> Components:
+    """Finds at most `most` components; vectors are centred, components are not whitened."""
+    vectors = vectors.astype(np.float32)
+    mean = vectors.mean(0)
+    centred = vectors - mean
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    count = min(most, len(vectors) - 1, vectors.shape[1])
+    scale = np.sqrt(max(float(variances.sum()), 1e-12))
+    return Components(mean, (directions[:, ::-1][:, :count] / scale).astype(np.float32))

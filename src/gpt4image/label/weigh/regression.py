@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on soft targets, cross-fitted: no image is read by a model that saw its own target."""
+"""Multinomial logistic regression on soft targets, cross-fitted: no model reads an image whose target it saw."""
 
 from dataclasses import dataclass
 
