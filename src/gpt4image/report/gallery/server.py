@@ -39,7 +39,7 @@ class GalleryServer(ThreadingHTTPServer):
     Args:
         data: the entries.
         pictures: the images, if they are there.
-        editor: takes the changes.
+        editor: takes the changes of texts; None if there are none.
         host: address to listen on.
         port: 0 takes a free one.
         labels: whose answers are asked for, if there are labels.
@@ -54,7 +54,7 @@ class GalleryServer(ThreadingHTTPServer):
         self,
         data: GalleryData,
         pictures: Pictures | None,
-        editor: Editor,
+        editor: Editor | None,
         host: str,
         port: int,
         labels: ReviewQueue | None = None,
@@ -81,28 +81,29 @@ class GalleryServer(ThreadingHTTPServer):
             DescriptionError: it cannot be done.
         """
         digest = str(request["digest"])
-        if digest not in self.data.position:
+        if digest not in self.data.position or self.editor is None:
             raise DescriptionError("there is no such image")
         with self.lock:
-            self._carry_out(request, digest)
+            _carry_out(self.editor, request, digest)
             self.data.update(read_entry(self.editor.work, self.data.entries[self.data.position[digest]]))
             return self.data.entry_json(digest)
 
-    def _carry_out(self, request: dict[str, Any], digest: str) -> None:
-        if request["action"] == "undo":
-            if not self.editor.undo(digest):
-                raise DescriptionError("there is nothing to undo")
-            return
-        name = Name(digest, str(request["prompt"]), str(request["describer"]), int(request["sample"]))
-        match request["action"]:
-            case "edit":
-                self.editor.edit(name, str(request["text"]))
-            case "reject":
-                self.editor.reject(name)
-            case "requeue":
-                self.editor.requeue(name)
-            case other:
-                raise DescriptionError(f"there is no action {other!r}")
+
+def _carry_out(editor: Editor, request: dict[str, Any], digest: str) -> None:
+    if request["action"] == "undo":
+        if not editor.undo(digest):
+            raise DescriptionError("there is nothing to undo")
+        return
+    name = Name(digest, str(request["prompt"]), str(request["describer"]), int(request["sample"]))
+    match request["action"]:
+        case "edit":
+            editor.edit(name, str(request["text"]))
+        case "reject":
+            editor.reject(name)
+        case "requeue":
+            editor.requeue(name)
+        case other:
+            raise DescriptionError(f"there is no action {other!r}")
 
 
 class _Handler(BaseHTTPRequestHandler):

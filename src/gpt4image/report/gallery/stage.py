@@ -76,6 +76,7 @@ def gallery(settings: GallerySettings) -> GalleryResult:
         ImageSetError: the images cannot be opened.
         SettingsError: the address cannot be used.
     """
+    from gpt4image.describe.store.connect import FILE_NAME
     from gpt4image.report.gallery.data import GalleryData
     from gpt4image.report.gallery.entries import read_entries
     from gpt4image.report.gallery.pages import write_gallery, write_thumbnails
@@ -85,7 +86,7 @@ def gallery(settings: GallerySettings) -> GalleryResult:
     pictures, title = _open_pictures(settings, table), settings.work.resolve().name
     if settings.serve:
         shown = frozenset(pictures.index) if pictures else frozenset()
-        editable = any(entry.descriptions for entry in entries)
+        editable = (settings.work / FILE_NAME).exists()
         _serve(settings, GalleryData(entries, shown, title, editable, reviewed=table is not None), pictures, table)
         page = None
     else:
