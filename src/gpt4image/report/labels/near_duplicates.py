@@ -9,8 +9,8 @@ from scipy.stats import norm
 MOST_COMPARED = 50_000
 """Every image is compared with every other: of more, the most doubtful ones are."""
 CHUNK = 1024
-MAD = 1.4826
-"""Of a normal distribution, its standard deviation over the median absolute deviation."""
+NEAR = 0.05
+"""Share of the images by which the spread of near neighbours is told: distances are skewed, so the near side counts."""
 
 
 def find_near_duplicates(
@@ -19,8 +19,8 @@ def find_near_duplicates(
     """Pairs of images with different labels that are nearer to each other than neighbours usually are.
 
     What is usual is told by the distances of all images to their nearest neighbours: a pair is all but the same picture
-    if, were the logarithms of these distances normal (by median and median absolute deviation), fewer than one of the N
-    images would have a neighbour as near.
+    if, were the logarithms of these distances normal with the median and the 5th percentile found, fewer than one of the
+    N images would have a neighbour as near.
 
     Args:
         features: of N images; none of them twice.
@@ -35,9 +35,8 @@ def find_near_duplicates(
     unit /= np.linalg.norm(unit, axis=1, keepdims=True) + 1e-12
     nearest = np.concatenate([rows.max(1) for _, rows in _cosines(unit)])
     logs = np.log(np.maximum(1 - nearest, 1e-7))
-    usual = np.median(logs)
-    spread = MAD * np.median(np.abs(logs - usual))
-    threshold = float(1 - np.exp(usual + norm.ppf(1 / len(unit)) * spread))
+    usual, near = np.median(logs), np.quantile(logs, NEAR)
+    threshold = float(1 - np.exp(usual - (usual - near) * norm.ppf(1 / len(unit)) / norm.ppf(NEAR)))
     doubtful = np.flatnonzero(nearest >= threshold)
     pairs = {}
     for start, rows in _cosines(unit, doubtful):
