@@ -33,7 +33,10 @@ def table(tmp_path: Path) -> LabelTable:
 
 @pytest.fixture
 def serve(table: LabelTable, tmp_path: Path) -> Iterator[Serve]:
-    """Starts the real command and returns its address; a second call kills it before, without mercy."""
+    """Starts the real command and returns its address; a second call kills it before, without mercy.
+
+    Tests ask for it before `open_page`, so that pages are closed before their server is.
+    """
     running: list[subprocess.Popen[str]] = []
 
     def kill() -> None:
@@ -70,7 +73,7 @@ def go(page: Page, who: str | None = "Ada") -> Page:
     return page
 
 
-def test_by_keyboard_alone(open_page: OpenPage, serve: Serve, table: LabelTable, tmp_path: Path) -> None:
+def test_by_keyboard_alone(serve: Serve, open_page: OpenPage, table: LabelTable, tmp_path: Path) -> None:
     page = go(open_page(serve()))
     key, said, progress = page.locator("#key"), page.locator("#said"), page.locator("#progress")
     expect(key).to_have_text("000.png")
@@ -112,7 +115,7 @@ def test_by_keyboard_alone(open_page: OpenPage, serve: Serve, table: LabelTable,
     assert answered(tmp_path, table) == {"000.png": "bee"}
 
 
-def test_to_the_end_and_once_more(open_page: OpenPage, serve: Serve, table: LabelTable, tmp_path: Path) -> None:
+def test_to_the_end_and_once_more(serve: Serve, open_page: OpenPage, table: LabelTable, tmp_path: Path) -> None:
     page = go(open_page(serve()))
     for number in range(6):
         expect(page.locator("#key")).to_have_text(f"{number:03}.png")
@@ -128,11 +131,12 @@ def test_to_the_end_and_once_more(open_page: OpenPage, serve: Serve, table: Labe
 
 
 def test_every_confirmed_answer_survives_kill_9(
-    open_page: OpenPage, serve: Serve, table: LabelTable, tmp_path: Path
+    serve: Serve, open_page: OpenPage, table: LabelTable, tmp_path: Path
 ) -> None:
     page = go(open_page(serve()))
     page.keyboard.press("2")
     expect(page.locator("#key")).to_have_text("001.png")
+    page.wait_for_load_state("networkidle")
     with (tmp_path / "work" / "labels" / "answers.jsonl").open("a") as file:
         file.write('{"digest": "half a li')
     address = serve()
@@ -213,7 +217,7 @@ def test_two_tabs_and_two_people(chromium: Browser, serve: Serve, table: LabelTa
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")])
 def test_fits_the_screen_is_legible_and_can_be_read_aloud(
-    open_page: OpenPage, contrast: Callable[[Page, str], float], serve: Serve, width: int, scheme: str
+    serve: Serve, open_page: OpenPage, contrast: Callable[[Page, str], float], width: int, scheme: str
 ) -> None:
     page = go(open_page(serve(), width, scheme))
     assert page.evaluate("document.documentElement.scrollWidth") == width

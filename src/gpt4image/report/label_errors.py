@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelErrorsSettings:
-    """List labels to check: all of them, most doubtful first; then same and all but same images in two classes.
+    """List labels to check, most doubtful first, and same pictures with different labels.
 
     Attributes:
         work: work folder with labels.

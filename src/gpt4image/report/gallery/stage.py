@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GallerySettings:
-    """Look through images, descriptions and labels: static pages, or served to edit texts and to say what an image is.
+    """Look through images, texts and labels: static pages, or served to edit and to answer.
 
     Attributes:
         work: work folder with descriptions, labels, or both.

@@ -92,7 +92,7 @@ def _find_pairs(
     table: LabelTable, source: str | None, labels: np.ndarray, ranked: np.ndarray, skipped: list[str]
 ) -> tuple[list[tuple[int, int, float]], float | None]:
     """Near-duplicates among the labelled images, each picture once; appends to `skipped` what cannot be looked for."""
-    from gpt4image.embed.image_features import load_image_features
+    from gpt4image.models.image_features import load_image_features
 
     used = table.manifest.get("features")
     if not used:
