@@ -92,6 +92,7 @@ def _find_pairs(
     table: LabelTable, source: str | None, labels: np.ndarray, ranked: np.ndarray, skipped: list[str]
 ) -> tuple[list[tuple[int, int, float]], float | None]:
     """Near-duplicates among the labelled images, each picture once; appends to `skipped` what cannot be looked for."""
+    from gpt4image.models.frozen import find_frozen
     from gpt4image.models.image_features import load_image_features
 
     used = table.manifest.get("features")
@@ -107,7 +108,8 @@ def _find_pairs(
         rows = rows[:MOST_COMPARED]
     try:
         images = open_labelled(table, source, rows)
-        features = load_image_features(images, digests[rows].tolist(), used["model"], used["input_size"])
+        backbone = find_frozen(used["model"], used["input_size"])
+        features = load_image_features(images, digests[rows].tolist(), backbone)
     except Gpt4ImageError as error:
         skipped.append(f"near-duplicates; {error}")
         return [], None
