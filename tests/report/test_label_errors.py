@@ -51,12 +51,14 @@ def test_wrong_labels_come_first_and_all_are_ranked(folder: Path, tmp_path: Path
     planted = [row for row in rows[: 3 * WRONG] if "was-" in row["key"]]
     assert len(planted) >= 3 * WRONG - 2
     assert result.num_overruled == sum(row["state"] == "overruled" for row in rows)
-    overruled = [row for row in planted if row["state"] == "overruled"]
-    assert len(overruled) >= 2 * WRONG
-    for row in overruled:
+    named = 0
+    for row in planted:
         name = row["key"].split("was-")[1].split("-")[0]
-        assert (row["given"], row["proposed"], row["detailed@1"]) == (row["key"].split("/")[0], name, name)
+        assert row["given"] == row["key"].split("/")[0]
         assert row["texts"].startswith(f"A {name} with <b>sharp</b> edges")
+        assert (row["proposed"] != row["given"]) == (row["state"] == "overruled")
+        named += row["detailed@1"] == name
+    assert named >= 3 * WRONG - 2, "what the text alone says"
     assert [one.key for one in result.found] == [row["key"] for row in rows[:5]]
     assert result.found[0].opinions[0].class_name == rows[0]["detailed@1"]
 

@@ -19,8 +19,8 @@ def find_near_duplicates(
     """Pairs of images with different labels that are nearer to each other than neighbours usually are.
 
     What is usual is told by the distances of all images to their nearest neighbours: a pair is all but the same picture
-    if, were the logarithms of these distances normal with the median and the 5th percentile found, fewer than one of the
-    N images would have a neighbour as near.
+    if, were the logarithms of these distances normal with the median and the 5th percentile found, fewer than one of
+    the N images would have a neighbour as near.
 
     Args:
         features: of N images; none of them twice.
