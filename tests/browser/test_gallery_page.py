@@ -1,5 +1,6 @@
 """The gallery in a browser: from disk with 1,000 and 100,000 images, and served to work in."""
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -115,6 +116,24 @@ def test_from_disk_with_pictures(open_page: OpenPage, photos: Path) -> None:
     assert page.locator(".actions").count() == 0
     page.locator("#class").select_option(label="dog")
     expect(page.locator(".entry")).to_have_count(3)
+
+
+def test_labels_from_disk(open_page: OpenPage, photos: Path) -> None:
+    source = Path(__file__).parents[1] / "report" / "made_labels.py"
+    spec = importlib.util.spec_from_file_location("made_labels", source)
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    images = open_images(str(photos / "photos"))
+    digests = scan_images(images).digests
+    maker.write_labels(photos / "work" / "labels" / "default", images.keys, digests, str(photos / "photos"))
+    page = open_page(gallery(GallerySettings(photos / "work")).page.as_uri())
+    expect(page.locator(".entry").nth(1).locator(".weighed")).to_have_text("overruledbee → cat 42 %")
+    page.locator("#labelled").select_option(label="overruled")
+    expect(page.locator("#count")).to_have_text("4 of 6 images")
+    assert "labelled=overruled" in page.url
+    expect(page.get_by_role("link", name="Labels")).to_have_count(0)
 
 
 @pytest.fixture

@@ -31,6 +31,17 @@ def made_comparison(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory)
     return maker.make_comparison(folder)
 
 
+@pytest.fixture(scope="session")
+def label_maker() -> ModuleType:
+    """What draws photos and writes labels of them."""
+    spec = importlib.util.spec_from_file_location("made_labels", Path(__file__).with_name("made_labels.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def comparison(made_comparison: Path, tmp_path: Path) -> Path:
     """A copy that a test may change; it still refers to the images and texts of the original."""

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -135,6 +136,37 @@ def test_command_writes_pages_and_thumbnails_once(tmp_path: Path, capsys: pytest
     assert [path.stat().st_mtime_ns for path in thumbnails] == times
     assert main(["gallery", str(tmp_path / "none")]) == 2
     assert "does not exist; write descriptions first" in capsys.readouterr().err
+
+
+def test_labels_are_shown_with_the_texts_or_without(
+    label_maker: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = label_maker.make_labels(tmp_path)
+    assert main(["gallery", str(tmp_path / "work")]) == 0
+    assert "6 images with 0 descriptions; 6 can be seen" in (shown := capsys.readouterr().out)
+    assert "6 of them with weighed labels" in shown
+    digests = table.rows["digest"].to_pylist()
+    with DescriptionStore.open(tmp_path / "work", create=True) as store:
+        store.write_images([DescribedImage(digests[0], "000.png", None), DescribedImage(DIGESTS[0], "x.png", None)])
+        store.write([Description(digests[0], "short@1", "vlm", text="Blue.")])
+    entries = read_entries(tmp_path / "work", table=table)
+    assert [(entry.key, len(entry.descriptions)) for entry in entries[:2]] == [("000.png", 1), ("001.png", 0)]
+    assert entries[1].label == ("bee", "cat", "overruled", 0.42)
+    assert (entries[6].key, entries[6].label) == ("x.png", None)
+    data = GalleryData(entries, frozenset(digests), "work")
+    facts = json.loads(data.index_script().removeprefix("gallery.index(").rstrip().removesuffix(");"))
+    states = [facts["labels"][number] if number >= 0 else "" for number in facts["labelOf"]]
+    assert states == ["kept", "overruled", "overruled", "kept", "overruled", "overruled", ""]
+    part = json.loads("[" + data.part_script(0).removeprefix("gallery.part(").rstrip().removesuffix(");") + "]")
+    given, proposed, state, confidence = part[1][1][6]
+    assert [facts["classes"][given], facts["classes"][proposed], facts["labels"][state]] == ["bee", "cat", "overruled"]
+    assert confidence == 0.42
+    assert part[1][6][6] is None
+    assert main(["gallery", str(tmp_path / "work"), "--labels", "other"]) == 2
+    assert "holds no labels; there are default" in capsys.readouterr().err
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    assert main(["gallery", str(tmp_path / "work")]) == 0
+    assert "say where the images are with --images" in capsys.readouterr().err
 
 
 def test_tiny_images_are_enlarged_in_whole_steps() -> None:

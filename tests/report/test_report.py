@@ -28,6 +28,7 @@ def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
     for words in (
         "control: texts of other images",
         "estimated 88 % of the given labels",
+        '<th scope="row">given labels</th><td class="n">87.5</td><td class="n">80.0 to 93.0</td>',
         "62 min",
         "2 January 2026, 03:04",
         "Clean labels",

@@ -59,7 +59,9 @@ COMMANDS = {
     "report": Command("write the HTML report of a comparison", "report.stage", "report", "ReportSettings"),
     "search": Command("find images by text", "report.search", "search", "SearchSettings"),
     "label-errors": Command(
-        "list labels to check, found by text", "report.label_errors", "find_label_errors", "LabelErrorsSettings"
+        "list labels to check, most doubtful first", "report.label_errors", "find_label_errors", "LabelErrorsSettings"
     ),
-    "gallery": Command("look through images and descriptions", "report.gallery.stage", "gallery", "GallerySettings"),
+    "gallery": Command(
+        "look through images, texts and labels, and answer", "report.gallery.stage", "gallery", "GallerySettings"
+    ),
 }

@@ -52,6 +52,17 @@ class Arm:
         mean = _mean([run.labels.get(witness, {}).get("accuracy") for run in self.runs])
         return None if mean is None else 100 * mean
 
+    def witnesses(self) -> list[str]:
+        """Witnesses of the labels, the given labels among them, of which a share right was estimated."""
+        names = dict.fromkeys(name for run in self.runs for name in run.labels)
+        return [name for name in names if self.mean_right(name) is not None]
+
+    def mean_interval(self, witness: str) -> tuple[float, float]:
+        """Ends of the interval around `mean_right`, in percent, mean over the runs."""
+        ends = [run.labels[witness]["interval"] for run in self.runs if witness in run.labels]
+        low, high = (100 * sum(side) / len(ends) for side in zip(*ends, strict=True))
+        return low, high
+
 
 @dataclass(frozen=True)
 class Difference:

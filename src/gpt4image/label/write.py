@@ -72,6 +72,7 @@ def _facts(settings: LabelSettings, collected: Collected, weighed: Weighed, coun
         "classes": list(classes),
         "source": settings.images,
         "method": settings.method,
+        "features": {"model": settings.features, "input_size": settings.input_size} if settings.uses_features else None,
         "situation": {"keep_labels": settings.keep_labels, **spoilt, "seed": settings.seed},
         "num_labelled": int((collected.evidence.given != UNLABELLED).sum()),
         "states": {state: counted[state] for state in STATES},

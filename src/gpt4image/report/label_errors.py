@@ -1,47 +1,38 @@
-"""Label errors: the training images whose label a run's reader overruled, for a person to check."""
+"""`gpt4image label-errors`: labels to check, most doubtful first, and images that contradict each other."""
 
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import DescriptionError, RunError, SettingsError
-from gpt4image.files import write_csv
+from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from gpt4image.images import ImageSet
-    from gpt4image.runs import RunManifest
-    from gpt4image.train.data.inputs import Inputs
-    from gpt4image.train.settings import TrainSettings
+    from gpt4image.label.artifact import LabelTable
+    from gpt4image.report.labels.doubts import Doubts
+    from gpt4image.report.labels.image_label import ImageLabel
 
 
 @dataclass(frozen=True)
 class LabelErrorsSettings:
-    """List labels to check: those that label and text together overrule, most probable errors first.
+    """List labels to check, most doubtful first, and same pictures with different labels.
 
     Attributes:
-        run: folder of a finished run that was trained with the reader. What its image model says is shown too, but
-            that is no independent witness: it was trained on these images, on what label and text say together.
-        work: the work folder, if it is no longer where the run found it.
-        csv: write all labels to check to this file.
+        work: work folder with labels.
+        name: of the labels in WORK/labels
+        csv: write all labels, and what else was found, to this file.
         page: write the images to this HTML file, which needs no other file.
-        top: how many are shown, in the terminal and on the page.
-        batch_size: images at a time.
-        workers: processes that decode images; 0 decodes in the main process.
-        device: auto, cpu, cuda, cuda:N or mps.
+        top: how many of each list are shown, in the terminal and on the page.
+        images: the images labelled, if they are no longer where they were; needed for the page and near-duplicates.
     """
 
-    run: Path
-    work: Path | None = None
+    work: Path
+    name: str = "default"
     csv: Path | None = None
     page: Path | None = None
     top: int = 20
-    batch_size: int = 128
-    workers: int = 2
-    device: str = "auto"
+    images: str | None = None
 
     def __post_init__(self) -> None:
         if self.top < 1:
@@ -49,208 +40,148 @@ class LabelErrorsSettings:
 
 
 @dataclass(frozen=True)
-class LabelError:
-    """One image whose label is overruled.
-
-    Attributes:
-        key: of the image.
-        label: the class that it was given.
-        suggested: the most probable class by text and label together.
-        probability: of the suggested class.
-        text_says: the most probable class by the text alone; the reader did not see this image's label.
-        text_probability: of that class, calibrated.
-        model_says: what the run's final model predicts; it was trained on the weighed target of this image.
-        model_probability: of that class.
-        agree: text and image model name the same class, and it is not the label.
-        texts: the descriptions.
-    """
-
-    key: str
-    label: str
-    suggested: str
-    probability: float
-    text_says: str
-    text_probability: float
-    model_says: str
-    model_probability: float
-    agree: bool
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class LabelErrorsResult(StageResult):
-    """The labels to check, most probable errors first.
+    """The labels to check.
 
     Attributes:
-        found: the first `top` of them.
-        num_found: all of them.
-        num_agree: how many of all the text and the image model agree on.
-        num_weighed: images that have both label and text.
-        noise: the reader's estimate of the share of wrong labels.
+        found: the `top` most doubtful labels.
+        num_ranked: given labels that are ranked, overruled or not.
+        num_overruled: of them, those that something else is more probable than.
+        num_by_person: labels that a person has looked at; they are not ranked.
+        same_bytes: keys and labels of images with the same bytes and several labels.
+        near_duplicates: pairs of images with different labels that are all but the same, with their cosine.
+        threshold: cosine from which a pair counts, None if features were not compared.
+        no_class: keys of images that are of none of the classes, the most probable first.
+        skipped: what was not looked for, and why.
         csv: the file of all, if one was written.
         page: the HTML page, if one was written.
     """
 
-    found: tuple[LabelError, ...]
-    num_found: int
-    num_agree: int
-    num_weighed: int
-    noise: float
+    found: tuple["ImageLabel", ...]
+    num_ranked: int
+    num_overruled: int
+    num_by_person: int
+    same_bytes: tuple[tuple[tuple[str, str], ...], ...]
+    near_duplicates: tuple[tuple[tuple[str, str], tuple[str, str], float], ...]
+    threshold: float | None
+    no_class: tuple[str, ...]
+    skipped: tuple[str, ...]
     csv: Path | None
     page: Path | None
 
     def lines(self) -> Iterator[Any]:
-        from rich.markup import escape
-        from rich.table import Table
-
         if self.found:
-            table = Table("", "image", "label", "suggested", "text says", "image model says", "agree")
-            for rank, one in enumerate(self.found, 1):
-                by_text = f"{one.text_says} {one.text_probability:.2f}"
-                by_model = f"{one.model_says} {one.model_probability:.2f}"
-                suggested = f"{one.suggested} {one.probability:.2f}"
-                cells = (str(rank), one.key, one.label, suggested, by_text, by_model, "yes" if one.agree else "")
-                table.add_row(*map(escape, cells))
-            yield table
-        agree = f"text and image model agree on {self.num_agree:,}"
-        yield f"{self.num_found:,} of {self.num_weighed:,} labels to check; {agree}"
-        yield f"the reader takes {self.noise:.1%} of the labels for wrong"
-        yield "the image model was trained on what label and text say together: it is no independent witness"
+            yield _make_table(self.found)
+        yield f"{self.num_ranked:,} given labels, most doubtful first; {self.num_overruled:,} are overruled"
+        if self.num_by_person:
+            yield f"{self.num_by_person:,} labels were looked at by a person and are not ranked"
+        yield f"{len(self.same_bytes):,} pictures lie in several classes with the same bytes"
+        most = len(self.found) or 20
+        yield from (" = ".join(map(_call, copies)) for copies in self.same_bytes[:most])
+        if self.threshold is not None:
+            count = f"{len(self.near_duplicates):,} pairs of different labels are all but the same picture"
+            yield f"{count} (cosine of at least {self.threshold:.3f})"
+            yield from (f"{_call(a)} ~ {_call(b)} {cosine:.3f}" for a, b, cosine in self.near_duplicates[:most])
+        yield f"{len(self.no_class):,} images are of none of the classes, or of one that cannot be told"
+        yield from self.no_class[:most]
+        yield from (f"not looked for: {line}" for line in self.skipped)
         yield from (f"{name}: {path}" for name, path in (("CSV", self.csv), ("page", self.page)) if path is not None)
 
 
 def find_label_errors(settings: LabelErrorsSettings) -> LabelErrorsResult:
-    """Reads the texts again as the run did, with its settings and seed, and lists the labels that are overruled.
+    """Ranks the given labels by how doubtful they are; trains nothing.
 
     Raises:
-        RunError: the run used no reader, its images or texts have changed, or its work folder is gone.
-        ImageSetError: the training images cannot be opened.
-        DescriptionError: the work folder does not hold the run's text embeddings.
+        LabelError: there are no labels of that name, or the images have changed since.
+        ImageSetError: a page was asked for, and the images cannot be opened.
     """
-    import numpy as np
+    from gpt4image.label.artifact import LabelTable
+    from gpt4image.report.labels.doubts import find_doubts
+    from gpt4image.report.labels.image_label import read_image_labels
 
-    from gpt4image.images import UNLABELLED
-    from gpt4image.label.weigh import weigh_labels
-    from gpt4image.runs import load_manifest
-    from gpt4image.train.data.inputs import load_inputs
-    from gpt4image.train.run_folder import load_content
+    table = LabelTable.open(settings.work, settings.name)
+    doubts = find_doubts(table, settings.images)
+    called = table.rows.select(["key", "given"]).to_pylist()
+    names = [(row["key"], row["given"] or "") for row in called]
+    if settings.csv is not None:
+        _write_csv(settings.csv, table, doubts)
+    if settings.page is not None:
+        from gpt4image.report.labels.doubts_page import write_doubts_page
 
-    manifest = load_manifest(settings.run)
-    if "noise" not in manifest.reader:
-        raise RunError(
-            f"{settings.run} did not weigh labels against texts; label-errors needs a run with labels that was trained "
-            "with descriptions and the reader (train --work WORK --reader)"
-        )
-    train_settings = _restore_settings(settings, manifest)
-    inputs = load_inputs(train_settings)
-    if inputs.content() != load_content(settings.run):
-        raise RunError(f"images or texts have changed since {settings.run} was trained; train it again")
-    assert inputs.table is not None
-    assert inputs.index is not None
-    weighed = weigh_labels(inputs.images, inputs.table, inputs.index, train_settings.seed)
-    assert weighed.by_text is not None
-    labels = inputs.images.labels[weighed.described]
-    overruled = np.flatnonzero((labels != UNLABELLED) & (weighed.posterior.argmax(1) != labels))
-    overruled = overruled[np.argsort(-weighed.posterior[overruled].max(1), kind="stable")]
-    positions = weighed.described[overruled]
-    images, texts = inputs.images.subset(positions), _find_descriptions(train_settings, inputs, positions)
-    by_model = _ask_model(settings, manifest, images)
-    found = list(_list_errors(images, weighed.posterior[overruled], weighed.by_text[overruled], by_model, texts))
-    result = LabelErrorsResult(
-        found=tuple(found[: settings.top]),
-        num_found=len(found),
-        num_agree=sum(one.agree for one in found),
-        num_weighed=int((labels != UNLABELLED).sum()),
-        noise=float(weighed.facts["noise"]),
+        write_doubts_page(settings.page, table, doubts, settings.images, settings.top)
+    return LabelErrorsResult(
+        found=tuple(read_image_labels(table, doubts.ranked[: settings.top])),
+        num_ranked=len(doubts.ranked),
+        num_overruled=doubts.num_overruled,
+        num_by_person=doubts.num_by_person,
+        same_bytes=tuple(tuple(names[row] for row in copies) for copies in doubts.same_bytes),
+        near_duplicates=tuple((names[a], names[b], cosine) for a, b, cosine in doubts.near_duplicates),
+        threshold=doubts.threshold,
+        no_class=tuple(names[row][0] for row in doubts.no_class),
+        skipped=tuple(doubts.skipped),
         csv=settings.csv,
         page=settings.page,
     )
-    if settings.csv is not None:
-        names = [field.name for field in fields(LabelError)]
-        write_csv(settings.csv, [names, *((*astuple(one)[:-1], "\n".join(one.texts)) for one in found)])
-    if settings.page is not None:
-        from gpt4image.report.page import write_image_page
-
-        shown = images.subset(np.arange(len(result.found)))
-        write_image_page(settings.page, "label_errors.html.j2", shown, run=settings.run.name, result=result)
-    return result
 
 
-def _restore_settings(settings: LabelErrorsSettings, manifest: "RunManifest") -> "TrainSettings":
-    """The run's settings, with paths that are found from here and the very table that it used."""
-    from dataclasses import replace
-
-    from gpt4image.report.pictures import locate
-    from gpt4image.train.run_folder import settings_from_dict
-
-    used = settings_from_dict(manifest.settings)
-    work = settings.work or locate(str(used.work), settings.run)
-    if work is None or not work.is_dir():
-        raise RunError(f"the work folder {work or used.work} of {settings.run} is missing; say where it is with --work")
-    images = locate(used.images, settings.run)
-    table = Path(manifest.text["embeddings"]).name
-    return replace(used, work=work, images=used.images if images is None else str(images), embeddings=table)
+def _call(name: tuple[str, str]) -> str:
+    key, given = name
+    return f"{key} ({given})"
 
 
-def _ask_model(settings: LabelErrorsSettings, manifest: "RunManifest", images: "ImageSet") -> "np.ndarray":
-    """Probabilities [K, C] of the run's image model."""
-    import numpy as np
-    from scipy.special import softmax
+def _make_table(found: Sequence["ImageLabel"]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
 
-    from gpt4image.models.predict import predict
-    from gpt4image.runs import load_model
-
-    if len(images) == 0:
-        return np.zeros((0, len(images.classes)))
-    model, how = load_model(settings.run, manifest), (settings.batch_size, settings.workers, settings.device)
-    return softmax(predict(model, images, manifest.data_config, *how).logits.astype(float), axis=1)
-
-
-def _list_errors(
-    images: "ImageSet",
-    posterior: "np.ndarray",
-    by_text: "np.ndarray",
-    by_model: "np.ndarray",
-    texts: list[tuple[str, ...]],
-) -> Iterator[LabelError]:
-    """What label, text and image model say of K images; probabilities are [K, C]."""
-    names = images.classes
-    for i, label in enumerate(images.labels):
-        suggested, text_says, model_says = (int(says[i].argmax()) for says in (posterior, by_text, by_model))
-        yield LabelError(
-            key=images.keys[i],
-            label=names[label],
-            suggested=names[suggested],
-            probability=round(float(posterior[i].max()), 4),
-            text_says=names[text_says],
-            text_probability=round(float(by_text[i].max()), 4),
-            model_says=names[model_says],
-            model_probability=round(float(by_model[i].max()), 4),
-            agree=bool(text_says == model_says != label),
-            texts=texts[i],
-        )
+    table = Table("", "image", "given", "proposed", "doubt", "state", "witnesses say")
+    for column in (0, 4):
+        table.columns[column].justify = "right"
+    for rank, one in enumerate(found, 1):
+        named = dict.fromkeys(said.class_name for said in one.opinions)
+        says = "; ".join(f"{name}: {_list_witnesses(one, name)}" for name in named)
+        proposed = f"{one.proposed} {one.confidence:.2f}" if one.proposed else ""
+        doubt = "" if one.doubt is None else f"{one.doubt:+.1f}"
+        table.add_row(*map(escape, (str(rank), one.key, one.given, proposed, doubt, one.state, says)))
+    return table
 
 
-def _find_descriptions(
-    train_settings: "TrainSettings", inputs: "Inputs", positions: "np.ndarray"
-) -> list[tuple[str, ...]]:
-    """The texts that were read of each image; none if only their embeddings are left."""
+def _list_witnesses(one: "ImageLabel", class_name: str) -> str:
+    """Who names a class, by kind, and how sure."""
+    said = (
+        f"{said.witness.partition(' (')[0]} {said.sure:.2f}" for said in one.opinions if said.class_name == class_name
+    )
+    return ", ".join(said)
+
+
+def _write_csv(path: Path, table: "LabelTable", doubts: "Doubts") -> None:
+    """One row a finding: every ranked label, then what contradicts itself; `other` names what it was compared with."""
     import numpy as np
 
-    from gpt4image.report.inside.training_texts import find_texts
+    from gpt4image.files import write_csv
+    from gpt4image.report.labels.texts import read_texts
 
-    assert inputs.table is not None
-    assert inputs.index is not None
-    assert train_settings.work is not None
-    if len(positions) == 0:
-        return []
-    own = [inputs.index.of(int(position)) for position in positions]
-    rows = inputs.table.rows.take(np.concatenate(own)).to_pylist()
-    try:
-        # Texts that are no more than a class have no row in the store: the class name is their hash.
-        is_stored = train_settings.text_source == "descriptions"
-        texts = find_texts(rows, train_settings.work) if is_stored else [row["text_hash"] for row in rows]
-    except DescriptionError:
-        return [()] * len(positions)
-    ends = np.cumsum([len(one) for one in own]).tolist()
-    return [tuple(filter(None, texts[end - len(one) : end])) for one, end in zip(own, ends, strict=True)]
+    witnesses = [column for name in table.manifest["witnesses"] for column in (name, f"{name} sure")]
+    columns = ["key", "digest", "given", "proposed", "confidence", "state", "doubt", "none", *witnesses]
+    rows = table.rows.select(columns)
+    texts = read_texts(table.folder.parent.parent, None)
+
+    def write_rows(finding: str, found: Sequence[int], others: Mapping[int, Any]) -> Iterator[list[Any]]:
+        taken = rows.take(np.asarray(found, dtype=np.int64))
+        for position, row in enumerate(taken.to_pylist()):
+            yield [finding, *row.values(), others.get(position, ""), "\n".join(texts.get(row["digest"], ()))]
+
+    keys = table.rows["key"].to_pylist()
+    copies = [(row, [keys[other] for other in one if other != row]) for one in doubts.same_bytes for row in one]
+    pairs = [pair for a, b, cosine in doubts.near_duplicates for pair in ((a, keys[b]), (b, keys[a]))]
+    lists = (
+        ("label", [(int(row), "") for row in doubts.ranked]),
+        ("same bytes", [(row, " ".join(other)) for row, other in copies]),
+        ("near-duplicate", pairs),
+        ("no class", [(int(row), "") for row in doubts.no_class]),
+    )
+    body = (
+        cells
+        for finding, found in lists
+        for cells in write_rows(finding, [row for row, _ in found], dict(enumerate(other for _, other in found)))
+    )
+    write_csv(path, [["finding", *columns, "other", "texts"], *body])

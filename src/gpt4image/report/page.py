@@ -15,6 +15,7 @@ from gpt4image.describe.store.provenance import Provenance
 from gpt4image.files import write_text
 from gpt4image.images import ImageSet
 from gpt4image.report.charts.shares import draw_shares
+from gpt4image.report.labels.image_label import name_witness
 from gpt4image.report.pictures import as_data_url, encode_jpeg
 from gpt4image.report.view import View, choose_colours
 
@@ -54,6 +55,7 @@ def make_environment() -> Environment:
         "usd": format_usd,
         "period": lambda *days: " to ".join(dict.fromkeys(format_moment(day).partition(",")[0] for day in days)),
         "moment": format_moment,
+        "witness": lambda name: name if name == "given labels" else name_witness(name),
         "sentence": lambda text: text[:1].upper() + text[1:],
     }
     return environment

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import yaml
 
@@ -23,16 +23,6 @@ def settings_to_dict(settings: TrainSettings) -> dict[str, Any]:
     values = dataclasses.asdict(settings)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
-
-
-def settings_from_dict(values: dict[str, Any]) -> TrainSettings:
-    """The settings that `settings_to_dict` made plain; those that an older run does not have are the defaults."""
-    hints = get_type_hints(TrainSettings)
-    settings: dict[str, Any] = {}
-    for name in values.keys() & hints.keys():
-        value, is_path = values[name], Path in (hints[name], *get_args(hints[name]))
-        settings[name] = tuple(value) if isinstance(value, list) else Path(value) if is_path and value else value
-    return TrainSettings(**settings)
 
 
 def load_content(run: Path) -> dict[str, Any]:

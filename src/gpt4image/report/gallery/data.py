@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpt4image.describe.store.rows import Description, Name
-from gpt4image.report.gallery.entries import Entry
+from gpt4image.report.gallery.entries import Entry, Weighed
 
 PART_SIZE = 500
-WORDS = ("classes", "states", "marks", "prompts", "describers")
+WORDS = ("classes", "states", "marks", "prompts", "describers", "labels")
 QUEUED = "queued"
 """Taken out of the store by a person, to be described again."""
 
@@ -25,10 +25,19 @@ class GalleryData:
         pictures: digests of the images that can be shown.
         title: of the page.
         editable: whether a server is there to take changes.
+        reviewed: whether it has a page for answers about labels.
     """
 
-    def __init__(self, entries: list[Entry], pictures: frozenset[str], title: str, editable: bool = False) -> None:
-        self.entries, self.pictures, self.title, self.editable = entries, pictures, title, editable
+    def __init__(
+        self,
+        entries: list[Entry],
+        pictures: frozenset[str],
+        title: str,
+        editable: bool = False,
+        reviewed: bool = False,
+    ) -> None:
+        self.entries, self.pictures, self.title = entries, pictures, title
+        self.editable, self.reviewed = editable, reviewed
         self.position = {entry.digest: number for number, entry in enumerate(entries)}
         self._words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
         for entry in entries:
@@ -39,10 +48,11 @@ class GalleryData:
         self.entries[self.position[entry.digest]] = entry
 
     def index_script(self) -> str:
-        """All that filters need: class, states and marks of every image, states and marks as bits."""
+        """All that filters need: class, states, marks and label of every image, states and marks as bits."""
         rows = [self._summary(entry) for entry in self.entries]
         facts = {"title": self.title, "editable": self.editable, "partSize": PART_SIZE, **self._known_words()}
-        columns = {name: [row[i] for row in rows] for i, name in enumerate(("classOf", "statesOf", "marksOf"))}
+        names = ("classOf", "statesOf", "marksOf", "labelOf")
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
         return self._call("index", facts | columns)
 
     def part_script(self, number: int) -> str:
@@ -64,21 +74,29 @@ class GalleryData:
     def _known_words(self) -> dict[str, list[str]]:
         return {name: list(words) for name, words in self._words.items()}
 
-    def _summary(self, entry: Entry) -> tuple[int, int, int]:
+    def _summary(self, entry: Entry) -> tuple[int, int, int, int]:
         states = [*(str(one.state) for one in entry.descriptions), *(QUEUED for _ in entry.queued)]
         marks = [mark for marks in entry.marks for mark in marks]
         bits = self._bits("states", states), self._bits("marks", marks)
-        return self._number("classes", entry.class_name), *bits
+        label = self._number("labels", entry.label.state) if entry.label else -1
+        return self._number("classes", entry.class_name), *bits, label
 
     def _compact(self, entry: Entry) -> list[Any]:
-        """Digest, key, class, whether there is a picture, descriptions, whether a change can be undone."""
+        """Digest, key, class, whether there is a picture, descriptions, whether a change can be undone, the label:
+        given and proposed class, state and confidence."""
         descriptions = []
         for one, marks in zip(entry.descriptions, entry.marks, strict=True):
             numbers = [self._number("marks", mark) for mark in marks]
             descriptions.append([*self._name(one, str(one.state)), one.text, one.author, one.error, numbers])
         descriptions += [[*self._name(name, QUEUED), "", "", "", []] for name in entry.queued]
         class_name, shown = self._number("classes", entry.class_name), int(entry.digest in self.pictures)
-        return [entry.digest, entry.key, class_name, shown, descriptions, int(entry.undoable)]
+        return [entry.digest, entry.key, class_name, shown, descriptions, int(entry.undoable), self._label(entry.label)]
+
+    def _label(self, label: Weighed | None) -> list[Any] | None:
+        if label is None:
+            return None
+        classes = [self._number("classes", name) if name else -1 for name in (label.given, label.proposed)]
+        return [*classes, self._number("labels", label.state), label.confidence]
 
     def _name(self, one: Description | Name, state: str) -> list[int]:
         prompt, describer = self._number("prompts", one.prompt), self._number("describers", one.describer)

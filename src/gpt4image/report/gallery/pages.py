@@ -34,7 +34,7 @@ def write_gallery(data: GalleryData, folder: Path) -> Path:
 
 def render_page(data: GalleryData) -> str:
     """The page as HTML; it loads the data that lie beside it."""
-    return make_environment().get_template("gallery.html.j2").render(title=data.title)
+    return make_environment().get_template("gallery.html.j2").render(title=data.title, reviewed=data.reviewed)
 
 
 def write_thumbnails(pictures: Pictures, folder: Path) -> frozenset[str]:

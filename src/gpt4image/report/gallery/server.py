@@ -13,13 +13,19 @@ from urllib.parse import parse_qs, urlsplit
 
 from gpt4image.describe.store.edits import Editor
 from gpt4image.describe.store.rows import Name
-from gpt4image.errors import DescriptionError, SettingsError
+from gpt4image.errors import DescriptionError, LabelError, SettingsError
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry
 from gpt4image.report.gallery.pages import QUALITY, SIDE, render_page
+from gpt4image.report.labels.queue import ReviewQueue
+from gpt4image.report.labels.routes import CHANGES, Reply, reply_to_change, reply_to_get
 from gpt4image.report.pictures import Pictures
 
 MAX_BODY_BYTES = 64 * 1024
+LARGE_SIDE, LARGE_QUALITY = 1024, 88
+"""Of the one image that a person names: longer side in pixels, quality as a JPEG file."""
+LONGEST_LENGTH = 1000
+"""Digits of a body's length; Python reads no number of more than 4,300."""
 COOKIE = "gpt4image_gallery"
 POLICY = (
     "default-src 'none'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -33,9 +39,10 @@ class GalleryServer(ThreadingHTTPServer):
     Args:
         data: the entries.
         pictures: the images, if they are there.
-        editor: takes the changes.
+        editor: takes the changes of texts; None if there are none.
         host: address to listen on.
         port: 0 takes a free one.
+        labels: whose answers are asked for, if there are labels.
 
     Raises:
         SettingsError: the address cannot be used.
@@ -43,12 +50,20 @@ class GalleryServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, data: GalleryData, pictures: Pictures | None, editor: Editor, host: str, port: int) -> None:
+    def __init__(
+        self,
+        data: GalleryData,
+        pictures: Pictures | None,
+        editor: Editor | None,
+        host: str,
+        port: int,
+        labels: ReviewQueue | None = None,
+    ) -> None:
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
             raise SettingsError(f"--host {host} --port {port} cannot be used ({error}); choose another port") from error
-        self.data, self.pictures, self.editor = data, pictures, editor
+        self.data, self.pictures, self.editor, self.labels = data, pictures, editor, labels
         self.token, self.lock = secrets.token_urlsafe(24), Lock()
         names = {host, "127.0.0.1", "localhost", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
         self.hosts = {f"{name}:{self.server_port}" for name in names}
@@ -66,28 +81,29 @@ class GalleryServer(ThreadingHTTPServer):
             DescriptionError: it cannot be done.
         """
         digest = str(request["digest"])
-        if digest not in self.data.position:
+        if digest not in self.data.position or self.editor is None:
             raise DescriptionError("there is no such image")
         with self.lock:
-            self._carry_out(request, digest)
+            _carry_out(self.editor, request, digest)
             self.data.update(read_entry(self.editor.work, self.data.entries[self.data.position[digest]]))
             return self.data.entry_json(digest)
 
-    def _carry_out(self, request: dict[str, Any], digest: str) -> None:
-        if request["action"] == "undo":
-            if not self.editor.undo(digest):
-                raise DescriptionError("there is nothing to undo")
-            return
-        name = Name(digest, str(request["prompt"]), str(request["describer"]), int(request["sample"]))
-        match request["action"]:
-            case "edit":
-                self.editor.edit(name, str(request["text"]))
-            case "reject":
-                self.editor.reject(name)
-            case "requeue":
-                self.editor.requeue(name)
-            case other:
-                raise DescriptionError(f"there is no action {other!r}")
+
+def _carry_out(editor: Editor, request: dict[str, Any], digest: str) -> None:
+    if request["action"] == "undo":
+        if not editor.undo(digest):
+            raise DescriptionError("there is nothing to undo")
+        return
+    name = Name(digest, str(request["prompt"]), str(request["describer"]), int(request["sample"]))
+    match request["action"]:
+        case "edit":
+            editor.edit(name, str(request["text"]))
+        case "reject":
+            editor.reject(name)
+        case "requeue":
+            editor.requeue(name)
+        case other:
+            raise DescriptionError(f"there is no action {other!r}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -103,13 +119,14 @@ class _Handler(BaseHTTPRequestHandler):
         if address.path == "/" and "token" in parse_qs(address.query):
             self._exchange_token(parse_qs(address.query)["token"][0])
         elif self._is_known():
-            self._get(address.path)
+            self._get(address.path, address.query)
 
     def do_POST(self) -> None:
         self.close_connection = True
         if not self._host_is_ours() or not self._origin_is_ours() or not self._is_known():
             return
-        if self.path != "/change" or self.headers.get_content_type() != "application/json":
+        labels = CHANGES if self.server.labels else ()
+        if self.path not in ("/change", *labels) or self.headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
             return
         body = self._read_body()
@@ -149,24 +166,35 @@ class _Handler(BaseHTTPRequestHandler):
         cookie = f"{self._cookie_name()}={token}; HttpOnly; SameSite=Strict; Path=/"
         self._send(HTTPStatus.SEE_OTHER, "text/plain", b"", {"Location": "/", "Set-Cookie": cookie})
 
-    def _get(self, path: str) -> None:
+    def _get(self, path: str, query: str) -> None:
         data = self.server.data
         part = re.fullmatch(r"/data/(\d{1,7})\.js", path)
-        thumbnail = re.fullmatch(r"/thumbnails/([0-9a-f]{2})/([0-9a-f]{62})\.jpg", path)
+        picture = re.fullmatch(r"/(thumbnails|images)/([0-9a-f]{2})/([0-9a-f]{62})\.jpg", path)
         if path == "/":
             self._send(HTTPStatus.OK, "text/html; charset=utf-8", render_page(data).encode())
         elif path == "/data/index.js":
             self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.index_script().encode())
         elif part and int(part[1]) < data.num_parts():
             self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.part_script(int(part[1])).encode())
-        elif thumbnail and self.server.pictures is not None:
-            self._send_thumbnail(thumbnail[1] + thumbnail[2])
-        else:
+        elif picture and self.server.pictures is not None:
+            self._send_picture(picture[2] + picture[3], large=picture[1] == "images")
+        elif self.server.labels is None or not self._get_label(self.server.labels, path, query):
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def _send_thumbnail(self, digest: str) -> None:
+    def _get_label(self, labels: ReviewQueue, path: str, query: str) -> bool:
+        """Whether there was something to say, if only why not."""
+        try:
+            reply = reply_to_get(labels, self.server.data.title, path, parse_qs(query))
+        except (LabelError, ValueError) as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+            return True
+        if reply is not None:
+            self._send_reply(reply)
+        return reply is not None
+
+    def _send_picture(self, digest: str, large: bool) -> None:
         assert self.server.pictures is not None
-        encoded = self.server.pictures.jpeg(digest, SIDE, QUALITY)
+        encoded = self.server.pictures.jpeg(digest, *((LARGE_SIDE, LARGE_QUALITY) if large else (SIDE, QUALITY)))
         if encoded is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such image")
         else:
@@ -176,6 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "the length of the body is missing")
+        elif len(length) > LONGEST_LENGTH:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the length of the body is no length")
         elif int(length) > MAX_BODY_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes are taken")
         else:
@@ -183,12 +213,20 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _change(self, body: bytes) -> None:
+        labels = self.server.labels
         try:
-            answer = self.server.change(json.loads(body))
-        except (DescriptionError, ValueError, KeyError, TypeError) as error:
+            request = json.loads(body)
+            if self.path in CHANGES and labels is not None:
+                self._send_reply(reply_to_change(labels, self.path, request))
+                return
+            answer = self.server.change(request)
+        except (DescriptionError, LabelError, ValueError, KeyError, TypeError, RecursionError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             return
         self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
+
+    def _send_reply(self, reply: Reply) -> None:
+        self._send(reply.status, reply.kind, reply.body, dict(reply.headers))
 
     def _refuse(self, status: HTTPStatus, reason: str) -> Literal[False]:
         self._send(status, "application/json", json.dumps({"error": reason}).encode(), {"Connection": "close"})

@@ -1,7 +1,7 @@
 const PAGE_SIZE = 48;
 const BAD = new Set(["empty", "truncated", "refused", "reasoning_only", "unreadable_image", "endpoint_error", "rejected"]);
 const $ = (id) => document.getElementById(id);
-const filters = ["q", "class", "state", "mark", "prompt"].map($);
+const filters = ["q", "class", "state", "labelled", "mark", "prompt"].map($);
 let facts = null, matching = [], page = 0, run = 0;
 const parts = new Map(), waiting = new Map();
 
@@ -9,8 +9,8 @@ const gallery = {
   index(loaded) {
     facts = loaded;
     fill("class", facts.classes, (name) => name || "no class");
-    fill("state", facts.states); fill("mark", facts.marks); fill("prompt", facts.prompts);
-    for (const id of ["class", "mark", "prompt"]) $(id).parentElement.hidden = facts[{class: "classes", mark: "marks", prompt: "prompts"}[id]].length < (id === "mark" ? 1 : 2);
+    fill("state", facts.states); fill("mark", facts.marks); fill("prompt", facts.prompts); fill("labelled", facts.labels, (name) => name.replace("_", " "));
+    for (const [id, names, least] of [["class", "classes", 2], ["labelled", "labels", 1], ["mark", "marks", 1], ["prompt", "prompts", 2]]) $(id).parentElement.hidden = facts[names].length < least;
     readAddress(); search();
   },
   part(number, entries) { parts.set(number, entries); waiting.get(number)?.resolve(entries); waiting.delete(number); },
@@ -41,9 +41,10 @@ function loadPart(number) {
 async function entryAt(position) { return (await loadPart(Math.floor(position / facts.partSize)))[position % facts.partSize]; }
 
 function passes(position) {
-  const [wantClass, state, mark] = ["class", "state", "mark"].map((id) => $(id).value);
+  const [wantClass, state, mark, label] = ["class", "state", "mark", "labelled"].map((id) => $(id).value);
   return (wantClass === "" || facts.classOf[position] === +wantClass)
-    && (state === "" || (facts.statesOf[position] >> +state) & 1) && (mark === "" || (facts.marksOf[position] >> +mark) & 1);
+    && (state === "" || (facts.statesOf[position] >> +state) & 1) && (mark === "" || (facts.marksOf[position] >> +mark) & 1)
+    && (label === "" || facts.labelOf[position] === +label);
 }
 
 function contains(entry, words) {
@@ -97,15 +98,21 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function card(entry) {
-  const [digest, key, className, pictured, texts, undoable] = entry, label = facts.classes[className];
+  const [digest, key, className, pictured, texts, undoable, weighed] = entry, label = facts.classes[className];
   const photo = pictured
     ? make("img", { src: `thumbnails/${digest.slice(0, 2)}/${digest.slice(2)}.jpg`, alt: label ? `${label}: ${key}` : key, loading: "lazy", decoding: "async" })
     : "no picture";
   const wanted = $("prompt").value, shown = wanted === "" ? texts : texts.filter((text) => text[0] === +wanted);
   const foot = facts.editable && undoable ? make("div", { className: "actions foot" }, action("Undo last change", () => send(digest, { action: "undo" }))) : null;
   return make("li", { className: "entry" }, make("div", { className: "photo" }, photo),
-    make("div", { className: "body" }, make("p", { className: "name" }, label || key, label ? make("small", {}, key) : null),
+    make("div", { className: "body" }, make("p", { className: "name" }, label || key, label ? make("small", {}, key) : null), weighed ? showLabel(weighed) : null,
       ...shown.map((text) => describe(digest, text)), shown.length ? null : make("p", { className: "soft small" }, "no description yet"), foot));
+}
+
+function showLabel([given, proposed, state, confidence]) {
+  const name = facts.labels[state], from = given < 0 || given === proposed ? "" : facts.classes[given];
+  return make("p", { className: "weighed" }, make("span", { className: `chip ${name === "overruled" || name === "open" ? "bad" : "mark"}` }, name.replace("_", " ")),
+    make("span", {}, ...(from ? [make("del", { ariaLabel: `given: ${from}` }, from), " → "] : []), proposed < 0 ? "no class" : `${facts.classes[proposed]} ${Math.round(100 * confidence)} %`));
 }
 
 function describe(digest, text) {
@@ -141,10 +148,10 @@ async function send(digest, change) {
     .catch(() => null);
   const answer = response ? await response.json().catch(() => ({ error: "the server gave no answer" })) : { error: "the server does not answer; is gpt4image gallery still running?" };
   if (!response?.ok) return complain(answer.error);
-  for (const name of ["classes", "states", "marks", "prompts", "describers"]) facts[name] = answer[name];
-  fill("state", facts.states); fill("mark", facts.marks); $("mark").parentElement.hidden = !facts.marks.length;
+  for (const name of ["classes", "states", "marks", "prompts", "describers", "labels"]) facts[name] = answer[name];
+  fill("state", facts.states); fill("mark", facts.marks); fill("labelled", facts.labels, (name) => name.replace("_", " ")); $("mark").parentElement.hidden = !facts.marks.length;
   const { position, entry, summary } = answer;
-  [facts.classOf[position], facts.statesOf[position], facts.marksOf[position]] = summary;
+  [facts.classOf[position], facts.statesOf[position], facts.marksOf[position], facts.labelOf[position]] = summary;
   parts.get(Math.floor(position / facts.partSize))[position % facts.partSize] = entry;
   const place = matching.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE).indexOf(position), fresh = card(entry);
   if (place >= 0) { $("entries").children[place].replaceWith(fresh); fresh.querySelector("button")?.focus(); }
@@ -158,14 +165,14 @@ function complain(text) {
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const field of filters) {
-    const names = { class: facts.classes, state: facts.states, mark: facts.marks, prompt: facts.prompts }[field.id];
+    const names = { class: facts.classes, state: facts.states, labelled: facts.labels, mark: facts.marks, prompt: facts.prompts }[field.id];
     field.value = names ? (names.includes(given.get(field.id)) ? names.indexOf(given.get(field.id)) : "") : given.get(field.id) ?? "";
   }
   page = Math.max(0, (parseInt(given.get("page"), 10) || 1) - 1);
 }
 
 function writeAddress() {
-  const names = { class: facts.classes, state: facts.states, mark: facts.marks, prompt: facts.prompts }, address = new URLSearchParams();
+  const names = { class: facts.classes, state: facts.states, labelled: facts.labels, mark: facts.marks, prompt: facts.prompts }, address = new URLSearchParams();
   for (const field of filters) if (field.value !== "") address.set(field.id, names[field.id] ? names[field.id][+field.value] : field.value);
   if (page) address.set("page", page + 1);
   history.replaceState(null, "", address.size ? `#${address}` : location.pathname);

@@ -1,0 +1,1 @@
+"""Weighed labels for people to look at and correct."""
