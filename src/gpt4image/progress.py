@@ -65,7 +65,7 @@ class Tracker:
         self._logged = self.done
         self._last_log_s = time.monotonic()
         rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
-        left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
+        left_s = max(self.total - self.done, 0) / rate if rate > 0 else float("inf")
         print(
             f"{self.label}: {self.done}/{self.total}, {_format_rate(rate)}, {left_s:.0f} s left {self.note}".rstrip(),
             file=sys.stderr,

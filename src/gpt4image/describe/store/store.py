@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import starmap
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
@@ -52,7 +52,8 @@ class DescriptionStore:
         """Writes descriptions, over earlier ones of the same image, prompt, describer and sample."""
         with self._writing() as connection:
             connection.executemany(
-                f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})", map(astuple, descriptions)
+                f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})",
+                (tuple(map(_storable, astuple(one))) for one in descriptions),
             )
 
     def remove(self, names: Iterable[Name]) -> None:
@@ -196,6 +197,13 @@ class DescriptionStore:
         )
         counted = dict(self._connection.execute(query, {"prompt": prompt, "describer": describer}))
         return {state: counted[state] for state in State if state in counted}
+
+
+def _storable(value: Any) -> Any:
+    """Text that was cut within a character, as in JSON it may be, cannot be stored: its half becomes U+FFFD."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def _marks(values: Sequence[str]) -> str:
