@@ -11,6 +11,7 @@ from gpt4image.cli.parse import parse_settings
 from gpt4image.cli.usage import write_help, write_overview
 from gpt4image.errors import Gpt4ImageError, SettingsError
 from gpt4image.results import ExitStatus, StageResult
+from gpt4image.stopping import terminate_as_interrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.DONE
     # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    terminate_as_interrupt()
     try:
         return _leave(_run(arguments[0], arguments[1:]))
     except Gpt4ImageError as error:
