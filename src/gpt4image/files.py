@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gpt4image.errors import RunError
+from gpt4image.errors import DamagedFileError
+from gpt4image.shown import defuse, mask_keys
 
 
 @contextmanager
@@ -51,9 +52,9 @@ def _is_running(process: int) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
+    """Writes UTF-8 text atomically, without API keys."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(mask_keys(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -62,9 +63,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes rows of cells atomically."""
+    """Writes rows of cells for people atomically: text that a spreadsheet would take for a formula gets a quote."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
+    csv.writer(buffer).writerows([defuse(cell) for cell in row] for row in rows)
     write_text(path, buffer.getvalue())
 
 
@@ -72,7 +73,7 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file that one of the stages has written.
 
     Raises:
-        RunError: it is damaged.
+        DamagedFileError: it is damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +81,7 @@ def read_json(path: Path) -> Any:
         raise damaged(path, error) from error
 
 
-def damaged(path: Path, error: object) -> RunError:
+def damaged(path: Path, error: object) -> DamagedFileError:
     """What to say of a file that can be made anew."""
     reason = " ".join(str(error).split())[:200]
-    return RunError(f"{path} is damaged ({reason}); delete it, and the command that wrote it makes it anew")
+    return DamagedFileError(f"{path} is damaged ({reason}); delete it, and the command that wrote it makes it anew")

@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gpt4image.shown import printable_line
+
 console = Console(stderr=True)
 LOG_INTERVAL_S = 15.0
 _silent = False
@@ -91,4 +93,4 @@ def track(label: str, total: int) -> Iterator[Tracker]:
 def say(text: str) -> None:
     """Prints one line for the person who watches, on stderr."""
     if not _silent:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable_line(text), highlight=False, markup=False, soft_wrap=True)

@@ -90,12 +90,15 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
 
     Raises:
         RunError: the weights are missing or do not fit the manifest.
+        ModelError: the manifest names code that the user has not named.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from gpt4image.models.create import create_model
+    from gpt4image.models.trust import refuse_import
 
+    refuse_import(manifest.model, run / MANIFEST)
     size = manifest.data_config["input_size"][-1]
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
     try:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
 from gpt4image.describe.store.states import State
+from gpt4image.shown import find_keys, mask_keys
 
 ALL = ", ".join(COLUMNS)
 OF_NAME = "digest = ? AND prompt = ? AND describer = ? AND sample = ?"
@@ -50,10 +51,11 @@ class DescriptionStore:
 
     def write(self, descriptions: Iterable[Description]) -> None:
         """Writes descriptions, over earlier ones of the same image, prompt, describer and sample."""
+        keys = find_keys()
         with self._writing() as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})",
-                (tuple(map(_storable, astuple(one))) for one in descriptions),
+                (tuple(_storable(value, keys) for value in astuple(one)) for one in descriptions),
             )
 
     def remove(self, names: Iterable[Name]) -> None:
@@ -199,11 +201,12 @@ class DescriptionStore:
         return {state: counted[state] for state in State if state in counted}
 
 
-def _storable(value: Any) -> Any:
-    """Text that was cut within a character, as in JSON it may be, cannot be stored: its half becomes U+FFFD."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+def _storable(value: Any, keys: Sequence[str]) -> Any:
+    """Without API keys; text that was cut within a character, as in JSON it may be, has U+FFFD for its half."""
+    if not isinstance(value, str):
+        return value
+    text = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return mask_keys(text, keys)
 
 
 def _marks(values: Sequence[str]) -> str:
