@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "gpt4image"
-GROUND = ("errors", "files", "results", "progress", "models", "runs", "cluster")
+GROUND = ("errors", "files", "results", "progress", "models", "runs", "cluster", "stopping", "shown")
 """Modules beside the rooms; `images` may use the first four, the other rooms all."""
 ROOMS = ("images", "describe", "embed", "label", "forecast", "train", "evaluate", "export", "compare", "report", "demo")
 MOST_ENTRIES, MOST_IN_PACKAGE, MOST_LINES = 16, 24, 300

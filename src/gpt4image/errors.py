@@ -37,6 +37,10 @@ class RunError(Gpt4ImageError):
     """A run folder is missing, incomplete, or was made with other settings."""
 
 
+class DamagedFileError(RunError, ValueError):
+    """A file that one of the stages has written cannot be read any more; it can be made anew."""
+
+
 class VerificationError(Gpt4ImageError):
     """An exported model does not compute what the trained model computes."""
 

@@ -1,19 +1,25 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
 import csv
+import glob
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from gpt4image.errors import DamagedFileError
+from gpt4image.shown import defuse, mask_keys
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder and renames it to `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -24,10 +30,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def find_left_over(folder: Path, name: str = "*") -> list[Path]:
+    """Temporary files of processes that were killed while they wrote `name`, or anything, in a folder."""
+    found = [(path, re.fullmatch(r"\..*\.(\d+)\.tmp", path.name)) for path in folder.glob(f".{name}.*.tmp")]
+    return [path for path, match in found if match and not _is_running(int(match[1]))]
+
+
+def _remove_left_over(path: Path) -> None:
+    for left_over in find_left_over(path.parent, glob.escape(path.name)):
+        left_over.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
+    """Writes UTF-8 text atomically, without API keys."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(mask_keys(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -36,12 +63,25 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes rows of cells atomically."""
+    """Writes rows of cells for people atomically: text that a spreadsheet would take for a formula gets a quote."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
+    csv.writer(buffer).writerows([defuse(cell) for cell in row] for row in rows)
     write_text(path, buffer.getvalue())
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Reads a JSON file that one of the stages has written.
+
+    Raises:
+        DamagedFileError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: object) -> DamagedFileError:
+    """What to say of a file that can be made anew."""
+    reason = " ".join(str(error).split())[:200]
+    return DamagedFileError(f"{path} is damaged ({reason}); delete it, and the command that wrote it makes it anew")

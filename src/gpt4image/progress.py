@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gpt4image.shown import printable_line
+
 console = Console(stderr=True)
 LOG_INTERVAL_S = 15.0
 _silent = False
@@ -65,7 +67,7 @@ class Tracker:
         self._logged = self.done
         self._last_log_s = time.monotonic()
         rate = self.done / max(self._last_log_s - self._start_s, 1e-9)
-        left_s = (self.total - self.done) / rate if rate > 0 else float("inf")
+        left_s = max(self.total - self.done, 0) / rate if rate > 0 else float("inf")
         print(
             f"{self.label}: {self.done}/{self.total}, {_format_rate(rate)}, {left_s:.0f} s left {self.note}".rstrip(),
             file=sys.stderr,
@@ -91,4 +93,4 @@ def track(label: str, total: int) -> Iterator[Tracker]:
 def say(text: str) -> None:
     """Prints one line for the person who watches, on stderr."""
     if not _silent:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable_line(text), highlight=False, markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt4image.errors import RunError
-from gpt4image.files import read_json, write_json
+from gpt4image.files import damaged, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +79,10 @@ def load_manifest(run: Path) -> RunManifest:
     if not (run / MANIFEST).exists():
         state = "is not finished; give the same train command again" if (run / CHECKPOINT).exists() else "is no run"
         raise RunError(f"{run} {state} (a finished run holds {MANIFEST} and {WEIGHTS})")
-    return RunManifest(**read_json(run / MANIFEST))
+    try:
+        return RunManifest(**read_json(run / MANIFEST))
+    except TypeError as error:
+        raise damaged(run / MANIFEST, error) from error
 
 
 def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
@@ -87,12 +90,15 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
 
     Raises:
         RunError: the weights are missing or do not fit the manifest.
+        ModelError: the manifest names code that the user has not named.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from gpt4image.models.create import create_model
+    from gpt4image.models.trust import refuse_import
 
+    refuse_import(manifest.model, run / MANIFEST)
     size = manifest.data_config["input_size"][-1]
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
     try:

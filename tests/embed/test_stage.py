@@ -185,3 +185,41 @@ TINY_CLIP = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "rows.parquet", "manifest.json", "class_names.npz"])
+@pytest.mark.parametrize("damage", ["cut", "garbled", "emptied", "removed"])
+def test_a_damaged_table_is_embedded_again(write_texts: Write, tiny_encoder: str, name: str, damage: str) -> None:
+    work = write_texts({"a": "word1", "b": "word2 word3"})
+    settings = EmbedSettings(work, tiny_encoder, name="texts", class_names=("word4",))
+    folder = embed(settings).folder
+    whole = {digest: vector.copy() for digest, vector in vectors_by_digest(EmbeddingTable.open(folder)).items()}
+    data = (folder / name).read_bytes()
+    if damage == "removed":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes({"cut": data[: len(data) // 2], "garbled": b"\xff" * 40, "emptied": b""}[damage])
+    embed(settings)
+    table = EmbeddingTable.open(folder)
+    assert vectors_by_digest(table).keys() == whole.keys()
+    for digest, vector in vectors_by_digest(table).items():
+        assert vector == pytest.approx(whole[digest], abs=1e-3)
+    assert table.class_vectors(["word4"]) is not None
+
+
+def test_parts_are_named_by_their_texts_and_damaged_ones_embedded_again(write_texts: Write, tiny_encoder: str) -> None:
+    texts = {f"{number:02d}": f"word{number} word{number + 1}" for number in range(30)}
+    work = write_texts(texts)
+    subprocess.run([sys.executable, "-c", KILLED, str(work), tiny_encoder], capture_output=True)
+    parts = sorted((work / "embeddings").glob("*.parts/*.npz"))
+    assert len(parts) == 3
+    assert all(len(part.stem) == 16 for part in parts)
+    parts[0].write_bytes(b"PK")
+    assert embed(EmbedSettings(work, tiny_encoder, name="texts", batch_size=5)).num_new == 20
+
+
+def test_the_default_name_tells_describers_and_prompts_apart(tmp_path: Path) -> None:
+    given = [{}, {"describer": "a/b"}, {"describer": "c"}, {"prompt": ("p",)}, {"prompt": ("p",), "describer": "c"}]
+    folders = [EmbedSettings(tmp_path, **one).folder for one in given]
+    assert len(set(folders)) == len(given)
+    assert {folder.parent for folder in folders} == {tmp_path / "embeddings"}

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,7 @@ from gpt4image.errors import SettingsError
 from gpt4image.images import open_images
 from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entries
-from gpt4image.report.gallery.server import MAX_BODY_BYTES, GalleryServer
+from gpt4image.report.gallery.server import MAX_BODY_BYTES, MOST_CONNECTIONS, GalleryServer
 from gpt4image.report.pictures import index_pictures
 
 
@@ -196,3 +197,40 @@ def test_listens_on_loopback_only(server: GalleryServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     with pytest.raises(SettingsError, match=r"--host 127\.0\.0\.1 --port \d+ cannot be used"):
         GalleryServer(server.data, None, server.editor, "127.0.0.1", server.server_port)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, b"[" * 50_000),
+        ({}, b'{"a":' * 10_000),
+        ({}, b"[]"),
+        ({}, b'{"digest": "x", "action": NaN}'),
+        ({"Content-Length": "9" * 5000}, b""),
+    ],
+)
+def test_absurd_requests_are_answered_with_400_and_the_server_goes_on(
+    server: GalleryServer, headers: dict[str, str], body: bytes
+) -> None:
+    status, _, told = _ask(server, "POST", "/change", headers, body)
+    assert (status, "error" in json.loads(told)) == (400, True)
+    assert _ask(server, "GET", "/")[0] == 200
+
+
+def test_numbers_beyond_the_store_are_a_bad_request(server: GalleryServer) -> None:
+    assert _reject(server, sample=1 << 80)[0] == 400
+
+
+def test_beyond_its_threads_the_server_closes_connections(server: GalleryServer) -> None:
+    waiting = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(MOST_CONNECTIONS)]
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as beyond:
+        assert beyond.recv(1) == b""
+    for connection in waiting:
+        connection.close()
+    for _ in range(100):
+        try:
+            assert _ask(server, "GET", "/")[0] == 200
+            return
+        except (http.client.HTTPException, OSError):
+            time.sleep(0.05)
+    raise AssertionError("the places were not given back")

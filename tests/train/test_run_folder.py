@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +59,41 @@ def test_metrics_after_the_checkpoint_are_dropped_even_half_a_line(tmp_path: Pat
     MetricsLog(tmp_path, finished_epochs=2).write({"epoch": 3, "loss": 0.25})
     found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert found == [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}, {"epoch": 3, "loss": 0.25}]
+
+
+def test_a_run_that_was_killed_before_its_settings_were_there_goes_on(settings: TrainSettings) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    settings.run.mkdir()
+    left_over = settings.run / f".settings.yaml.{dead.pid}.tmp"
+    left_over.write_text("settings: {")
+    claim_run(settings, CONTENT)
+    assert [path.name for path in settings.run.iterdir()] == ["settings.yaml"]
+
+
+@pytest.mark.parametrize("content", ["settings: {", "[]", "settings: {}", "\x00"])
+def test_damaged_settings_are_named_with_what_to_do(settings: TrainSettings, content: str) -> None:
+    claim_run(settings, CONTENT)
+    (settings.run / "settings.yaml").write_text(content)
+    with pytest.raises(RunError, match=r"settings.yaml is damaged \(.*\); delete it, and the command that wrote it"):
+        claim_run(settings, CONTENT)
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path) -> None:
+    import torch
+
+    from gpt4image.train.checkpoint import load_checkpoint, save_checkpoint
+
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, 3, {"network": torch.nn.Linear(2, 2)})
+    data = path.read_bytes()
+    for damaged in (data[: len(data) // 2], b"", b"garbage"):
+        path.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"last.pt is damaged \(.*\); delete it, and the command that wrote it"):
+            load_checkpoint(path, {"network": torch.nn.Linear(2, 2)})
+
+
+def test_damaged_lines_of_metrics_are_dropped(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n{"epo\xff": 2}\n[}\n{"epoch": "x"}\n{"epoch": 2}\n')
+    MetricsLog(tmp_path, finished_epochs=2)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'

@@ -10,7 +10,10 @@ from gpt4image.cli.commands import COMMANDS
 from gpt4image.cli.parse import parse_settings
 from gpt4image.cli.usage import write_help, write_overview
 from gpt4image.errors import Gpt4ImageError, SettingsError
+from gpt4image.models.trust import PREFIX, allow_import, refuse_import
 from gpt4image.results import ExitStatus, StageResult
+from gpt4image.shown import note_key_variable, printable, printable_json, printable_line
+from gpt4image.stopping import terminate_as_interrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,10 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.DONE
     # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    terminate_as_interrupt()
     try:
         return _leave(_run(arguments[0], arguments[1:]))
     except Gpt4ImageError as error:
-        print(f"gpt4image {arguments[0]}: {error}", file=sys.stderr)
+        print(f"gpt4image {printable_line(arguments[0])}: {printable_line(str(error))}", file=sys.stderr)
         return ExitStatus.MISTAKE
     except KeyboardInterrupt:
         print("stopped; finished work is kept, the same command goes on from there", file=sys.stderr)
@@ -42,10 +46,36 @@ def _run(name: str, arguments: list[str]) -> int:
         print(write_help(name, settings_class, everything="--help-all" in arguments))
         return ExitStatus.DONE
     as_json = "--json" in arguments
-    settings: Any = parse_settings(name, settings_class, [word for word in arguments if word != "--json"])
+    words = _take_imports([word for word in arguments if word != "--json"])
+    settings: Any = parse_settings(name, settings_class, words)
+    _check_files(settings, words)
     result: StageResult = function(settings)
     _show(result, as_json)
     return result.exit_status
+
+
+def _take_imports(words: list[str]) -> list[str]:
+    """The words but for `--allow-import PACKAGE.MODULE:FUNCTION`, which every command takes."""
+    rest: list[str] = []
+    for word in (remaining := iter(words)):
+        flag, equals, name = word.partition("=")
+        if flag == "--allow-import":
+            name = name if equals else next(remaining, "")
+            if name.count(":") != 1:
+                raise SettingsError(f"--allow-import {name} must be PACKAGE.MODULE:FUNCTION")
+            allow_import(f"{PREFIX}{name}")
+        else:
+            rest.append(word)
+    return rest
+
+
+def _check_files(settings: Any, words: list[str]) -> None:
+    """Of code to run, only the command line is believed, not a file that was given with `--config`."""
+    for word in words:
+        allow_import(word.partition("=")[2] or word)
+    refuse_import(getattr(settings, "model", None), "--config")
+    if name := getattr(settings, "api_key_env", ""):
+        note_key_variable(name)
 
 
 def _leave(status: int) -> int:
@@ -62,10 +92,15 @@ def _leave(status: int) -> int:
 
 def _show(result: StageResult, as_json: bool) -> None:
     if as_json:
-        print(result.to_json())
+        print(printable_json(result.to_json()))
         return
     from rich.console import Console
+    from rich.segment import Segment, Segments
 
     console = Console(soft_wrap=True, highlight=False)
     for line in result.lines():
-        console.print(line, markup=False) if isinstance(line, str) else console.print(line)
+        if isinstance(line, str):
+            console.print(printable(line), markup=False)
+        else:
+            parts = console.render(line, console.options.update(no_wrap=True, overflow="ignore"))
+            console.print(Segments(Segment(printable(part.text), part.style, part.control) for part in parts), end="")

@@ -10,6 +10,7 @@ import yaml
 
 from gpt4image.compare.arms import find_arms
 from gpt4image.errors import SettingsError
+from gpt4image.models.trust import refuse_import
 from gpt4image.train.settings import TrainSettings
 
 LABEL_OPTIONS = ("keep_labels", "wrong_labels", "wrong_kind")
@@ -121,6 +122,8 @@ def _check(recipe: Recipe, path: Path) -> None:
     names = {entry.name for entry in dataclasses.fields(TrainSettings)}
     for situation in recipe.situations:
         find_arms(list(situation.arms or recipe.arms))
+        for train in (recipe.train, situation.train):
+            refuse_import(train.get("model"), path)
         for name in (*recipe.train, *situation.train):
             if name not in names:
                 raise SettingsError(f"{path}: train has the unknown setting {name!r}; see gpt4image train --help-all")

@@ -11,6 +11,7 @@ from typing import Any
 
 from gpt4image import progress
 from gpt4image.errors import RunError
+from gpt4image.stopping import end_children, end_with
 from gpt4image.train.settings import TrainSettings
 
 
@@ -58,26 +59,34 @@ def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
             yield job
         return
     context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // num_processes)
-    with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=(threads,)) as pool:
-        waiting, running = list(jobs), dict[Future[None], Job]()
-        unfinished = {job.settings.run for job in jobs}
-        while waiting or running:
-            for job in [job for job in waiting if job.after not in unfinished]:
-                if len(running) == num_processes:
-                    break
-                waiting.remove(job)
-                running[pool.submit(run_job, job)] = job
-            assert running, "a job waits for one that stands after it"
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                job = running.pop(future)
-                try:
-                    future.result()
-                except BrokenProcessPool as error:
-                    raise RunError(f"the process that trained {job.label} was killed; run the same again") from error
-                unfinished.remove(job.settings.run)
-                yield job
+    prepared = max(1, (os.cpu_count() or 1) // num_processes), os.getpid()
+    with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=prepared) as pool:
+        try:
+            yield from _run_at_once(jobs, num_processes, pool)
+        except (KeyboardInterrupt, GeneratorExit):
+            end_children()
+            raise
+
+
+def _run_at_once(jobs: Sequence[Job], num_processes: int, pool: ProcessPoolExecutor) -> Iterator[Job]:
+    waiting, running = list(jobs), dict[Future[None], Job]()
+    unfinished = {job.settings.run for job in jobs}
+    while waiting or running:
+        for job in [job for job in waiting if job.after not in unfinished]:
+            if len(running) == num_processes:
+                break
+            waiting.remove(job)
+            running[pool.submit(run_job, job)] = job
+        assert running, "a job waits for one that stands after it"
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            job = running.pop(future)
+            try:
+                future.result()
+            except BrokenProcessPool as error:
+                raise RunError(f"the process that trained {job.label} was killed; run the same again") from error
+            unfinished.remove(job.settings.run)
+            yield job
 
 
 def run_job(job: Job) -> None:
@@ -112,8 +121,9 @@ def _measure_retrieval(job: Job) -> None:
     measure_retrieval(settings.run, images, digests, table, prompts, workers=0, device=settings.device)
 
 
-def _prepare(threads: int) -> None:
-    """A process of the pool: its share of the cores, and no progress of its own."""
+def _prepare(threads: int, parent: int) -> None:
+    """A process of the pool: its share of the cores, no progress of its own, and no life without its parent."""
+    end_with(parent)
     import torch
 
     torch.set_num_threads(threads)

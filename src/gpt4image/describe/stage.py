@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.describe.result import DescribeResult
 from gpt4image.describe.settings import DescribeSettings
-from gpt4image.errors import SettingsError
+from gpt4image.errors import DescriptionError, SettingsError
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DescribeResult", "DescribeSettings", "describe", "describe_command", "emit_requests", "plan_descriptions"]
 
 USUAL_IN_FLIGHT = 32
+LOCK = ".locks/descriptions"
 
 
 def describe_command(settings: DescribeSettings) -> StageResult:
@@ -34,7 +35,7 @@ def describe(settings: DescribeSettings) -> DescribeResult:
 
     Raises:
         ImageSetError: the images cannot be opened.
-        DescriptionError: the descriptions of a file are about other images.
+        DescriptionError: the descriptions of a file are about other images, or another process describes.
         EndpointError: the endpoint is of no use, or not allowed.
         ModelError: the local model cannot be loaded.
         SettingsError: settings are missing or not allowed.
@@ -82,15 +83,18 @@ def _opened(settings: DescribeSettings) -> "Iterator[tuple[Wanted, DescriptionSt
     from gpt4image.describe.store.registration import register_images, remember_prompts
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
+    from gpt4image.stopping import locked
 
     check_settings(settings)
     images = open_images(settings.images)
-    scan = scan_images(images)
-    wanted = read_wanted(settings, images, scan)
-    with DescriptionStore.open(settings.work, create=True) as store:
-        remember_prompts(store, wanted.prompts)
-        register_images(images, scan, store, [prompt.name for prompt in wanted.prompts], wanted.describer)
-        yield wanted, store
+    # Two at once would ask for the same descriptions, and pay twice.
+    with locked(settings.work / LOCK, f"{settings.work} is being described", DescriptionError):
+        scan = scan_images(images)
+        wanted = read_wanted(settings, images, scan)
+        with DescriptionStore.open(settings.work, create=True) as store:
+            remember_prompts(store, wanted.prompts)
+            register_images(images, scan, store, [prompt.name for prompt in wanted.prompts], wanted.describer)
+            yield wanted, store
 
 
 def _fill(settings: DescribeSettings, wanted: "Wanted", store: "DescriptionStore") -> DescribeResult:

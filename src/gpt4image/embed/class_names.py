@@ -1,5 +1,7 @@
 """Embeddings of the class names, beside a table: what the encoder knows of the classes without any label."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -52,19 +54,29 @@ def save_class_vectors(folder: Path, words: Mapping[str, str], encoder: TextEnco
 
 def load_class_words(folder: Path) -> dict[str, str]:
     """The words in which classes are embedded in the table's folder, by class."""
-    if not (folder / FILE_NAME).exists():
+    saved = _load(folder)
+    if saved is None or "words" not in saved:
         return {}
-    with np.load(folder / FILE_NAME, allow_pickle=False) as saved:
-        if "words" not in saved:
-            return {}
-        return dict(zip(saved["names"].tolist(), saved["words"].tolist(), strict=True))
+    return dict(zip(saved["names"].tolist(), saved["words"].tolist(), strict=True))
 
 
 def load_class_vectors(folder: Path, names: Sequence[str]) -> np.ndarray | None:
     """Embeddings of classes in the table's folder: float32 [C, D], L2-normalised; None if one is missing."""
-    if not (folder / FILE_NAME).exists():
+    saved = _load(folder)
+    if saved is None:
         return None
-    with np.load(folder / FILE_NAME, allow_pickle=False) as saved:
-        position = {name: row for row, name in enumerate(saved["names"].tolist())}
-        rows = [position.get(name) for name in names]
-        return None if None in rows else saved["vectors"][rows]
+    position = {name: row for row, name in enumerate(saved["names"].tolist())}
+    if not position.keys() >= set(names):
+        return None
+    return saved["vectors"][[position[name] for name in names]]
+
+
+def _load(folder: Path) -> dict[str, np.ndarray] | None:
+    """What is in the file; None if there is none, or it is damaged: classes are embedded again then."""
+    try:
+        with np.load(folder / FILE_NAME, allow_pickle=False) as saved:
+            arrays = dict(saved)
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    has_all = {"names", "vectors"} <= arrays.keys()
+    return arrays if has_all and len({len(array) for array in arrays.values()}) == 1 else None

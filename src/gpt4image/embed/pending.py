@@ -1,7 +1,11 @@
 """Embeds what a table lacks, in parts that survive being killed, and puts the whole table together on disk."""
 
+import hashlib
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +15,14 @@ import numpy as np
 
 from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
+from gpt4image.errors import Gpt4ImageError
 from gpt4image.files import atomic_path, read_json, write_json
-from gpt4image.progress import track
+from gpt4image.progress import say, track
 
 CHUNK = 65_536
 """Vectors in memory at a time when the table is put together."""
 ENCODER = "encoder.json"
+FACTS = ("max_tokens", "dimension")
 
 
 @dataclass(frozen=True)
@@ -64,22 +70,49 @@ class PendingTable:
 
         if not (self.folder / MANIFEST).exists():
             return
-        table = EmbeddingTable.open(self.folder)
-        if table.manifest["encoder"] != self.encoder_name:
-            return
-        self._encoder_facts = {name: table.manifest[name] for name in ("max_tokens", "dimension")}
-        rows = parquet.read_table(self.folder / ROWS, columns=["text_hash", "truncated"])
-        yield Known(self.folder / VECTORS, _to_numbers(rows["text_hash"]), rows["truncated"].to_numpy())
+        with self._mended(self.folder):
+            table = EmbeddingTable.open(self.folder)
+            if table.manifest["encoder"] != self.encoder_name:
+                return
+            facts = {name: int(table.manifest[name]) for name in FACTS}
+            rows = parquet.read_table(self.folder / ROWS, columns=["text_hash", "truncated"])
+            hashes, truncated = _to_numbers(rows["text_hash"]), rows["truncated"].to_numpy()
+            _check_shapes(table.vectors, hashes, truncated, facts["dimension"])
+            self._encoder_facts = facts
+            yield Known(self.folder / VECTORS, hashes, truncated)
 
     def _find_parts(self) -> Iterator[Known]:
-        facts = self.parts / ENCODER
-        if not facts.exists() or read_json(facts)["encoder"] != self.encoder_name:
+        facts: dict[str, int] = {}
+        with self._mended(self.parts):
+            found = read_json(self.parts / ENCODER) if (self.parts / ENCODER).exists() else {}
+            if found.get("encoder") == self.encoder_name:
+                facts = {name: int(found[name]) for name in FACTS}
+        if not facts:
             shutil.rmtree(self.parts, ignore_errors=True)
             return
-        self._encoder_facts = {name: read_json(facts)[name] for name in ("max_tokens", "dimension")}
+        self._encoder_facts = facts
         for path in sorted(self.parts.glob("*.npz")):
-            with np.load(path, allow_pickle=False) as part:
-                yield Known(path.with_suffix(".npy"), part["hashes"], part["truncated"])
+            with self._mended(path):
+                with np.load(path, allow_pickle=False) as part:
+                    hashes, truncated = part["hashes"], part["truncated"]
+                vectors = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                _check_shapes(vectors, hashes, truncated, facts["dimension"])
+                yield Known(path.with_suffix(".npy"), hashes, truncated)
+
+    @contextmanager
+    def _mended(self, path: Path) -> Iterator[None]:
+        """What cannot be read is said, and embedded again."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
+            self._say_damaged(path, error)
+        except (pa.ArrowException, zipfile.BadZipFile, zlib.error, Gpt4ImageError) as error:
+            self._say_damaged(path, error)
+
+    def _say_damaged(self, path: Path, error: Exception) -> None:
+        say(f"{path} is damaged ({' '.join(str(error).split())[:100]}); its texts are embedded again")
 
     def _find_missing(self) -> list[int]:
         import pyarrow.compute as pc
@@ -95,9 +128,8 @@ class PendingTable:
         """Embeds the missing texts; each part of `batch_size` texts is on disk before the next begins."""
         self._encoder_facts = {"max_tokens": encoder.max_tokens, "dimension": encoder.dimension}
         write_json(self.parts / ENCODER, {"encoder": self.encoder_name, **self._encoder_facts})
-        first = len(list(self.parts.glob("*.npz")))
         with track("embedding", len(self.missing)) as tracker:
-            for number, rows in enumerate(_batches(self.missing, batch_size), start=first):
+            for rows in _batches(self.missing, batch_size):
                 texts = self.texts["text"].take(rows).to_pylist()
                 parts = []
                 for batch in _batches(texts, encoder.texts_at_once):
@@ -105,12 +137,12 @@ class PendingTable:
                     tracker.advance(len(batch))
                 vectors = np.concatenate(parts)
                 truncated = np.array(encoder.count_tokens(texts)) > encoder.max_tokens
-                self._known.append(self._save_part(number, self._hashes[rows], vectors, truncated))
+                self._known.append(self._save_part(self._hashes[rows], vectors, truncated))
                 self.num_new += len(rows)
 
-    def _save_part(self, number: int, hashes: np.ndarray, vectors: np.ndarray, truncated: np.ndarray) -> Known:
-        """A part counts once its .npz is there, which comes last."""
-        path = self.parts / f"{number:06d}.npy"
+    def _save_part(self, hashes: np.ndarray, vectors: np.ndarray, truncated: np.ndarray) -> Known:
+        """A part is named by its texts, and counts once its .npz is there, which comes last."""
+        path = self.parts / f"{hashlib.sha256(hashes.tobytes()).hexdigest()[:16]}.npy"
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, vectors)
         with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
@@ -152,10 +184,13 @@ class PendingTable:
         import pyarrow as pa
         from pyarrow import parquet
 
-        if not (self.folder / MANIFEST).exists() or read_json(self.folder / MANIFEST)["encoder"] != self.encoder_name:
+        if not any(known.path.parent == self.folder for known in self._known):
             return False
         columns = ["digest", "prompt", "describer", "sample", "text_hash"]
-        old = parquet.read_table(self.folder / ROWS, columns=columns)
+        try:
+            old = parquet.read_table(self.folder / ROWS, columns=columns)
+        except (pa.ArrowException, OSError, ValueError):
+            return False
         return all(old[name].cast(pa.string()).equals(self.texts[name].cast(pa.string())) for name in columns)
 
     def _manifest(self, truncated: np.ndarray) -> dict[str, Any]:
@@ -170,6 +205,14 @@ class PendingTable:
             "describers": sorted(pc.unique(self.texts["describer"]).to_pylist()),
             **self._encoder_facts,
         }
+
+
+def _check_shapes(vectors: np.ndarray, hashes: np.ndarray, truncated: np.ndarray, dimension: int) -> None:
+    number = len(hashes)
+    if vectors.shape != (number, dimension) or vectors.dtype != np.float16 or truncated.shape != (number,):
+        raise ValueError(f"vectors of the shape {vectors.shape} for {number} texts of {dimension} numbers")
+    if hashes.dtype != np.uint64 or truncated.dtype != bool:
+        raise ValueError(f"hashes as {hashes.dtype}")
 
 
 def _to_numbers(hashes: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gpt4image.errors import DescriptionError
 from gpt4image.progress import say
 from gpt4image.results import StageResult
 
@@ -28,7 +29,8 @@ class EmbedSettings:
         describer: only descriptions by this describer
         class_names: class names to embed, or one JSON or CSV file of names and explanations as for describe; the
             classes of the described images if not given
-        name: name of the table in WORK/embeddings; made from encoder and prompts if not given
+        name: name of the table in WORK/embeddings; made from encoder, prompts and describer if not
+            given
         batch_size: texts embedded between two writes
         device: PyTorch device, or auto
         precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999
@@ -64,8 +66,8 @@ class EmbedSettings:
     @property
     def folder(self) -> Path:
         """Where the table is written."""
-        words = [self.full_encoder.translate(str.maketrans(":/#", "---")), *self.prompt]
-        return self.work / "embeddings" / (self.name or "-".join(words))
+        words = [self.full_encoder, *self.prompt, *([self.describer] if self.describer else [])]
+        return self.work / "embeddings" / (self.name or "-".join(words).translate(str.maketrans(":/#", "---")))
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def embed(settings: EmbedSettings) -> EmbedResult:
     """Embeds every `ok` description of a work folder that is not in the table yet.
 
     Raises:
-        DescriptionError: there are no such descriptions.
+        DescriptionError: there are no such descriptions, or another process writes the table.
         EncoderError: the encoder cannot be loaded.
         SettingsError: the file of class names cannot be used.
     """
@@ -111,23 +113,25 @@ def embed(settings: EmbedSettings) -> EmbedResult:
     from gpt4image.embed.pending import PendingTable
     from gpt4image.embed.sources import read_texts
     from gpt4image.embed.table import finish_replacement
+    from gpt4image.stopping import locked
 
     texts = read_texts(settings.work, settings.prompt, settings.describer)
     folder = settings.folder
-    finish_replacement(folder)
-    saved = load_class_words(folder)
-    with DescriptionStore.open(settings.work) as store:
-        words = read_class_words(settings.class_names, store.class_names(), saved)
-    pending = PendingTable(folder, settings.full_encoder, texts)
-    # A table that is written anew has no class names yet.
-    if pending.missing or (words and not (pending.is_finished and words.items() <= saved.items())):
-        with _encoder(settings, _sample(pending)) as encoder:
-            if pending.missing:
-                pending.encode(encoder, settings.batch_size)
+    with locked(settings.work / f".locks/{folder.name}", f"{folder} is being written", DescriptionError):
+        finish_replacement(folder)
+        saved = load_class_words(folder)
+        with DescriptionStore.open(settings.work) as store:
+            words = read_class_words(settings.class_names, store.class_names(), saved)
+        pending = PendingTable(folder, settings.full_encoder, texts)
+        # A table that is written anew has no class names yet.
+        if pending.missing or (words and not (pending.is_finished and words.items() <= saved.items())):
+            with _encoder(settings, _sample(pending)) as encoder:
+                if pending.missing:
+                    pending.encode(encoder, settings.batch_size)
+                table = pending.finish()
+                save_class_vectors(folder, words, encoder)
+        else:
             table = pending.finish()
-            save_class_vectors(folder, words, encoder)
-    else:
-        table = pending.finish()
     return EmbedResult(
         folder=folder,
         num_rows=len(table.vectors),

@@ -48,11 +48,13 @@ class EmbeddingTable:
             hint = f"there are {', '.join(names)}" if names else "run gpt4image embed"
             raise DescriptionError(f"{folder} holds no text embeddings; {hint}")
         manifest = read_json(folder / MANIFEST)
-        vectors = np.load(folder / VECTORS, mmap_mode="r")
-        if len(vectors) != manifest["num_rows"]:
-            raise DescriptionError(
-                f"{folder} is damaged ({len(vectors)} vectors, {manifest['num_rows']} rows); embed again"
-            )
+        try:
+            vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
+            number = int(manifest["num_rows"])
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            raise DescriptionError(f"{folder} is damaged ({' '.join(str(error).split())}); embed again") from error
+        if len(vectors) != number:
+            raise DescriptionError(f"{folder} is damaged ({len(vectors)} vectors, {number} rows); embed again")
         return cls(folder, vectors, manifest)
 
     @cached_property

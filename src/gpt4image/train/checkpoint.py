@@ -1,5 +1,6 @@
 """Atomic checkpoints at the end of an epoch. Randomness needs no saving: it is a function of seed and position."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 
 from gpt4image.errors import RunError
-from gpt4image.files import atomic_path
+from gpt4image.files import atomic_path, damaged
 
 
 def save_checkpoint(path: Path, epoch: int, parts: Mapping[str, Any]) -> None:
@@ -21,14 +22,26 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
     """Loads the state dicts into `parts`; returns the number of finished epochs, 0 without a checkpoint.
 
     Raises:
-        RunError: the checkpoint is of another model.
+        RunError: the checkpoint is damaged, or of another model.
     """
     if not path.exists():
         return 0
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        epoch, states = int(saved["epoch"]), saved["parts"]
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise damaged(path, error) from error
     try:
         for name, part in parts.items():
-            part.load_state_dict(saved["parts"][name])
+            part.load_state_dict(states[name])
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunError(f"{path} is of another model ({error}); choose another run folder") from error
-    return int(saved["epoch"])
+    return epoch

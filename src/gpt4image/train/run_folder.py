@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gpt4image.errors import RunError
-from gpt4image.files import write_text
+from gpt4image.files import damaged, find_left_over, write_text
 from gpt4image.runs import CHECKPOINT, MANIFEST, METRICS, SETTINGS
+from gpt4image.stopping import locked
 from gpt4image.train.settings import TrainSettings
 
 FREE = ("run", "workers", "device", "stop_after", "work", "embeddings", "tracker", "compile")
@@ -34,7 +34,18 @@ def load_content(run: Path) -> dict[str, Any]:
     path = run / SETTINGS
     if not path.exists():
         raise RunError(f"{path} is missing; without it nobody can tell whether images and texts are still the same")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))["content"]
+    return _load(run)["content"]
+
+
+def _load(run: Path) -> dict[str, dict[str, Any]]:
+    path = run / SETTINGS
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(values, dict) or not all(isinstance(values.get(part), dict) for part in ("settings", "content")):
+        raise damaged(path, "it holds no settings and content")
+    return values
 
 
 def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
@@ -52,7 +63,7 @@ def claim_run(settings: TrainSettings, content: dict[str, Any]) -> None:
     if path.exists():
         check_settings(settings)
         _compare(load_content(settings.run), content, settings.run, "{} {}")
-    elif settings.run.exists() and any(settings.run.iterdir()):
+    elif settings.run.exists() and set(settings.run.iterdir()) - set(find_left_over(settings.run, SETTINGS)):
         raise RunError(f"{settings.run} is not empty and is no run; choose another folder")
     write_text(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
 
@@ -63,34 +74,19 @@ def check_settings(settings: TrainSettings) -> None:
     Raises:
         RunError: it was begun with others.
     """
-    found = yaml.safe_load((settings.run / SETTINGS).read_text(encoding="utf-8"))["settings"]
+    found = _load(settings.run)["settings"]
     # A run begun before a setting existed has its default.
     found = {**settings_to_dict(TrainSettings(settings.images, settings.run)), **found}
     _compare(found, settings_to_dict(settings), settings.run, "--{} {}")
 
 
-@contextmanager
-def only_trainer(run: Path) -> Iterator[None]:
+def only_trainer(run: Path) -> AbstractContextManager[None]:
     """Keeps a second process from training the same run, such as a worker that outlived its killed launcher.
-
-    The lock goes with the process, however that ends; where the system has no such locks, nothing is checked.
 
     Raises:
         RunError: another process trains this run.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = (run / CHECKPOINT).with_name(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{run} is being trained by another process; wait for it, or stop it first") from error
-        yield
+    return locked((run / CHECKPOINT).with_name(".lock"), f"{run} is being trained", RunError)
 
 
 def is_finished(run: Path) -> bool:
@@ -105,13 +101,22 @@ def _compare(found: dict[str, Any], wanted: dict[str, Any], run: Path, form: str
             raise RunError(f"{run} was begun with {was}, not {value}; choose another folder or the same settings")
 
 
+def _read_epoch(line: str) -> int:
+    """The epoch of a line of metrics; 0 of a damaged one."""
+    try:
+        epoch = json.loads(line)["epoch"]
+    except (ValueError, TypeError, LookupError):
+        return 0
+    return epoch if isinstance(epoch, int) else 0
+
+
 class MetricsLog:
     """`metrics.jsonl`, one object an epoch; lines after the checkpoint are dropped when a run goes on."""
 
     def __init__(self, run: Path, finished_epochs: int) -> None:
         self.path = run / METRICS
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["epoch"] <= finished_epochs]
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if (epoch := _read_epoch(line)) and epoch <= finished_epochs]
         write_text(self.path, "".join(line + "\n" for line in kept))
 
     def write(self, metrics: dict[str, Any]) -> None:

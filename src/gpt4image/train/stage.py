@@ -71,12 +71,14 @@ def train(settings: TrainSettings) -> TrainResult:
         ModelError: there is no such model, or it has no pooled features.
         RunError: the folder holds a run with other settings.
     """
+    from gpt4image.models.trust import allow_import
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import fit
     from gpt4image.train.processes import create_accelerator, first_process_first
     from gpt4image.train.run_folder import claim_run, is_finished, only_trainer
     from gpt4image.train.setup import create_setup
 
+    allow_import(settings.model)
     start_s = time.monotonic()
     accelerator = create_accelerator(settings)
     inputs = first_process_first(accelerator, lambda: load_inputs(settings))

@@ -82,3 +82,40 @@ def test_a_limit_takes_as_many_of_each_class_and_grows(tmp_path: Path, image_fol
     assert np.bincount(images.labels[eight]).tolist() == [5, 3]
     assert set(four) <= set(eight)
     assert len(select_images(images, scan)) == 13, "the copy is described once"
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+@pytest.mark.parametrize("marker", [0xE0, 0xE1, 0xE5, 0xEE, 0xEF, 0xF0, 0xF7, 0xFD, 0xFE, 0xDC])
+def test_no_segment_that_a_decoder_does_not_need_is_sent(tmp_path: Path, marker: int) -> None:
+    save(tmp_path, "small.jpg")
+    data = (tmp_path / "small.jpg").read_bytes()
+    (tmp_path / "small.jpg").write_bytes(data[:2] + segment(marker, SECRET) + data[2:])
+    images = open_images(str(tmp_path))
+    sent = encode_image(images, 0, max_side=100)
+    assert SECRET not in sent
+    with Image.open(io.BytesIO(sent)) as image, Image.open(io.BytesIO(data)) as original:
+        assert np.array_equal(np.asarray(image), np.asarray(original))
+
+
+def test_a_comment_between_two_scans_is_cut() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    end = data.rindex(b"\xff\xd9")
+    stripped = strip_metadata(data[:end] + segment(0xFE, SECRET) + data[end:])
+    assert stripped == data
+
+
+def test_thumbnails_have_no_comments_or_unknown_segments(tmp_path: Path) -> None:
+    from gpt4image.report.pictures import index_pictures
+
+    save(tmp_path, "small.jpg", comment=SECRET, exif=exif(1))
+    data = (tmp_path / "small.jpg").read_bytes()
+    (tmp_path / "small.jpg").write_bytes(data[:2] + segment(0xE5, SECRET) + data[2:] + SECRET)
+    pictures = index_pictures(open_images(str(tmp_path)))
+    thumbnail = pictures.jpeg(next(iter(pictures.index)), 160)
+    assert thumbnail is not None
+    assert SECRET not in thumbnail

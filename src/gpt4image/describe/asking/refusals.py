@@ -8,7 +8,7 @@ from typing import Any
 from gpt4image.describe.store.states import State
 
 REFUSAL = re.compile(
-    r"^\W*(?:i['’]?m sorry\b|i am sorry\b|sorry\b|(?:i )?apologi[sz]e|unfortunately\b)?[\s,.;:!-]*(?:but )?"
+    r"\W*+(?:i['’]?m sorry\b|i am sorry\b|sorry\b|(?:i )?apologi[sz]e|unfortunately\b)?[\s,.;:!-]*+(?:but )?"
     r"(?:as an ai\b[^.]{0,60}?|unfortunately,? )?"
     r"(?:i (?:can['’]?t|cannot|can not|am unable to|['’]?m unable to|am not able to|won['’]?t|will not|must decline)|"
     r"i['’]m (?:unable|not able) to|unable to)"
@@ -16,7 +16,10 @@ REFUSAL = re.compile(
     r"do that|continue)\b",
     re.IGNORECASE,
 )
-"""The opening of a text that declines to describe."""
+"""The opening of a text that declines to describe; what repeats gives nothing back, so that it takes linear time."""
+
+LONGEST_OPENING = 400
+"""Characters that are looked at: more than the pattern's longest words, with some room for marks before them."""
 
 LETTERS = re.compile(r"[^\W\d_]")
 
@@ -25,7 +28,7 @@ def judge_text(text: str) -> State:
     """The state of a text that was read or received whole: `ok`, `empty` (no word in it) or `refused`."""
     if not LETTERS.search(text):
         return State.EMPTY
-    return State.REFUSED if REFUSAL.match(text) else State.OK
+    return State.REFUSED if REFUSAL.match(text[:LONGEST_OPENING]) else State.OK
 
 
 def flatten_json(text: str) -> str:

@@ -16,6 +16,7 @@ from gpt4image.describe.asking.missing import Ask, Thinking
 from gpt4image.describe.endpoint.options import NO_KEY, EndpointOptions
 from gpt4image.describe.endpoint.privacy import is_nearby
 from gpt4image.errors import EndpointError
+from gpt4image.shown import note_key_variable
 
 FATAL_STATUSES = frozenset({401, 403, 404})
 REFUSING_STATUSES = frozenset({400, 405, 411, 413, 414, 415, 422})
@@ -154,6 +155,7 @@ def open_endpoint(url: str, options: EndpointOptions) -> Endpoint:
     # No redirects and no proxies: images go to the endpoint that was named and nowhere else.
     http_client = DefaultAioHttpClient(follow_redirects=False, trust_env=not is_nearby(url))
     key = os.environ.get(options.api_key_env) or NO_KEY
+    note_key_variable(options.api_key_env)
     client = AsyncOpenAI(base_url=url, api_key=key, http_client=http_client, max_retries=0, timeout=options.timeout_s)
     return Endpoint(url, options.model, client, options.extra)
 

@@ -48,6 +48,9 @@ class InProcess:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._threads, encode_data_url, self._images, index, max_side)
 
+    def stop(self) -> None:
+        self._client.pool.stop()
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 

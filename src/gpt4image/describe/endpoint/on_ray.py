@@ -136,6 +136,9 @@ class OnRay:
                 continue
         self._revived.set()
 
+    def stop(self) -> None:
+        """What the workers have is with them; they end with the run."""
+
     def close(self) -> None:
         for task in self._revivals:
             task.cancel()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 from PIL import Image
 
@@ -11,9 +12,12 @@ from gpt4image.images.decoding.decode import open_file
 QUALITY = 90
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN = 0xDA
-APP0, APP14, APP15, COMMENT = 0xE0, 0xEE, 0xEF, 0xFE
-JFIF_LENGTH = 16
-"""Length of a JFIF segment without a thumbnail."""
+NEEDED = frozenset((0xC0, 0xC1, 0xC4, START_OF_SCAN, 0xDB, 0xDD))
+"""Frame, Huffman tables, scan, quantisation tables, restart interval."""
+KNOWN = {0xE0: (16, b"JFIF\0"), 0xEE: (14, b"Adobe")}
+"""Length and first bytes of JFIF's density without a thumbnail, and of Adobe's colour transform."""
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""The next segment after a scan: neither a stuffed byte nor a restart."""
 
 
 def encode_image(images: ImageSet, index: int, max_side: int) -> bytes:
@@ -54,15 +58,18 @@ def _strip_small_jpeg(data: bytes, max_side: int) -> bytes | None:
     """The JPEG without its metadata, None if it must be decoded after all."""
     if not data.startswith(START_OF_IMAGE):
         return None
-    with open_file(data) as header:
-        is_plain = header.mode in ("RGB", "L") and not {"icc_profile", "progressive"} & header.info.keys()
-        if not is_plain or max(header.size) > max_side or header.getexif().get(0x0112, 1) != 1:
-            return None
+    try:
+        with open_file(data) as header:
+            is_plain = header.mode in ("RGB", "L") and not {"icc_profile", "progressive"} & header.info.keys()
+            if not is_plain or max(header.size) > max_side or header.getexif().get(0x0112, 1) != 1:
+                return None
+    except Exception:  # What decoders raise; decoding says what is wrong.
+        return None
     return strip_metadata(data)
 
 
 def strip_metadata(data: bytes) -> bytes | None:
-    """Cuts metadata segments, and all that follows the image, out of a baseline JPEG.
+    """Keeps of a baseline JPEG what a decoder needs, and nothing else: no metadata, comments or unknown segments.
 
     Returns:
         None if the segments are not as the standard (ITU T.81, annex B) has them.
@@ -70,18 +77,18 @@ def strip_metadata(data: bytes) -> bytes | None:
     parts, position = [START_OF_IMAGE], 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
+        if data[position : position + 2] == END_OF_IMAGE:
+            return b"".join([*parts, END_OF_IMAGE])
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == START_OF_SCAN:
-            end = data.find(END_OF_IMAGE, position)
-            return None if end < 0 else b"".join(parts) + data[position : end + 2]
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        if not _is_metadata(marker, length):
-            parts.append(data[position : position + 2 + length])
-        position += 2 + length
-    return None
-
-
-def _is_metadata(marker: int, length: int) -> bool:
-    """Everything in APPn and comments but JFIF's density and Adobe's colour transform."""
-    if marker == APP0:
-        return length != JFIF_LENGTH
-    return marker == COMMENT or (APP0 < marker <= APP15 and marker != APP14)
+            next_marker = MARKER.search(data, end)
+            if next_marker is None:
+                return None
+            end = next_marker.start()
+        length, start = KNOWN.get(marker, (0, b""))
+        is_known = length == end - position - 2 and data.startswith(start, position + 4)
+        if marker in NEEDED or is_known:
+            parts.append(data[position:end])
+        position = end
+    is_complete = data[position : position + 2] == END_OF_IMAGE and len(parts) > 1
+    return b"".join([*parts, END_OF_IMAGE]) if is_complete else None

@@ -28,6 +28,7 @@ class Pool:
         pace = options.share(len(options.urls)).in_flight
         self.lanes = [Lane(open_endpoint(url, options), Pace(pace)) for url in options.urls]
         self._queue, self._changed = asyncio.Lock(), asyncio.Event()
+        self._is_stopped = False
 
     @property
     def limit(self) -> int:
@@ -49,11 +50,18 @@ class Pool:
         unreached = min(lane.pace.unreached for lane in self.lanes)
         return unreached >= UNREACHED_ATTEMPTS and not self.has_answered
 
+    def stop(self) -> None:
+        """No further place is given; whoever waits for one is cancelled."""
+        self._is_stopped = True
+        self._changed.set()
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Lane]:
         """Waits for a free place and holds it."""
         async with self._queue:
-            while (lane := self._freest_lane()) is None:
+            while self._is_stopped or (lane := self._freest_lane()) is None:
+                if self._is_stopped:
+                    raise asyncio.CancelledError
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_left_s()):

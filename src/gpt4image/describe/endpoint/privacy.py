@@ -1,11 +1,15 @@
 """Images go only where the user said they may."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from gpt4image.errors import EndpointError, SettingsError
+
+SECRET = re.compile(r"key|token|secret|password|passwd|signature|\bsig\b|\bauth", re.IGNORECASE)
+"""Names of parameters in an address that hold one."""
 
 
 def check_endpoints(urls: Sequence[str], allow_remote: bool, sees: str = "image") -> None:
@@ -34,6 +38,13 @@ def _check_form(url: str) -> None:
         raise SettingsError(
             f"--endpoint {parts.scheme}://***@{parts.hostname} holds a password; put the key into "
             "an environment variable and name it with --api-key-env"
+        )
+
+    secret = next((name for name, _ in parse_qsl(parts.query) if SECRET.search(name)), None)
+    if secret is not None:
+        raise SettingsError(
+            f"--endpoint {parts.scheme}://{parts.hostname}{parts.path}?{secret}=*** holds a key; put it into an "
+            "environment variable and name it with --api-key-env"
         )
 
 

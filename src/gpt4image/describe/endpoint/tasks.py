@@ -8,6 +8,7 @@ from typing import Protocol
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
+from gpt4image.describe.endpoint.drain import INTERRUPTED, Drain, on_signals
 from gpt4image.errors import Gpt4ImageError
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
@@ -32,12 +33,17 @@ class Answerer(Protocol):
             EndpointError: no request will do.
         """
 
+    def stop(self) -> None:
+        """Sends nothing more; what is in flight may still be answered."""
+
     def close(self) -> None:
         """Ends what works for it."""
 
 
 async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder) -> str:
     """Asks until all is answered or a rule says stop; at the deadline, requests in flight are given up.
+
+    When the process is told to stop, those in flight are awaited for a while (`drain`).
 
     Args:
         answerer: closed at the end.
@@ -51,16 +57,22 @@ async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder
         EndpointError: no request will do.
     """
     reason = ""
+    drain = Drain(answerer.stop, lambda: answerer.in_flight)
     try:
-        async with asyncio.timeout(recorder.rules.deadline_s), asyncio.TaskGroup() as tasks:
-            reason = await _start_tasks(answerer, asks, recorder, tasks)
+        with on_signals(drain):
+            async with asyncio.timeout(recorder.rules.deadline_s), asyncio.TaskGroup() as tasks:
+                reason = await _start_tasks(answerer, asks, recorder, tasks)
+    except asyncio.CancelledError:
+        if not drain.is_open:
+            raise
+        return INTERRUPTED
     except TimeoutError:
         return reason or recorder.rules.reason(0) or recorder.rules.deadline_words
     except BaseExceptionGroup as group:
         raise (group.subgroup(Gpt4ImageError) or group).exceptions[0] from group
     finally:
         answerer.close()
-    return reason
+    return INTERRUPTED if drain.is_open else reason
 
 
 async def _start_tasks(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder, tasks: asyncio.TaskGroup) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby, islice
@@ -129,12 +130,16 @@ def _write_parquet(file: Path, rows: Iterator[Row]) -> None:
 
 
 def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
-    for row in _one_an_image(rows):
-        file = folder / Path(row["key"]).with_suffix(".txt")
+    texts = {row["key"]: row["text"] for row in _one_an_image(rows)}
+    stems = Counter(Path(key).with_suffix("") for key in texts)
+    for key, text in texts.items():
+        # Of cat.jpg and cat.png the text of each is named after the whole name.
+        path = Path(key)
+        file = folder / (f"{key}.txt" if stems[path.with_suffix("")] > 1 else path.with_suffix(".txt"))
         if not file.resolve().is_relative_to(folder.resolve()):
-            raise DescriptionError(f"the image {row['key']} lies outside its folder; export to .jsonl instead")
+            raise DescriptionError(f"the image {key} lies outside its folder; export to .jsonl instead")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(row["text"] + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8")
 
 
 def _one_an_image(rows: Iterator[Row]) -> Iterator[Row]:

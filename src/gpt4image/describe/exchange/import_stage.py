@@ -1,6 +1,6 @@
 """`gpt4image describe-import`: takes descriptions from files of other programs into the store."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +11,7 @@ from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
+    from gpt4image.describe.store.states import State
     from gpt4image.describe.store.store import DescriptionStore
 
 BATCH_SIZE = 50_000
@@ -51,6 +52,7 @@ class ImportResult(StageResult):
         states: number of those written in each state.
         unknown: rows about images that are not known.
         example: one of them.
+        without_text: rows about images that are known, but without any text.
     """
 
     store: Path
@@ -59,6 +61,7 @@ class ImportResult(StageResult):
     states: dict[str, int]
     unknown: int
     example: str
+    without_text: int = 0
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -69,6 +72,8 @@ class ImportResult(StageResult):
         yield from (f"  {state}: {number:,}" for state, number in self.states.items())
         if self.unknown:
             yield f"{self.unknown:,} rows are about images that are not known, such as {self.example}"
+        if self.without_text:
+            yield f"{self.without_text:,} rows have no text"
         yield f"store: {self.store}"
 
 
@@ -96,23 +101,34 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
             scan = scan_images(images)
             register_images(images, scan, store, (), "")
             matcher = ImageMatcher(images.keys, scan.digests, folder, images.location)
-        reader = RowReader(store, matcher, settings.field, settings.prompt, settings.describer)
-        tally = _write(store, reader.read(read_any(settings.file, images)))
-        kept = tally.pop("kept", 0)
-        if not kept + tally.total() + reader.num_matched:
+        readers = [RowReader(store, matcher, settings.field, settings.prompt, settings.describer) for _ in range(2)]
+        # A file with a mistake in it is refused before anything of it is written.
+        deque(readers[0].read(read_any(settings.file, images)), maxlen=0)
+        reader = readers[1]
+        states, kept = _write(store, reader.read(read_any(settings.file, images)))
+        if not kept + len(states) + reader.num_matched:
             raise DescriptionError(
                 f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
                 f"{reader.example or '(none)'}; give the images with --images, and texts with --field"
             )
-        return ImportResult(store.path, tally.total(), kept, dict(tally), reader.num_unknown, reader.example)
+        tally = Counter(map(str, states.values()))
+        doubtful = reader.num_unknown, reader.example, reader.num_without_text
+        return ImportResult(store.path, len(states), kept, dict(tally), *doubtful)
 
 
-def _write(store: "DescriptionStore", descriptions: Iterator) -> Counter[str]:
-    """Writes descriptions in batches; what a person has edited, or is the same already, is kept."""
-    tally: Counter[str] = Counter()
-    while batch := sorted(islice(descriptions, BATCH_SIZE), key=lambda description: description.digest):
-        new = [description for description in batch if not store.holds(description)]
+def _write(store: "DescriptionStore", descriptions: Iterator) -> tuple[dict[int, "State"], int]:
+    """Writes descriptions in batches; what a person has edited, or is the same already, is kept.
+
+    Returns:
+        by the hash of its name the state of each that was written (of those that stand twice in a file the last
+        counts), and the number of those kept.
+    """
+    states: dict[int, State] = {}
+    kept = 0
+    while batch := list(islice(descriptions, BATCH_SIZE)):
+        named = {description.name: description for description in sorted(batch, key=lambda one: one.digest)}
+        new = [description for description in named.values() if not store.holds(description)]
         store.write(new)
-        tally["kept"] += len(batch) - len(new)
-        tally.update(str(description.state) for description in new)
-    return tally
+        kept += sum(hash(name) not in states for name in named) - sum(hash(one.name) not in states for one in new)
+        states.update((hash(description.name), description.state) for description in new)
+    return states, kept

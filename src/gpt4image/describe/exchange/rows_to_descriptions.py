@@ -1,8 +1,10 @@
 """Makes descriptions of rows: answers to batch requests, rows of our own export, or texts beside a path."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
@@ -12,12 +14,15 @@ from gpt4image.describe.prompts.fields import fields_of
 from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
+from gpt4image.describe.replay.texts import check_characters, read_texts, show_value
 from gpt4image.describe.store.rows import COLUMNS, Description, Name
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 
-NUMBERS = {"sample": int, "tokens_in": int, "tokens_out": int, "attempts": int, "max_tokens": int, "seconds": float}
+LARGEST = 1 << 63
+COUNTS = ("sample", "tokens_in", "tokens_out", "attempts", "max_tokens")
+NUMBERS: dict[str, Any] = {**dict.fromkeys(COUNTS, int), "seconds": float}
 
 
 class RowReader:
@@ -26,6 +31,7 @@ class RowReader:
     Attributes:
         num_matched: rows about images that are known.
         num_unknown: rows about others.
+        num_without_text: rows about images that are known, but without any text.
         example: such a row, in short.
     """
 
@@ -34,7 +40,8 @@ class RowReader:
     ) -> None:
         self._store, self._matcher = store, matcher
         self._fields, self._prompt, self._describer = fields, prompt, describer
-        self.num_matched = self.num_unknown = 0
+        self._samples: Counter[tuple[str, str]] = Counter()
+        self.num_matched = self.num_unknown = self.num_without_text = 0
         self.example = ""
 
     def read(self, rows: Iterator[Row]) -> Iterator[Description]:
@@ -72,25 +79,43 @@ class RowReader:
             yield _own_row(row, digest)
             return
         names = self._fields or [name for name in TEXT_FIELDS if row.get(name)][:1]
-        for name in names:
-            text = str(row.get(name) or "").strip()
-            if text:
-                prompt = self._prompt or name
-                state = State.OK if is_answer(prompt) else judge_text(text)
-                yield Description(digest, prompt, self._describer, state=state, text=text, attempts=0)
+        texts = [(self._prompt or name, text) for name in names for text in read_texts(row, name)]
+        self.num_without_text += not texts
+        for prompt, text in texts:
+            # Several rows about one image, or several texts in one row, are samples.
+            sample = self._samples[digest, prompt]
+            self._samples[digest, prompt] += 1
+            state = State.OK if is_answer(prompt) else judge_text(text)
+            yield Description(digest, prompt, self._describer, sample, state=state, text=text, attempts=0)
 
     def _note_unknown(self, row: Row) -> None:
         self.num_unknown += 1
-        self.example = self.example or json.dumps(row, ensure_ascii=False, default=str)[:120]
+        shown = {name: value if isinstance(value, str) else show_value(value) for name, value in row.items()}
+        self.example = self.example or json.dumps(shown, ensure_ascii=False)[:120]
 
 
 def _own_row(row: Row, digest: str) -> Description:
     """A row of our own export, every column as it was."""
-    values = {name: NUMBERS.get(name, str)(row[name]) for name in COLUMNS if row.get(name) is not None}
+    if row["state"] not in set(State):
+        raise DescriptionError(
+            f"{row.place}: state {show_value(row['state'])!r} is unknown; choose from {', '.join(State)}"
+        )
+    values = {name: _own_value(row, name) for name in COLUMNS if row.get(name) is not None}
+    return Description(**(values | {"digest": digest}))
+
+
+def _own_value(row: Row, name: str) -> Any:
+    if name not in NUMBERS:
+        return check_characters(row, name, str(row[name]))
     try:
-        return Description(**(values | {"digest": digest}))
-    except ValueError as error:
-        raise DescriptionError(f"state {values['state']!r} is unknown; choose from {', '.join(State)}") from error
+        value = NUMBERS[name](row[name])
+    except (ValueError, TypeError, OverflowError):
+        value = None
+    if value is None or not 0 <= value < LARGEST:
+        raise DescriptionError(
+            f"{row.place} holds {show_value(row[name])!r} in {name!r}; it must be a number from 0 on"
+        )
+    return value
 
 
 def _reply_of(row: Row, as_json: bool) -> Reply:

@@ -1,7 +1,7 @@
 """The replay describer: takes descriptions from a file instead of asking a model."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from gpt4image.describe.prompts.parse import Prompt
 from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.replay.matching import COLUMNS, ImageMatcher
 from gpt4image.describe.replay.rows import Row, read_rows
+from gpt4image.describe.replay.texts import read_texts, show_value
 from gpt4image.describe.store.states import State
 from gpt4image.errors import DescriptionError
 
@@ -34,16 +35,31 @@ class ReplayDescriber:
             DescriptionError: the file cannot be read, has none of the columns, or is about other images only.
         """
         counts: Counter[str] = Counter()
+        self._check(wanted.prompts)
         matched = self._match(wanted, counts)
+        # Several rows about one image, or several texts in one row, are samples.
+        numbers: dict[str, Counter[str]] = {prompt.name: Counter() for prompt in wanted.prompts}
         while batch := list(islice(matched, BATCH_SIZE)):
             for prompt in wanted.prompts:
-                texts = {index: text for index, row in batch if (text := _text(row, prompt.name))}
-                _record({wanted.scan.digests[index]: (index, text) for index, text in texts.items()}, prompt, recorder)
+                texts = [(index, text) for index, row in batch for text in read_texts(row, prompt.name)]
+                counts["without text"] += sum(not read_texts(row, prompt.name) for _, row in batch)
+                _record(_number(texts, wanted.scan.digests, numbers[prompt.name]), prompt, recorder)
             recorder.tracker.advance(len(batch))
         self._refuse_nothing(wanted, counts, recorder.tally.kept + recorder.tally.finished)
-        if counts["other"]:
-            recorder.tally.notes.append(f"{counts['other']} rows of {self.file} are about other images")
+        self._say(counts, recorder.tally.notes)
         return ""
+
+    def _check(self, prompts: Sequence[Prompt]) -> None:
+        """A file with a mistake in it is refused before anything of it is written."""
+        for row in read_rows(self.file):
+            for prompt in prompts:
+                read_texts(row, prompt.name)
+
+    def _say(self, counts: Counter[str], notes: list[str]) -> None:
+        if counts["other"]:
+            notes.append(f"{counts['other']} rows of {self.file} are about other images")
+        if counts["without text"]:
+            notes.append(f"{counts['without text']} rows of {self.file} have no text")
 
     def _match(self, wanted: Wanted, counts: Counter[str]) -> Iterator[tuple[int, Row]]:
         """Rows about readable images, with the positions of these."""
@@ -59,7 +75,7 @@ class ReplayDescriber:
             raise DescriptionError(f"{self.file} has no rows; it must hold one row an image")
         first = next(read_rows(self.file))
         if not counts["matched"]:
-            named = {name: first[name] for name in COLUMNS if name in first}
+            named = {name: show_value(first[name]) for name in COLUMNS if name in first}
             raise DescriptionError(
                 f"{self.file} describes none of the images of {wanted.images.source}: the file has "
                 f"{named or list(first)}, the images have keys such as {wanted.images.keys[0]!r}; "
@@ -72,25 +88,33 @@ class ReplayDescriber:
             )
 
 
-def _text(row: Row, name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else str(value).strip()
+def _number(
+    texts: Sequence[tuple[int, str]], digests: Sequence[str], numbers: Counter[str]
+) -> dict[int, dict[str, tuple[int, str]]]:
+    """By number of the sample and digest: position of the image and text."""
+    samples: dict[int, dict[str, tuple[int, str]]] = defaultdict(dict)
+    for index, text in texts:
+        digest = digests[index]
+        samples[numbers[digest]][digest] = (index, text)
+        numbers[digest] += 1
+    return samples
 
 
-def _record(texts: Mapping[str, tuple[int, str]], prompt: Prompt, recorder: Recorder) -> None:
-    """Writes texts, by digest, but for those that are there already, and where a person has written another."""
-    known = recorder.store.find(list(texts), prompt.name, recorder.describer)
-    kept = {digest for digest, old in known.items() if old.text == texts[digest][1] or old.author != "describer"}
-    recorder.tally.kept += len(kept)
-    # Nothing that was counted for an earlier text is counted on: this one was not asked for.
-    olds = {digest: replace(old, tokens_in=0, tokens_out=0, attempts=0) for digest, old in known.items()}
-    recorder.record_all(
-        [
-            (
-                Ask(index, digest, prompt, "", NOT_SENT, old=olds.get(digest)),
-                Reply(State.OK if is_answer(prompt.name) else judge_text(text), text),
-            )
-            for digest, (index, text) in texts.items()
-            if digest not in kept
-        ]
-    )
+def _record(samples: Mapping[int, Mapping[str, tuple[int, str]]], prompt: Prompt, recorder: Recorder) -> None:
+    """Writes texts, but for those that are there already, and where a person has written another."""
+    for sample, texts in samples.items():
+        known = recorder.store.find(list(texts), prompt.name, recorder.describer, sample)
+        kept = {digest for digest, old in known.items() if old.text == texts[digest][1] or old.author != "describer"}
+        recorder.tally.kept += len(kept)
+        # Nothing that was counted for an earlier text is counted on: this one was not asked for.
+        olds = {digest: replace(old, tokens_in=0, tokens_out=0, attempts=0) for digest, old in known.items()}
+        recorder.record_all(
+            [
+                (
+                    Ask(index, digest, prompt, "", NOT_SENT, sample, old=olds.get(digest)),
+                    Reply(State.OK if is_answer(prompt.name) else judge_text(text), text),
+                )
+                for digest, (index, text) in texts.items()
+                if digest not in kept
+            ]
+        )

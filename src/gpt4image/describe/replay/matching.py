@@ -1,12 +1,17 @@
 """Finds the image that a row of somebody's file is about."""
 
+import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+from unicodedata import normalize
 
 from gpt4image.describe.replay.rows import Row
+from gpt4image.errors import DescriptionError
+from gpt4image.images.files.names import escape_name, find_file
 
 PATH_COLUMNS = ("path", "file_name", "image")
 COLUMNS = ("digest", "key", *PATH_COLUMNS, "index")
@@ -18,7 +23,8 @@ class ImageMatcher:
 
     A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends like it;
     the path of a file that is there and is none of the images matches nothing. An index matches keys such as
-    `train/60`.
+    `train/60`. An image with its bytes in the row, as data sets in Parquet have it, matches by its digest. Where no
+    name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference.
     """
 
     def __init__(
@@ -36,56 +42,128 @@ class ImageMatcher:
             folder: folder of the file, to which its paths are relative.
             location: tells the file of an image, by its position.
         """
-        self._keys, self._digests, self._folder = keys, digests, folder
-        self._names: dict[str, Iterable[str]] = {
-            "digest": digests,
-            "key": keys,
-            "index": (key.rpartition("/")[2] for key in keys),
-            "stem": (os.path.splitext(key)[0] for key in keys),
-            "file": (os.path.abspath(path) if (path := location(index)) else "" for index in range(len(keys))),
+        self._keys, self._digests, self._folder = keys, digests, os.path.abspath(folder)
+        self._location = location
+        self._names: dict[str, Callable[[], Iterable[str]]] = {
+            "digest": lambda: digests,
+            "key": lambda: keys,
+            "index": lambda: (key.rpartition("/")[2] for key in keys),
+            "file": lambda: map(self._file, range(len(keys))),
         }
         self._positions: dict[str, dict[str, int]] = {}
 
     def find(self, row: Row) -> int | None:
-        """The position of the row's image in the image set, or None."""
+        """The position of the row's image in the image set, or None.
+
+        Raises:
+            DescriptionError: a side-car is about several images.
+        """
         column = next((name for name in (*COLUMNS, "stem") if row.get(name) not in (None, "")), None)
         if column is None:
             return None
-        name = str(row[column])
-        if column in PATH_COLUMNS:
-            return self._find_path(name.replace(os.sep, "/"))
-        return self._by(column).get(name.removeprefix("sha256:") if column == "digest" else name)
+        if isinstance(row[column], dict):
+            return self._find_inside(row[column])
+        name = _as_name(row[column])
+        match column:
+            case "stem":
+                return self._find_sidecar(name, row)
+            case "digest":
+                return self._by("digest").get(name.removeprefix("sha256:"))
+            case "key":
+                return self._by("key")[name] if name in self._by("key") else self._find_spelling(name)
+            case "index":
+                return self._by("index").get(name)
+        return self._find_path(name)
 
     def digest(self, position: int) -> str:
         """The digest of an image that was found."""
         return self._digests[position]
 
+    def _file(self, position: int) -> str:
+        path = self._location(position)
+        return os.path.abspath(path) if path else ""
+
     def _by(self, column: str) -> dict[str, int]:
         """The positions of images by what a column holds; made when it is first asked for."""
         if column not in self._positions:
-            self._positions[column] = {name: index for index, name in enumerate(self._names[column]) if name}
+            self._positions[column] = {name: index for index, name in enumerate(self._names[column]()) if name}
         return self._positions[column]
+
+    def _find_inside(self, image: dict[str, Any]) -> int | None:
+        """An image as data sets in Parquet hold it: its bytes, its path or both."""
+        data, path = image.get("bytes"), image.get("path")
+        found = self._by("digest").get(hashlib.sha256(data).hexdigest()) if isinstance(data, bytes) else None
+        return self._find_path(str(path)) if found is None and path else found
 
     def _find_path(self, path: str) -> int | None:
         if path in self._by("key"):
             return self._by("key")[path]
-        place = os.path.normpath(os.path.join(os.path.abspath(self._folder), path))
+        place = find_file(self._folder, path) if "\0" not in path else path
         if place in self._by("file"):
             return self._by("file")[place]
         is_another = bool(self._by("file")) and os.path.exists(place)
-        return None if is_another else self._find_suffix(path)
+        if is_another:
+            return None
+        found = self._find_spelling(path)
+        return self._find_suffix(path) if found is None else found
+
+    def _find_spelling(self, name: str) -> int | None:
+        found = self._by_spelling.get(_spell(name), ())
+        return found[0] if len(found) == 1 else None
 
     def _find_suffix(self, path: str) -> int | None:
+        path = _spell(path)
         alike = self._by_name.get(path.rpartition("/")[2], ())
-        found = [i for i in alike if _ends_alike(self._keys[i], path.removeprefix("./"))]
+        found = [i for i in alike if _ends_alike(_spell(self._keys[i]), path)]
+        return found[0] if len(found) == 1 else None
+
+    def _find_sidecar(self, stem: str, row: Row) -> int | None:
+        """By the file beside it, else by the key, else by the end of the path; `cat.jpg.txt` is about `cat.jpg`."""
+        whole = self._find_path(stem)
+        if whole is not None:
+            return whole
+        stem = _spell(stem)
+        beside = os.path.join(_spell(self._folder), stem)
+        alike = self._by_stem.get(stem.rpartition("/")[2], ())
+        found = [i for i in alike if _spell(os.path.splitext(self._file(i))[0]) == beside]
+        found = found or [i for i in alike if _spell(os.path.splitext(self._keys[i])[0]) == stem]
+        if len(found) > 1:
+            names = " and ".join(self._keys[i] for i in found)
+            raise DescriptionError(
+                f"{row.place} may be about any of {names}; write the image's whole name, such as "
+                f"{os.path.basename(self._keys[found[0]])}.txt"
+            )
+        found = found or [i for i in alike if _ends_alike(_spell(os.path.splitext(self._keys[i])[0]), stem)]
         return found[0] if len(found) == 1 else None
 
     @cached_property
+    def _by_spelling(self) -> dict[str, list[int]]:
+        return _positions(map(_spell, self._keys))
+
+    @cached_property
     def _by_name(self) -> dict[str, list[int]]:
-        names: dict[str, list[int]] = defaultdict(list)
-        for index, key in enumerate(self._keys):
-            names[key.rpartition("/")[2]].append(index)
-        return names
+        return _positions(_spell(key).rpartition("/")[2] for key in self._keys)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[int]]:
+        return _positions(_spell(os.path.splitext(key)[0]).rpartition("/")[2] for key in self._keys)
+
+
+def _positions(names: Iterable[str]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        positions[name].append(index)
+    return positions
+
+
+def _as_name(value: Any) -> str:
+    """A table with gaps makes the index 60 to 60.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _spell(name: str) -> str:
+    """One spelling for all that a name may have on its way through archives, tables and other systems."""
+    return normalize("NFC", escape_name(name.strip())).replace("\\", "/").removeprefix("./")
 
 
 def _ends_alike(key: str, path: str) -> bool:

@@ -1,28 +1,49 @@
 """Reads descriptions somebody has written before, whatever the form, as rows that name an image and hold texts."""
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gpt4image.errors import DescriptionError
+from gpt4image.errors import DescriptionError, ImageSetError
 from gpt4image.images import ImageSet
+from gpt4image.images.files.names import escape_name
+from gpt4image.images.files.walk import is_left_out
+from gpt4image.images.tables.columns import read_records, read_text
 
-Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 TEXT_FIELDS = ("description", "text", "caption")
 FORMS = f"a file {', '.join(SUFFIXES)}, answers to a batch file, a folder of .txt side-cars, or a .pth list"
+
+
+class Row(dict[str, Any]):
+    """What stands in a row, by column; `place` says in which file and line, for messages."""
+
+    place: str = ""
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """Yields the rows of a file, in constant memory.
 
     Raises:
-        DescriptionError: there is no such file, or it is not what its name says.
+        DescriptionError: there is no such file, or it is not what its name says; the message names the line.
     """
     require_file(path)
-    return {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}[path.suffix.lower()](path)
+    return _read_rows(path)
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    unit = "row" if path.suffix.lower() == ".parquet" else "line"
+    try:
+        for number, values in read_records(path):
+            yield _row_at(f"{path}, {unit} {number}", values)
+    except ImageSetError as error:
+        raise DescriptionError(str(error)) from error
+
+
+def _row_at(place: str, values: dict[str, Any]) -> Row:
+    row = Row(values)
+    row.place = place
+    return row
 
 
 def require_file(path: Path) -> None:
@@ -35,37 +56,6 @@ def require_file(path: Path) -> None:
         raise DescriptionError(f"{path} does not exist; give the file that holds the descriptions")
     if path.suffix.lower() not in SUFFIXES:
         raise DescriptionError(f"{path} is of no known form; the name must end in {', '.join(SUFFIXES)}")
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DescriptionError(f"{path}, line {number} is no JSON: {error}; mend or remove the line") from error
-            if not isinstance(row, dict):
-                raise DescriptionError(f"{path}, line {number} is no JSON object; each line must be one, {{...}}")
-            yield row
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file)
-
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
-            yield from batch.to_pylist()
-    except pa.ArrowInvalid as error:
-        raise DescriptionError(f"{path} cannot be read as parquet: {error}") from error
 
 
 def read_any(path: Path, images: ImageSet | None) -> Iterator[Row]:
@@ -82,18 +72,23 @@ def read_any(path: Path, images: ImageSet | None) -> Iterator[Row]:
         return _read_sidecars(path)
     if path.suffix == ".pth":
         return _read_pth(path, images)
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES and path.is_file():
         return read_rows(path)
     raise DescriptionError(f"{path} is {'of no known form' if path.exists() else 'not there'}; import takes {FORMS}")
 
 
 def _read_sidecars(folder: Path) -> Iterator[Row]:
-    """Each .txt file is about the image of its name, as caption tools write them."""
-    files = sorted(folder.rglob("*.txt"))
+    """Each .txt file is about the image of its name, as caption tools write them; hidden files are about none."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt" and path.is_file()]
+    files = [path for path in files if not is_left_out(path.relative_to(folder).parts)]
     if not files:
         raise DescriptionError(f"{folder} holds no .txt files; import takes {FORMS}")
     for file in files:
-        yield {"stem": file.relative_to(folder).with_suffix("").as_posix(), "text": file.read_text(encoding="utf-8")}
+        stem = escape_name(file.relative_to(folder).with_suffix("").as_posix())
+        try:
+            yield _row_at(escape_name(str(file)), {"stem": stem, "text": read_text(file)})
+        except ImageSetError as error:
+            raise DescriptionError(escape_name(str(error))) from error
 
 
 def _read_pth(path: Path, images: ImageSet | None) -> Iterator[Row]:
@@ -104,10 +99,19 @@ def _read_pth(path: Path, images: ImageSet | None) -> Iterator[Row]:
 
     try:
         texts = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise DescriptionError(f"{path} is no list of texts that can be loaded safely: {_first_line(error)}") from error
     if isinstance(texts, dict):
-        return ({"path": str(key), "text": text} for key, text in texts.items())
+        rows = [{"path": str(key), "text": text} for key, text in texts.items()]
+    else:
+        _check_list(texts, path, images)
+        assert images is not None
+        order = _image_folder_order(images)
+        rows = [{"key": images.keys[index], "text": text} for index, text in zip(order, texts, strict=True)]
+    return (_row_at(f"{path}, text {number}", row) for number, row in enumerate(rows, start=1))
+
+
+def _check_list(texts: Any, path: Path, images: ImageSet | None) -> None:
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise DescriptionError(f"{path} holds {type(texts).__name__}, not a list of texts; import takes {FORMS}")
     if images is None or len(images) != len(texts):
@@ -116,7 +120,6 @@ def _read_pth(path: Path, images: ImageSet | None) -> Iterator[Row]:
             f"{path} holds {len(texts)} texts in the order of torchvision's ImageFolder, but there is {found}; "
             "give the very folder the list was made from, or write the texts as CSV with the columns path and text"
         )
-    return ({"key": images.keys[i], "text": text} for i, text in zip(_image_folder_order(images), texts, strict=True))
 
 
 def _image_folder_order(images: ImageSet) -> list[int]:

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import starmap
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
 from gpt4image.describe.store.states import State
+from gpt4image.shown import find_keys, mask_keys
 
 ALL = ", ".join(COLUMNS)
 OF_NAME = "digest = ? AND prompt = ? AND describer = ? AND sample = ?"
@@ -50,9 +51,11 @@ class DescriptionStore:
 
     def write(self, descriptions: Iterable[Description]) -> None:
         """Writes descriptions, over earlier ones of the same image, prompt, describer and sample."""
+        keys = find_keys()
         with self._writing() as connection:
             connection.executemany(
-                f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})", map(astuple, descriptions)
+                f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})",
+                (tuple(_storable(value, keys) for value in astuple(one)) for one in descriptions),
             )
 
     def remove(self, names: Iterable[Name]) -> None:
@@ -196,6 +199,14 @@ class DescriptionStore:
         )
         counted = dict(self._connection.execute(query, {"prompt": prompt, "describer": describer}))
         return {state: counted[state] for state in State if state in counted}
+
+
+def _storable(value: Any, keys: Sequence[str]) -> Any:
+    """Without API keys; text that was cut within a character, as in JSON it may be, has U+FFFD for its half."""
+    if not isinstance(value, str):
+        return value
+    text = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return mask_keys(text, keys)
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import secrets
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +24,9 @@ from gpt4image.report.pictures import Pictures
 MAX_BODY_BYTES = 64 * 1024
 LARGE_SIDE, LARGE_QUALITY = 1024, 88
 """Of the one image that a person names: longer side in pixels, quality as a JPEG file."""
-LONGEST_LENGTH = 1000
-"""Digits of a body's length; Python reads no number of more than 4,300."""
+MOST_CONNECTIONS = 64
+"""A browser opens six to one server."""
+LONGEST_NUMBER = 300
 COOKIE = "gpt4image_gallery"
 POLICY = (
     "default-src 'none'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -49,6 +50,7 @@ class GalleryServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
 
     def __init__(
         self,
@@ -64,9 +66,23 @@ class GalleryServer(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             raise SettingsError(f"--host {host} --port {port} cannot be used ({error}); choose another port") from error
         self.data, self.pictures, self.editor, self.labels = data, pictures, editor, labels
+        self._places = BoundedSemaphore(MOST_CONNECTIONS)
         self.token, self.lock = secrets.token_urlsafe(24), Lock()
         names = {host, "127.0.0.1", "localhost", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
         self.hosts = {f"{name}:{self.server_port}" for name in names}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """One thread a connection; beyond the limit a connection is closed at once."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     @property
     def url(self) -> str:
@@ -202,10 +218,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if re.fullmatch(r"[0-9]+", length) is None:
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "the length of the body is missing")
-        elif len(length) > LONGEST_LENGTH:
-            self._refuse(HTTPStatus.BAD_REQUEST, "the length of the body is no length")
+        elif len(length) > LONGEST_NUMBER:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the length of the body is no number of bytes")
         elif int(length) > MAX_BODY_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes are taken")
         else:
@@ -220,10 +236,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_reply(reply_to_change(labels, self.path, request))
                 return
             answer = self.server.change(request)
-        except (DescriptionError, LabelError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (DescriptionError, LabelError, ValueError, KeyError, TypeError, OverflowError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
-            return
-        self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
+        except RecursionError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the JSON is too deep")
+        else:
+            self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
     def _send_reply(self, reply: Reply) -> None:
         self._send(reply.status, reply.kind, reply.body, dict(reply.headers))

@@ -4,8 +4,10 @@ Nothing about randomness has to be saved: sample number p of a run is always the
 however many worker processes or training processes there are and wherever the run was interrupted.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gpt4image.images import ImageSet
+from gpt4image.stopping import end_with
 from gpt4image.train.data.crop import Reader
 
 
@@ -108,9 +111,10 @@ def create_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        worker_init_fn=_use_one_thread if workers else None,
+        worker_init_fn=partial(_prepare, os.getpid()) if workers else None,
     )
 
 
-def _use_one_thread(worker: int) -> None:
+def _prepare(parent: int, worker: int) -> None:
+    end_with(parent)
     torch.set_num_threads(1)

@@ -1,0 +1,59 @@
+"""What is printed and written for people: no API keys, no control characters, no formulas."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+KEY_NAMES = re.compile(r".*_API_KEY|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
+SHORTEST_KEY = 8
+"""Shorter values, such as `none` or `EMPTY` for local servers, are no secrets and could be any word."""
+MASK = "***"
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""All but tab and line feed: what moves a terminal's cursor, and what turns the direction of writing."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+_key_variables: set[str] = set()
+
+
+def note_key_variable(name: str) -> None:
+    """Notes that an environment variable holds an API key, whatever it is called."""
+    _key_variables.add(name)
+
+
+def find_keys() -> list[str]:
+    """The values of all variables that hold API keys, the longest first."""
+    named = {value for name, value in os.environ.items() if name in _key_variables or KEY_NAMES.fullmatch(name)}
+    return sorted((key for key in named if len(key) >= SHORTEST_KEY), key=len, reverse=True)
+
+
+def mask_keys(text: str, keys: Sequence[str] | None = None) -> str:
+    """The text without API keys, which servers may echo; of many texts, `keys` need be found only once."""
+    for key in find_keys() if keys is None else keys:
+        text = text.replace(key, MASK)
+    return text
+
+
+def printable(text: str) -> str:
+    """The text as it may be printed: keys masked, control characters as `\\x1b`."""
+    return CONTROL.sub(lambda match: _escape(match[0]), mask_keys(text))
+
+
+def printable_line(text: str) -> str:
+    """As `printable`, on one line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def printable_json(text: str) -> str:
+    """JSON as it may be printed, still JSON."""
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", mask_keys(text))
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def defuse(cell: Any) -> Any:
+    """A cell of a CSV that people open: a spreadsheet takes text that begins like a formula for one."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

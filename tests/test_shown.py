@@ -1,0 +1,117 @@
+"""What is printed and written: keys masked, control characters shown, formulas defused."""
+
+import csv
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from PIL import Image
+
+from gpt4image.cli import main
+from gpt4image.describe.endpoint.privacy import check_endpoints
+from gpt4image.errors import SettingsError
+from gpt4image.files import write_csv, write_json
+from gpt4image.shown import mask_keys, note_key_variable, printable, printable_json, printable_line
+
+KEY = "sk-0123456789abcdef"
+
+
+@contextmanager
+def echoing_server(state: int) -> Iterator[str]:
+    """A chat endpoint that sends back the Authorization header."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            words = f"You sent {self.headers['Authorization']}"
+            message = {"message": {"content": words, "reasoning_content": words}, "finish_reason": "stop"}
+            body = json.dumps({"choices": [message]} if state == 200 else {"error": {"message": words}}).encode()
+            self.send_response(state)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("state", [200, 500, 401])
+def test_a_key_that_an_endpoint_echoes_is_neither_stored_exported_nor_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], state: int
+) -> None:
+    monkeypatch.setenv("MY_SECRET", KEY)
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.new("RGB", (8, 8)).save("photos/a.png")
+    with echoing_server(state) as url:
+        words = ["--endpoint", url, "--model", "m", "--api-key-env", "MY_SECRET", "--retries", "0"]
+        main(["describe", "photos", "work", *words])
+    main(["describe-export", "work", "out.jsonl", "--all-states"])
+    with closing(sqlite3.connect("work/descriptions.sqlite")) as connection:
+        rows = connection.execute("SELECT text, reasoning, error FROM descriptions").fetchall()
+    assert ("Bearer ***" in str(rows)) == (state != 401)
+    written = b"".join(path.read_bytes() for path in Path("work").rglob("*") if path.is_file())
+    exported = Path("out.jsonl").read_text() if Path("out.jsonl").exists() else ""
+    assert KEY not in str(rows) + str(written) + exported + "".join(capfd.readouterr())
+
+
+def test_all_key_variables_are_masked_and_short_values_are_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("OTHER_KEY", "other-0123456789")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    assert mask_keys(f"none {KEY} other-0123456789") == "none *** other-0123456789"
+    note_key_variable("OTHER_KEY")
+    assert mask_keys(f"none {KEY} other-0123456789") == "none *** ***"
+    write_json(tmp_path / "a.json", {"url": f"http://host?x={KEY}"})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"url": "http://host?x=***"}
+
+
+@pytest.mark.parametrize("query", ["api_key=abc", "key=abc", "access_token=abc", "sig=abc&v=1"])
+def test_a_key_in_an_address_is_refused_and_not_shown(query: str) -> None:
+    with pytest.raises(SettingsError, match=r"=\*\*\* holds a key; put it into an environment variable") as told:
+        check_endpoints([f"http://127.0.0.1:1/v1?{query}"], allow_remote=False)
+    assert "abc" not in str(told.value)
+    check_endpoints(["http://127.0.0.1:1/v1?api-version=2024-10-21"], allow_remote=False)
+
+
+def test_control_characters_are_shown_and_nothing_else_changes() -> None:
+    assert printable("a\x1b[2Jb\x07\x9b\u202egnp.\x7f\udce9") == r"a\x1b[2Jb\x07\x9b\u202egnp.\x7f\udce9"
+    assert printable("größe 猫 \U0001f431\tx\ny") == "größe 猫 \U0001f431\tx\ny"
+    assert printable_line("a\nb") == r"a\nb"
+    assert json.loads(printable_json(json.dumps({"a": "\x9b\u202e"}, ensure_ascii=False))) == {"a": "\x9b\u202e"}
+
+
+def test_names_and_texts_with_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "a.png")
+    (photos / "b\x1b]0;owned\x07\n.png").write_text("no image")
+    (tmp_path / "c.csv").write_text("path,\x1b[31mcaption\na.png,text\n")
+    command = [sys.executable, "-m", "gpt4image.cli", "describe", "photos", "work", "--describer", "replay"]
+    for field, as_json in (("\x1b[31mcaption", []), ("\x1b[31mcaption", ["--json"]), ("none\x1b[2J", [])):
+        words = [*command, "--file", "c.csv", "--field", field, *as_json]
+        told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert not {"\x1b", "\x07"} & set(told.stdout + told.stderr)
+        assert r"\x1b[" in told.stdout + told.stderr or "\\u001b[" in told.stdout
+    assert told.returncode == 2
+    assert len(told.stderr.splitlines()[-1:]) == 1
+
+
+def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path) -> None:
+    cells = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\tx", "plain", -0.5, 3]
+    write_csv(tmp_path / "a.csv", [cells])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["'=HYPERLINK(1)", "'+1", "'-1", "'@SUM(1)", "'\tx", "plain", "-0.5", "3"]

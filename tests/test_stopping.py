@@ -1,0 +1,171 @@
+"""Signals, kills and two at once, with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpt4image.errors import DescriptionError
+from gpt4image.files import find_left_over, write_json
+from gpt4image.stopping import locked
+
+SERVER = Path(__file__).parents[1] / "benchmarks/describe_server.py"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts processes with pipes, and ends them."""
+    with ExitStack() as stack:
+
+        def run(*words: str) -> "subprocess.Popen[str]":
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            process = stack.enter_context(subprocess.Popen([sys.executable, *words], **pipes))
+            stack.callback(process.kill)
+            return process
+
+        yield run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        path = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "photos"
+
+
+def serve(start: Start, *arguments: str) -> str:
+    server = start(str(SERVER), *arguments)
+    assert server.stdout is not None
+    return server.stdout.readline().strip()
+
+
+def command(*words: object) -> list[str]:
+    return ["-m", "gpt4image.cli", *map(str, words)]
+
+
+def wait_until(is_true: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(process: int) -> list[int]:
+    """All processes that a process has started, and they have."""
+    found = [
+        int(word) for path in Path(f"/proc/{process}/task").glob("*/children") for word in path.read_text().split()
+    ]
+    return [*found, *(grandchild for child in found for grandchild in children(child))]
+
+
+def counts(url: str) -> dict:
+    import urllib.request
+
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/counts") as answer:
+        return json.load(answer)
+
+
+def num_stored(work: Path) -> int:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(work / "descriptions.sqlite")) as connection:
+        return connection.execute("SELECT COUNT(*) FROM descriptions WHERE state = 'ok'").fetchone()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stores_what_is_in_flight_and_asks_for_nothing_more(
+    start: Start, photos: Path, tmp_path: Path, number: int
+) -> None:
+    url, work = serve(start, "--latency-s", "1.0"), tmp_path / "work"
+    words = command("describe", photos, work, "--endpoint", url, "--model", "m", "--in-flight", 3)
+    process = start(*words)
+    wait_until(lambda: counts(url)["peak_in_flight"] == 3)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, "stopped: interrupted; the same command goes on from here" in out) == (4, True)
+    asked = counts(url)["requests"]
+    assert (asked, num_stored(work)) == (3, 3)
+    assert start(*words).wait(60) == 0
+    assert (counts(url)["requests"], num_stored(work)) == (12, 12)
+
+
+def test_a_second_describe_of_one_work_folder_is_refused_and_a_dead_lock_taken_over(
+    start: Start, photos: Path, tmp_path: Path
+) -> None:
+    url, work = serve(start, "--latency-s", "3"), tmp_path / "work"
+    words = command("describe", photos, work, "--endpoint", url, "--model", "m", "--in-flight", 12)
+    first = start(*words)
+    wait_until(lambda: counts(url)["peak_in_flight"])
+    second = start(*words)
+    _, told = second.communicate(timeout=60)
+    line = f"{work} is being described by another process; wait for it, or stop it first (process {first.pid})"
+    assert (second.returncode, told.splitlines()[-1]) == (2, f"gpt4image describe: {line}")
+    first.kill()
+    first.wait()
+    third = start(*words)
+    wait_until(lambda: num_stored(work) == 12)
+    assert third.wait(30) == 0
+
+
+def test_a_lock_is_free_when_its_holder_is_dead_or_done(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("1\n")
+    with locked(tmp_path / "lock", "it is used", DescriptionError):
+        code = (
+            "import sys; from pathlib import Path; from gpt4image.stopping import locked\n"
+            "from gpt4image.errors import DescriptionError\n"
+            f"with locked(Path({str(tmp_path / 'lock')!r}), 'it is used', DescriptionError): pass"
+        )
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert f"it is used by another process; wait for it, or stop it first (process {os.getpid()})" in told.stderr
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_of_a_comparison_end_with_it(start: Start, photos: Path, tmp_path: Path, number: int) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        f"title: t\nimages: {photos}\ntest_images: {photos}\nseeds: 2\narms: [baseline]\n"
+        "train: {model: test_resnet, input_size: 32, epochs: 100000, batch_size: 4, workers: 1}\n"
+    )
+    words = command("compare", tmp_path / "recipe.yaml", "--out", tmp_path / "out", "--jobs", 2)
+    process = start(*words)
+    wait_until(lambda: len(list((tmp_path / "out").rglob("metrics.jsonl"))) == 2 or process.poll() is not None, 120)
+    assert process.poll() is None, process.communicate()
+    workers = children(process.pid)
+    assert len(workers) >= 4
+    process.send_signal(number)
+    assert process.wait(10) == (4 if number == signal.SIGTERM else -number)
+    wait_until(lambda: not any(map(is_running, workers)), 2)
+
+
+def test_what_killed_processes_left_behind_is_removed_at_the_next_write(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left_over, others, alive = (
+        tmp_path / f".{name}.{process}.tmp" for name, process in (("a", dead.pid), ("b", dead.pid), ("a", os.getppid()))
+    )
+    for path in (left_over, others, alive):
+        path.touch()
+    assert find_left_over(tmp_path, "a") == [left_over]
+    write_json(tmp_path / "a", 1)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a", others, alive])
