@@ -66,8 +66,9 @@ def load_class_vectors(folder: Path, names: Sequence[str]) -> np.ndarray | None:
     if saved is None:
         return None
     position = {name: row for row, name in enumerate(saved["names"].tolist())}
-    rows = [position.get(name) for name in names]
-    return None if None in rows else saved["vectors"][rows]
+    if not position.keys() >= set(names):
+        return None
+    return saved["vectors"][[position[name] for name in names]]
 
 
 def _load(folder: Path) -> dict[str, np.ndarray] | None:
