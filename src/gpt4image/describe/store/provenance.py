@@ -1,13 +1,12 @@
 """Where the descriptions of a store come from and what they took, prompt by prompt."""
 
 import json
-import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt4image.describe.store.connect import FILE_NAME
+from gpt4image.describe.store.connect import FILE_NAME, open_file
 
 QUERY = """
 SELECT prompt, describer, json_group_object(state, number), SUM(tokens_in), SUM(tokens_out), SUM(attempts),
@@ -67,7 +66,7 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
     """
     if not (work / FILE_NAME).is_file():
         return []
-    with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
+    with closing(open_file(work / FILE_NAME)) as connection:
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
     return [
