@@ -10,44 +10,21 @@ Tables: share right (`share`), wrong labels ranked (`errors`, average precision)
 """
 
 import argparse
-<<<<<<< HEAD
-import sys
-import time
-=======
 import time
 from dataclasses import replace
 from pathlib import Path
->>>>>>> weighing
 
 import numpy as np
-<<<<<<< HEAD
-import peers
-from situations import keep, load, situation, take
-from sklearn.metrics import average_precision_score, roc_auc_score
-from weigh import Evidence, Picks, Vectors, weigh
-
-SETS = {
-    "clothing": ("clothing", ("blind",)),
-    "fashion": ("fashion", ("blind",)),
-    "products": ("products", ("attributes",)),
-    "shop": ("products", ("description",)),
-}
-=======
 from label_peers import find_all, rank_errors, say_missing
 from label_situations import World, keep, make_situation, take
 
 from gpt4image.label.weigh import Evidence, weigh
 from gpt4image.label.weigh.evidence import STATES
 
->>>>>>> weighing
 SHARE = [
     "none",
     "1",
     "3",
-<<<<<<< HEAD
-    "5",
-=======
->>>>>>> weighing
     "10",
     "half10",
     "mix10",
@@ -59,21 +36,6 @@ SHARE = [
     "s20",
     "s40",
     "t20",
-<<<<<<< HEAD
-    "t40",
-    "a20",
-    "a40",
-    "clean+texts30",
-    "clean+picks30",
-    "clean+both30",
-    "clean+alike",
-]
-NOISE = ["u20", "u40", "n20", "n40", "s20", "t20", "t40", "a20", "a40"]
-PAIRS = {
-    "clothing": [("shirt", "t-shirt"), ("pants", "shorts"), ("dress", "skirt")],
-    "fashion": [("Shirt", "T-shirt/top"), ("Coat", "Pullover"), ("Sneaker", "Sandal")],
-}
-=======
     "a20",
     "a40",
 ]
@@ -82,7 +44,6 @@ NOISE = ["u20", "u40", "n20", "n40", "s20", "t20", "a20", "a40"]
 TWO = ["none", "3", "10", "clean", "u20", "u40"]
 TABLES = ("share", "errors", "open", "tail", "two")
 WITNESSES = ("picks", "texts", "images")
->>>>>>> weighing
 
 
 def load_world(arguments: argparse.Namespace) -> World:
@@ -198,41 +159,6 @@ def tell_tail(world: World, seeds: range) -> None:
         print_row(f"{count} a class", row)
 
 
-<<<<<<< HEAD
-def two(d, pairs, seeds):
-    for pair in pairs:
-        c = [list(d["classes"]).index(p) for p in pair]
-        e = take(d, np.flatnonzero(np.isin(d["y"], c)), sorted(c))
-        print(pair, len(e["y"]))
-        share(e, ["none", "3", "10", "clean", "u20", "u40"], seeds)
-        errors(e, ["u20", "u40"], seeds)
-
-
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--data", nargs="*", default=["clothing", "fashion", "products"])
-    p.add_argument("--draws", type=int, default=5)
-    p.add_argument("--first-seed", type=int, default=100)
-    p.add_argument("--tables", nargs="*", default=["share", "errors", "open", "tail", "two"])
-    p.add_argument("--situations", nargs="*")
-    p.add_argument("--use", default="ptin")
-    p.add_argument("--no-peers", action="store_true")
-    a = p.parse_args()
-    seeds = range(a.first_seed, a.first_seed + a.draws)
-    for name in a.data:
-        d = load(*SETS[name])
-        print(f"== {name}: {len(d['y'])} images, {d['C']} classes, witnesses {a.use}", flush=True)
-        if "share" in a.tables:
-            share(d, a.situations or SHARE, seeds, a.use, not a.no_peers)
-        if "errors" in a.tables:
-            errors(d, a.situations or NOISE, seeds)
-        if "open" in a.tables:
-            unknown(d, seeds)
-        if "tail" in a.tables:
-            tail(d, seeds)
-        if "two" in a.tables and name in PAIRS:
-            two(d, PAIRS[name], seeds)
-=======
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", help="a folder, a list, or fashion-mnist:1k")
@@ -266,7 +192,6 @@ def main() -> None:
         print(f"{pair}: {len(two.y)} images", flush=True)
         tell_shares(two, TWO, seeds, arguments.witnesses)
         tell_errors(two, ["u20", "u40"], seeds)
->>>>>>> weighing
 
 
 if __name__ == "__main__":
