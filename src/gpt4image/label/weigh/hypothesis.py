@@ -99,7 +99,12 @@ class Hypothesis:
             return list(problem.picks)
         nothing = np.full(len(problem.labels), -1)
         return [
-            Picks(name, np.where(problem.present[name], self.opinions[name].argmax(1), -1), nothing, nothing)
+            Picks(
+                name,
+                np.where(problem.present[name], self.opinions[name].argmax(1), -1),
+                nothing,
+                np.full(len(nothing), np.nan, np.float32),
+            )
             for name, kind in problem.kinds.items()
             if kind == "text"
         ]
