@@ -72,7 +72,7 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
     assert settings.emit_batch is not None
     with _opened(settings) as (wanted, store):
         fields = {"model": settings.model} | read_extra_fields(settings)
-        return emit_batch(wanted, store, settings.emit_batch, fields)
+        return emit_batch(wanted, store, settings.emit_batch, fields, settings.batch_url)
 
 
 @contextmanager
@@ -108,5 +108,6 @@ def _fill(settings: DescribeSettings, wanted: "Wanted", store: "DescriptionStore
     if total:
         describer = choose_describer(settings)
         with track(label, total) as tracker:
-            stopped = describer.answer(wanted, Recorder(store, wanted.describer, rules, tracker))
+            model = settings.model if settings.describer == "endpoint" else None
+            stopped = describer.answer(wanted, Recorder(store, wanted.describer, rules, tracker, model))
     return DescribeResult.of_run(wanted, store, rules.tally, stopped)

@@ -59,6 +59,10 @@ class DescribeWorker:
             reply = error
         return Report(reply, answerer.limit, answerer.in_flight)
 
+    async def end(self, reason: Gpt4ImageError) -> None:
+        """Sends nothing more."""
+        self._answerer.end(reason)
+
     async def is_alive(self) -> bool:
         return True
 
@@ -81,6 +85,7 @@ class OnRay:
         self._stations = [_Station(worker, limit=limit_each or START) for worker in workers]
         self._revived = asyncio.Event()
         self._revivals: set[asyncio.Task[None]] = set()
+        self._end: Gpt4ImageError | None = None
 
     @property
     def limit(self) -> int:
@@ -111,10 +116,19 @@ class OnRay:
         words = f"{MOST_DEATHS} workers died while they had this image"
         return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
+    def end(self, reason: Gpt4ImageError) -> None:
+        self._end = reason
+        for station in self._stations:
+            if station.is_alive:
+                station.worker.end.remote(reason)
+        self._revived.set()
+
     async def _freest(self) -> _Station:
-        while not (alive := [station for station in self._stations if station.is_alive]):
+        while not (alive := [station for station in self._stations if station.is_alive]) and not self._end:
             self._revived.clear()
             await self._revived.wait()
+        if self._end:
+            raise self._end
         return min(alive, key=lambda station: station.load / station.limit)
 
     def _note_death(self, station: _Station) -> None:

@@ -2,13 +2,17 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
 from typing import Protocol
 
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
-from gpt4image.errors import Gpt4ImageError
+from gpt4image.describe.endpoint.failures import UnavailableError
+from gpt4image.describe.store.states import State
+from gpt4image.errors import DescriptionError, Gpt4ImageError
+from gpt4image.progress import say
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
 """Images encoded before their turn, so that no place at an endpoint waits for one."""
@@ -32,6 +36,9 @@ class Answerer(Protocol):
             EndpointError: no request will do.
         """
 
+    def end(self, reason: Gpt4ImageError) -> None:
+        """Sends nothing more: whoever waits to be sent gets `reason` raised, what is in flight is answered."""
+
     def close(self) -> None:
         """Ends what works for it."""
 
@@ -48,38 +55,81 @@ async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder
         why the run stopped early, or "".
 
     Raises:
-        EndpointError: no request will do.
+        EndpointError: no request will do, and nothing has been answered.
     """
-    reason = ""
+    run, reason = _Run(answerer, recorder), ""
     try:
         async with asyncio.timeout(recorder.rules.deadline_s), asyncio.TaskGroup() as tasks:
-            reason = await _start_tasks(answerer, asks, recorder, tasks)
+            reason = await run.start_tasks(asks, tasks)
     except TimeoutError:
         return reason or recorder.rules.reason(0) or recorder.rules.deadline_words
-    except BaseExceptionGroup as group:
-        raise (group.subgroup(Gpt4ImageError) or group).exceptions[0] from group
     finally:
         answerer.close()
-    return reason
+    if run.failure is None:
+        return reason
+    if isinstance(run.failure, UnavailableError) or recorder.tally.answered:
+        return str(run.failure)
+    raise run.failure
 
 
-async def _start_tasks(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder, tasks: asyncio.TaskGroup) -> str:
-    free, running = asyncio.Event(), 0
+class _Run:
+    """The tasks of one run; the first failure that no request escapes lets the others only finish what is in flight."""
 
-    async def answer(ask: Ask) -> None:
-        recorder.record(ask, await answerer.answer(ask), answerer.in_flight)
+    def __init__(self, answerer: Answerer, recorder: Recorder) -> None:
+        self._answerer, self._recorder = answerer, recorder
+        self._free, self._running = asyncio.Event(), 0
+        self.failure: Gpt4ImageError | None = None
 
-    def note_end(task: asyncio.Task[None]) -> None:
-        nonlocal running
-        running -= 1
-        free.set()
+    async def start_tasks(self, asks: Iterator[Ask], tasks: asyncio.TaskGroup) -> str:
+        """Starts a task for each ask; returns why it stopped before all were started, or ""."""
+        try:
+            for ask in asks:
+                while self._running >= self._answerer.limit + READY_AHEAD and not self.failure:
+                    self._free.clear()
+                    await self._free.wait()
+                if reason := await self._reason_to_stop():
+                    return reason
+                self._running += 1
+                tasks.create_task(self._answer(ask))
+        except Gpt4ImageError as error:
+            self._fail(error)
+        return ""
 
-    for ask in asks:
-        while running >= answerer.limit + READY_AHEAD:
-            free.clear()
-            await free.wait()
-        if reason := recorder.rules.reason(running):
-            return reason
-        running += 1
-        tasks.create_task(answer(ask)).add_done_callback(note_end)
-    return ""
+    async def _reason_to_stop(self) -> str:
+        """Why no further request shall be sent; what those in flight cost is awaited if they may not leave enough."""
+        while not self.failure and (reason := self._recorder.rules.reason(self._running)):
+            if not self._running or self._recorder.rules.reason(0):
+                return reason
+            self._free.clear()
+            await self._free.wait()
+        return str(self.failure or "")
+
+    async def _answer(self, ask: Ask) -> None:
+        try:
+            reply = await self._ask(ask)
+            self._recorder.record(ask, reply, self._answerer.in_flight)
+        except Gpt4ImageError as error:
+            self._fail(error)
+        except sqlite3.Error as error:
+            path = self._recorder.store.path
+            self._fail(DescriptionError(f"{path} cannot be written: {error}; is the disk full, or the file locked?"))
+        finally:
+            self._running -= 1
+            self._free.set()
+
+    async def _ask(self, ask: Ask) -> Reply:
+        """The answer; what nobody has thought of is this picture's failure, and not the end of all others."""
+        try:
+            return await self._answerer.answer(ask)
+        except Gpt4ImageError:
+            raise
+        except Exception as error:
+            return Reply(State.ENDPOINT_ERROR, error=f"unexpected {type(error).__name__}: {error}"[:300])
+
+    def _fail(self, error: Gpt4ImageError) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._answerer.end(error)
+            if (in_flight := self._answerer.in_flight) > 0 and self._recorder.tally.answered:
+                say(f"stops, and waits for {in_flight} requests in flight, whose answers are kept")
+        self._free.set()

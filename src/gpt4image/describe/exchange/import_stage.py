@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt4image.describe.asking.advice import advise
+from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus, StageResult
 
@@ -49,6 +51,7 @@ class ImportResult(StageResult):
         written: descriptions written.
         kept: descriptions that were there already, or edited by a person.
         states: number of those written in each state.
+        errors: the most frequent error of each failed state among them.
         unknown: rows about images that are not known.
         example: one of them.
     """
@@ -59,6 +62,7 @@ class ImportResult(StageResult):
     states: dict[str, int]
     unknown: int
     example: str
+    errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -66,7 +70,9 @@ class ImportResult(StageResult):
 
     def lines(self) -> Iterator[Any]:
         yield f"{self.written:,} descriptions written, {self.kept:,} kept"
-        yield from (f"  {state}: {number:,}" for state, number in self.states.items())
+        for state, number in self.states.items():
+            error = self.errors.get(state, "")
+            yield f"  {state}: {number:,}" + (f", most often: {error}; {advise(State(state), error)}" if error else "")
         if self.unknown:
             yield f"{self.unknown:,} rows are about images that are not known, such as {self.example}"
         yield f"store: {self.store}"
@@ -97,22 +103,30 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
             register_images(images, scan, store, (), "")
             matcher = ImageMatcher(images.keys, scan.digests, folder, images.location)
         reader = RowReader(store, matcher, settings.field, settings.prompt, settings.describer)
-        tally = _write(store, reader.read(read_any(settings.file, images)))
+        tally, errors = _write(store, reader.read(read_any(settings.file, images)))
         kept = tally.pop("kept", 0)
         if not kept + tally.total() + reader.num_matched:
             raise DescriptionError(
                 f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
                 f"{reader.example or '(none)'}; give the images with --images, and texts with --field"
             )
-        return ImportResult(store.path, tally.total(), kept, dict(tally), reader.num_unknown, reader.example)
+        return ImportResult(store.path, tally.total(), kept, dict(tally), reader.num_unknown, reader.example, errors)
 
 
-def _write(store: "DescriptionStore", descriptions: Iterator) -> Counter[str]:
-    """Writes descriptions in batches; what a person has edited, or is the same already, is kept."""
+def _write(store: "DescriptionStore", descriptions: Iterator) -> tuple[Counter[str], dict[str, str]]:
+    """Writes descriptions in batches; what a person has edited, is the same already, or is better is kept.
+
+    Returns:
+        how many were written in each state, and `kept`; the most frequent error of each state.
+    """
     tally: Counter[str] = Counter()
-    while batch := sorted(islice(descriptions, BATCH_SIZE), key=lambda description: description.digest):
-        new = [description for description in batch if not store.holds(description)]
+    errors: Counter[tuple[str, str]] = Counter()
+    while batch := list(islice(descriptions, BATCH_SIZE)):
+        # Of several about the same, the last usable one; all that failed come before those that did not.
+        best = {one.name: one for one in sorted(batch, key=lambda one: one.state in SETTLED)}
+        new = [best[name] for name in sorted(best) if not store.holds(best[name])]
         store.write(new)
-        tally["kept"] += len(batch) - len(new)
+        tally["kept"] += len(best) - len(new)
         tally.update(str(description.state) for description in new)
-    return tally
+        errors.update((str(description.state), description.error) for description in new if description.error)
+    return tally, {state: error for (state, error), _ in reversed(errors.most_common())}

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
+from gpt4image.describe.endpoint.failures import read_words
 from gpt4image.describe.exchange.batch import parse_custom_id
 from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
@@ -51,7 +51,7 @@ class RowReader:
             return
         prompt, describer, max_tokens = batch
         reply = _reply_of(row, as_json="+" in prompt)
-        yield Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
+        yield Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **reply.columns)
 
     def _read_row(self, row: Row) -> Iterator[Description]:
         position = self._matcher.find(row)
@@ -88,8 +88,9 @@ def _reply_of(row: Row, as_json: bool) -> Reply:
     response = row.get("response") or {}
     body, error = response.get("body"), row.get("error")
     if error or response.get("status_code", 200) != 200 or body is None:
-        return Reply(State.ENDPOINT_ERROR, error=json.dumps(error or body, ensure_ascii=False)[:300])
+        told = error or body or response
+        return Reply(State.ENDPOINT_ERROR, error=read_words(json.dumps(told, ensure_ascii=False)))
     try:
         return parse_reply(json.dumps(body).encode(), as_json)
     except UnusableReplyError as unusable:
-        return Reply(State.ENDPOINT_ERROR, error=str(unusable))
+        return unusable.as_reply()

@@ -10,11 +10,16 @@ from typing import Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
-from gpt4image.describe.store.states import State
+from gpt4image.describe.store.states import SETTLED, State
 
 ALL = ", ".join(COLUMNS)
 OF_NAME = "digest = ? AND prompt = ? AND describer = ? AND sample = ?"
 BATCH_SIZE = 500
+MODELS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answering_models (
+    describer TEXT NOT NULL, model TEXT NOT NULL, PRIMARY KEY (describer, model)
+) WITHOUT ROWID
+"""
 
 
 class DescriptionStore:
@@ -95,6 +100,21 @@ class DescriptionStore:
         query = "SELECT prompt, describer, max_tokens FROM batches WHERE key = ?"
         return self._connection.execute(query, (key,)).fetchone()
 
+    def note_model(self, describer: str, model: str) -> None:
+        """Remembers that a model answered for a describer that was not asked for."""
+        with self._writing() as connection:
+            connection.execute(MODELS_SCHEMA)
+            connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, model))
+
+    def worst_errors(self, prompt: str, describer: str) -> dict[State, str]:
+        """The most frequent error of each state that has one."""
+        query = (
+            "SELECT state, error, COUNT(*) AS number FROM descriptions INDEXED BY descriptions_by_state"
+            " WHERE prompt = ? AND describer = ? AND state NOT IN ('ok', 'rejected') AND error != ''"
+            " GROUP BY state, error ORDER BY number"
+        )
+        return {State(state): error for state, error, _ in self._connection.execute(query, (prompt, describer))}
+
     def find_digest(self, start: str) -> str | None:
         """The digest of the one image seen whose digest begins with `start`."""
         query = "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 2"
@@ -161,10 +181,16 @@ class DescriptionStore:
         return self.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
 
     def holds(self, description: Description) -> bool:
-        """Whether the store has this very text already, or one that a person or lint has put in its place."""
+        """Whether the store has this very text already, or a better one.
+
+        Better is what a person or lint has put in its place, and anything usable where the new one failed.
+        """
         query = f"SELECT text, state, author FROM descriptions WHERE {OF_NAME}"
         row = self._connection.execute(query, description.name).fetchone()
-        return row is not None and (row[2] != "describer" or row[:2] == (description.text, description.state))
+        if row is None:
+            return False
+        is_better = row[1] in SETTLED and description.state not in SETTLED
+        return is_better or row[2] != "describer" or row[:2] == (description.text, description.state)
 
     def settled_digests(self, prompt: str, describer: str, sample: int) -> Iterator[str]:
         """Digests whose description needs nothing more; one pass over an index, without the texts."""
@@ -182,11 +208,14 @@ class DescriptionStore:
     def usage(self, prompt: str, describer: str, most: int = 1000) -> Usage:
         """What descriptions of one prompt took, on average over at most `most` that an endpoint answered."""
         query = (
-            "SELECT COUNT(*), IFNULL(AVG(tokens_in), 0), IFNULL(AVG(tokens_out), 0), IFNULL(AVG(seconds), 0) FROM"
+            "SELECT SUM(tokens_out > 0), IFNULL(AVG(NULLIF(tokens_in, 0)), 0), IFNULL(AVG(NULLIF(tokens_out, 0)), 0),"
+            " IFNULL(AVG(seconds), 0), COUNT(*) FROM"
             " (SELECT tokens_in, tokens_out, seconds FROM descriptions WHERE prompt = ? AND describer = ?"
-            " AND attempts = 1 AND state NOT IN ('endpoint_error', 'unreadable_image') AND tokens_out > 0 LIMIT ?)"
+            " AND attempts = 1 AND state NOT IN ('endpoint_error', 'unreadable_image')"
+            " AND (seconds > 0 OR tokens_out > 0) LIMIT ?)"
         )
-        return Usage(*self._connection.execute(query, (prompt, describer, most)).fetchone())
+        measured, *means = self._connection.execute(query, (prompt, describer, most)).fetchone()
+        return Usage(measured or 0, *means)
 
     def counts(self, prompt: str | None = None, describer: str | None = None) -> dict[State, int]:
         """How many descriptions are in each state that occurs."""
