@@ -128,8 +128,8 @@ class RetryingClient:
         if course.failures > self._options.retries and self.pool.has_answered:
             return Reply(State.ENDPOINT_ERROR, error=f"{error} (after {course.attempts} attempts)")
         self._give_up_if_absent(error)
-        # When nobody is there the whole lane pauses; another one may be free at once.
-        if not error.is_absent:
+        # When nobody is there, or asks for a long wait, the whole lane pauses; another one may be free at once.
+        if not error.is_absent and (error.retry_after_s or 0.0) <= SHORTEST_SAID_S:
             seconds = _pause_s(course.attempts, error.retry_after_s)
             self._waits.note("a request", f"tried again after: {error}", seconds)
             await self.pool.pause(seconds)
