@@ -146,7 +146,7 @@ def _choose_endpoint(settings: DescribeSettings, model: str) -> Describer:
         model=model,
         extra=read_extra_fields(settings),
         api_key_env=(keys,) if isinstance(keys, str) else keys,
-        api_key_file=settings.api_key_file,
+        api_key_file=tuple(map(Path, settings.api_key_file)),
         header=settings.header,
         ca_file=settings.ca_file,
         timeout_s=settings.timeout_s,
