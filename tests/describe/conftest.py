@@ -100,8 +100,8 @@ class Describing:
     stack: ExitStack
     capsys: pytest.CaptureFixture[str]
 
-    def serve(self, respond: Respond, certificate: tuple[str, str] | None = None) -> Stub:
-        return self.stack.enter_context(serve(respond, certificate))
+    def serve(self, respond: Respond, certificate: tuple[str, str] | None = None, host: str = "127.0.0.1") -> Stub:
+        return self.stack.enter_context(serve(respond, certificate, host))
 
     def run(self, *urls: str, options: Sequence[str] = (), work: Path | None = None) -> Run:
         work = work or self.work

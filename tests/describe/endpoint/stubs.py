@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import ssl
 import threading
 import time
@@ -69,20 +70,26 @@ class Stub:
     port: int
     asked: list[Asked] = field(default_factory=list)
     scheme: str = "http"
+    host: str = "127.0.0.1"
 
     @property
     def root(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
         return f"{self.root}/v1"
 
 
+class _ServerOfIPv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @contextmanager
-def serve(respond: Respond, certificate: tuple[str, str] | None = None) -> Iterator[Stub]:
+def serve(respond: Respond, certificate: tuple[str, str] | None = None, host: str = "127.0.0.1") -> Iterator[Stub]:
     """A server while the block runs; `certificate` is (certificate file, key file)."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(respond, stub := Stub(0)))
+    kind = _ServerOfIPv6 if ":" in host else ThreadingHTTPServer
+    server = kind((host, 0), _make_handler(respond, stub := Stub(0, host=f"[{host}]" if ":" in host else host)))
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
     stub.port = server.server_address[1]

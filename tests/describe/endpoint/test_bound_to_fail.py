@@ -15,7 +15,7 @@ ONLY_STREAMS = Answer('data: {"choices": [{"delta": {"content": "A"}}]}\n\ndata:
         (failure(401, "bad key"), "bad key; check the API key"),
         (failure(404, "no model m here"), "no model m here; check --endpoint, --model"),
         (failure(403, "not in your region"), "takes no picture at all (status 403: not in your region)"),
-        (failure(400, "at most 0 pictures, please"), "takes (status 400: at most 0 pictures, please)"),
+        (failure(400, "at most 0 pictures, please"), "(status 400: at most 0 pictures, please)"),
         (failure(500, "disk 7 on fire"), "has answered nothing, and the first requests all failed: status 500: disk"),
         (failure(429, "insufficient_quota", type="insufficient_quota"), "status 429: insufficient_quota; add credit"),
         (Answer({"error": {"message": "no credit left", "code": 402}}), "no credit left; add credit"),
@@ -93,7 +93,8 @@ def test_a_useless_endpoint_leaves_the_work_to_the_other(describing) -> None:
 
 
 @pytest.mark.parametrize("state", ["endpoint_error", "refused"])
-def test_stops_and_the_table_name_the_most_frequent_reason(describing, state: str) -> None:
+def test_stops_and_the_table_name_the_most_frequent_reason(describing, monkeypatch, state: str) -> None:
+
     def respond(asked: Asked) -> Answer:
         if asked.number <= 2:
             return completion(asked.text)

@@ -123,6 +123,8 @@ class Endpoint:
 
     def _learn(self, dialect: Dialect) -> None:
         known, self.dialect = self.dialect, self.dialect.joined(dialect)
+        if left_out := self.dialect.left_out - known.left_out:
+            say(f"{self.url} does not know {', '.join(sorted(left_out))}; asked without")
         if self.dialect.schema_form is not known.schema_form:
             way = WAYS[self.dialect.schema_form]
             say(f"{self.url} takes no response_format of that kind and is asked {way}; the schema stands in the prompt")

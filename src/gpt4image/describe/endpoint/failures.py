@@ -144,7 +144,8 @@ def classify(url: str, told: Told) -> Exception:
         return RefusedRequestError(str(told), needs_smaller=True)
     if status in REFUSING_STATUSES:
         return RefusedRequestError(str(told), is_moderated=status == 403 or bool(MODERATED.search(body)))
-    is_loading = status >= 500 and bool(NOT_THERE_YET.search(body))
+    is_error = status >= 500 or (status == 200 and '"error"' in body)
+    is_loading = is_error and bool(NOT_THERE_YET.search(body))
     return PassingError(
         str(told), retry_after_s, is_throttle=status in THROTTLING_STATUSES, is_loading=is_loading, tokens=told.tokens
     )

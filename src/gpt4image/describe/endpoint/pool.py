@@ -14,6 +14,7 @@ from gpt4image.errors import Gpt4ImageError
 from gpt4image.progress import say
 
 UNREACHED_ATTEMPTS = 3
+FIRST_PROBE = 8
 MOST_FIRST_REQUESTS = 8
 """As long as an endpoint has answered nothing: whatever is wrong with it is wrong with all of them."""
 
@@ -27,12 +28,16 @@ class Lane:
         pace: how many requests it gets.
         first_failures: what went wrong before it answered anything.
         closed: why it is no longer asked.
+        refused_in_a_row: requests refused for good since the last answer.
+        next_probe: so many of them make it doubtful that it is the pictures.
     """
 
     endpoint: Endpoint
     pace: Pace
     first_failures: FirstFailures
     closed: Gpt4ImageError | None = None
+    refused_in_a_row: int = 0
+    next_probe: int = FIRST_PROBE
 
     @property
     def has_room(self) -> bool:
@@ -46,7 +51,7 @@ class Pool:
     def __init__(self, options: EndpointOptions) -> None:
         pace = options.share(len(options.urls)).in_flight
         self.lanes = [
-            Lane(open_endpoint(url, options, key), Pace(pace), FirstFailures(options.timeout_s))
+            Lane(open_endpoint(url, options, key), Pace(pace), FirstFailures())
             for url, key in zip(options.urls, choose_keys(options), strict=True)
         ]
         self._max_wait_s = options.max_wait_s

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -40,6 +41,7 @@ class _Course:
         tokens_in: read by attempts that came to nothing.
         tokens_out: written by them.
         is_shrunk: it was sent with a smaller image.
+        may_shrink: it may yet be sent so.
     """
 
     start_s: float
@@ -48,6 +50,7 @@ class _Course:
     tokens_in: int = 0
     tokens_out: int = 0
     is_shrunk: bool = False
+    may_shrink: bool = False
 
     def note(self, error: PassingError) -> None:
         self.tokens_in += error.tokens[0]
@@ -99,7 +102,7 @@ class RetryingClient:
         Raises:
             EndpointError: no request will do: wrong key, unknown model, nobody listening.
         """
-        course = _Course(time.monotonic())
+        course = _Course(time.monotonic(), may_shrink=shrink is not None)
         while True:
             course.attempts += 1
             try:
@@ -109,11 +112,10 @@ class RetryingClient:
             except (RefusedRequestError, PassingError) as error:
                 if isinstance(error, PassingError):
                     course.note(error)
-                if error.needs_smaller and shrink is not None:
-                    smaller, shrink = await shrink(), None
-                    if smaller is not None:
-                        data_url, course.is_shrunk = smaller, True
-                        continue
+                if error.needs_smaller and course.may_shrink and shrink is not None:
+                    smaller, course.may_shrink = await shrink(), False
+                    data_url, course.is_shrunk = smaller or data_url, smaller is not None
+                    continue
                 reply = await self._judge_failure(ask, error, course)
                 if reply is not None:
                     return course.finish(reply)
@@ -123,7 +125,6 @@ class RetryingClient:
     ) -> Reply | None:
         """The reply that a failure comes to; None after a pause, if it is worth another attempt."""
         if isinstance(error, RefusedRequestError):
-            await self._give_up_if_all_is_refused(ask, error)
             return Reply(State.REFUSED if error.is_moderated else State.ENDPOINT_ERROR, error=str(error))
         if course.failures > self._options.retries and self.pool.has_answered:
             return Reply(State.ENDPOINT_ERROR, error=f"{error} (after {course.attempts} attempts)")
@@ -149,8 +150,10 @@ class RetryingClient:
                 await self.pool.pause(wait_s)
             try:
                 reply = await lane.endpoint.ask(ask, data_url)
-            except RefusedRequestError:
+            except RefusedRequestError as error:
                 lane.pace.note_present()
+                if not (error.needs_smaller and course.may_shrink):
+                    await self._check_with_good_picture(lane, ask, error)
                 raise
             except PassingError as error:
                 self._note_failure(lane, error, course)
@@ -159,6 +162,7 @@ class RetryingClient:
                 self.pool.close_lane(lane, error)
                 raise _LaneLostError from error
             lane.pace.note_answer()
+            lane.refused_in_a_row = 0
             if lane.endpoint.useless:
                 self.pool.close_lane(lane, lane.endpoint.useless)
             self._limits.note(reply.tokens_in + reply.tokens_out)
@@ -204,19 +208,27 @@ class RetryingClient:
         advice = "a larger --timeout-s" if error.is_timeout else advise_setup(200, str(error))
         return EndpointError(f"{words}; {advice}")
 
-    async def _give_up_if_all_is_refused(self, ask: Ask, error: RefusedRequestError) -> None:
-        """Before anything was answered, tells a bad picture from a bad call: asks the same about a good picture."""
+    async def _check_with_good_picture(self, lane: Lane, ask: Ask, error: RefusedRequestError) -> None:
+        """Tells a bad picture from a bad call: asks the same about a good picture, and closes the lane if that fails.
+
+        That is done before anything was answered, and later when many are refused one after another.
+
+        Raises:
+            _LaneLostError: it is closed.
+        """
+        lane.refused_in_a_row += 1
         async with self._probing:
-            if self.pool.has_answered:
-                return
-            try:
-                await self._attempt(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)), _Course(time.monotonic()))
-            except RefusedRequestError:
-                reason = EndpointError(f"the endpoint takes no picture at all ({error}); {self._advise_refused(error)}")
-                self.pool.end(reason)
-                raise reason from error
-            except (PassingError, _LaneLostError):
-                return
+            if lane.closed is None and (not lane.endpoint.has_answered or lane.refused_in_a_row >= lane.next_probe):
+                lane.next_probe = 2 * max(lane.refused_in_a_row, lane.next_probe)
+                with suppress(PassingError, EndpointError):
+                    try:
+                        await lane.endpoint.ask(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)))
+                    except RefusedRequestError:
+                        advice = self._advise_refused(error)
+                        reason = EndpointError(f"the endpoint takes no picture at all ({error}); {advice}")
+                        self.pool.close_lane(lane, reason)
+            if lane.closed is not None:
+                raise _LaneLostError from error
 
     def _advise_refused(self, error: RefusedRequestError) -> str:
         if own := [name for name in self._options.extra if name in str(error)]:
