@@ -151,6 +151,34 @@ def join(folder: Path) -> None:
     assert (index.count == 1).all()
 
 
+def weigh_all(folder: Path) -> None:
+    """Labels of which a fifth is wrong, picks, texts (1,024 wide) and image features (384 wide), of 32 dimensions."""
+    from gpt4image.label.weigh import Evidence, Picks, Vectors, weigh
+
+    number, rng = count(folder), np.random.default_rng(4)
+    labels, rows = labels_of(number), np.arange(number)
+    wrong, missed = rng.random(number) < 0.2, rng.random(number) < 0.15
+    given = np.where(wrong, rng.integers(0, NUM_CLASSES, number), labels)
+    first = np.where(missed, rng.integers(0, NUM_CLASSES, number), labels)
+    picks = Picks("pick", first, np.full(number, -1), rng.random(number, np.float32))
+    blocks = {}
+    for name, width, noise in (("text", DIMENSION, 0.8), ("image", 384, 1.0)):
+        path = folder / "work" / f"{name}.f16"
+        vectors = np.memmap(path, np.float16, "w+", shape=(number, width))
+        means, mix = rng.standard_normal((NUM_CLASSES, 32)), rng.standard_normal((32, width)).astype(np.float32) / 6
+        for part in np.array_split(rows, -(-number // 50_000)):
+            latent = means[labels[part]] + noise * rng.standard_normal((len(part), 32))
+            vectors[part] = latent.astype(np.float32) @ mix
+        names = (means.astype(np.float32) @ mix) if name == "text" else None
+        blocks[name] = Vectors(name, name, vectors, rows, names)
+    start_s = time.monotonic()
+    weighed = weigh(Evidence(NUM_CLASSES, given, (picks,), (blocks["text"],), blocks["image"]))
+    right = float((weighed.classes[:, 0] == labels).mean())
+    print(f"weighed in {time.monotonic() - start_s:.0f} s, {100 * right:.1f} % right", file=sys.stderr)
+    for name in blocks:
+        (folder / "work" / f"{name}.f16").unlink()
+
+
 def create(folder: Path) -> tuple[Any, Any]:
     """Settings and setup of training, as the train stage makes them."""
     from gpt4image.cli import parse_settings
@@ -203,6 +231,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "embed": embed_texts,
     "embed, nothing new": embed_texts,
     "join": join,
+    "weigh labels, picks, texts, features": weigh_all,
     "train: up to the first batch": start,
     "train: start and 100 steps": train_steps,
     "train: start and checkpoint": checkpoint,

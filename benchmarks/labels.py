@@ -1,33 +1,30 @@
-"""Which share of images has its class right after weighing, beside everything that people use for it today?
+"""Which share of images has its class right after weighing, beside what people do for it today?
 
-    python labels.py [--data clothing fashion products] [--draws 5] [--first-seed 100] [--tables share errors open tail]
+    gpt4image describe fashion-mnist:1k WORK --describer replay
+    gpt4image embed WORK
+    python benchmarks/labels.py fashion-mnist:1k WORK
 
-Labels are hidden or spoilt on purpose (`situations`); each line is the mean over draws. Competitors: each single witness, today's
-reader of texts, confident learning (cleanlab) on text, image and joined features, Dawid and Skene's model (crowd-kit).
+The labels that the image set gives are taken for the truth and hidden or spoilt on purpose (`label_situations`).
+Tables: share right (`share`), wrong labels ranked (`errors`, average precision), images of three classes left out
+(`open`), classes of 1:20 (`tail`), two classes only (`two`, with --pairs). A line is the mean over the draws.
 """
 
 import argparse
-import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
-sys.path.insert(0, "/work/lab/weigh")
 import numpy as np
-import peers
-from situations import keep, load, situation, take
-from sklearn.metrics import average_precision_score, roc_auc_score
-from weigh import Evidence, Picks, Vectors, weigh
+from label_peers import find_all, rank_errors, say_missing
+from label_situations import World, keep, make_situation, take
 
-SETS = {
-    "clothing": ("clothing", ("blind",)),
-    "fashion": ("fashion", ("blind",)),
-    "products": ("products", ("attributes",)),
-    "shop": ("products", ("description",)),
-}
+from gpt4image.label.weigh import Evidence, weigh
+from gpt4image.label.weigh.evidence import STATES
+
 SHARE = [
     "none",
     "1",
     "3",
-    "5",
     "10",
     "half10",
     "mix10",
@@ -39,159 +36,162 @@ SHARE = [
     "s20",
     "s40",
     "t20",
-    "t40",
     "a20",
     "a40",
-    "clean+texts30",
-    "clean+picks30",
-    "clean+both30",
-    "clean+alike",
 ]
-NOISE = ["u20", "u40", "n20", "n40", "s20", "t20", "t40", "a20", "a40"]
-PAIRS = {
-    "clothing": [("shirt", "t-shirt"), ("pants", "shorts"), ("dress", "skirt")],
-    "fashion": [("Shirt", "T-shirt/top"), ("Coat", "Pullover"), ("Sneaker", "Sandal")],
-}
+SHARE += ["clean+texts30", "clean+picks30", "clean+both30", "clean+alike"]
+NOISE = ["u20", "u40", "n20", "n40", "s20", "t20", "a20", "a40"]
+TWO = ["none", "3", "10", "clean", "u20", "u40"]
+TABLES = ("share", "errors", "open", "tail", "two")
+WITNESSES = ("picks", "texts", "images")
 
 
-def make_evidence(d, given, use="ptin"):
-    rows = np.arange(len(given))
-    picks = (
-        (Picks("pick", d["pick"].astype(np.int64), d["second"].astype(np.int64), d["sure"].astype(np.float32)),)
-        if "p" in use
-        else ()
+def load_world(arguments: argparse.Namespace) -> World:
+    """Everything that the label stage gathers, and the true labels; only picked images with --picked."""
+    from gpt4image.label.collect import collect
+    from gpt4image.label.settings import LabelSettings
+
+    settings = LabelSettings(
+        arguments.images,
+        arguments.work,
+        prompts=tuple(arguments.prompts),
+        picks=tuple(arguments.picks),
+        class_names=arguments.class_names,
+        input_size=arguments.input_size,
     )
-    texts = (
-        tuple(
-            Vectors(t, "text", v, np.where(d["hast"][t], rows, -1), d["names"] if "n" in use else None)
-            for t, v in d["texts"].items()
-        )
-        if "t" in use
-        else ()
-    )
-    return Evidence(
-        d["C"], given.astype(np.int64), picks, texts, Vectors("image", "image", d["img"], rows) if "i" in use else None
-    )
+    collected = collect(settings)
+    evidence = collected.evidence
+    if "picks" not in arguments.witnesses:
+        evidence = replace(evidence, picks=())
+    if "texts" not in arguments.witnesses:
+        evidence = replace(evidence, texts=())
+    world = World(collected.images.labels, tuple(collected.images.classes), evidence)
+    chosen = world.y >= 0
+    if arguments.picked:
+        chosen &= evidence.picks[0].first >= 0
+    return take(world, np.flatnonzero(chosen), np.unique(world.y[chosen]))
 
 
-def add(table, key, value):
-    table.setdefault(key, []).append(value)
+def hear(evidence: Evidence, witnesses: list[str]) -> Evidence:
+    """Image features serve to make situations also where they are no witness."""
+    return evidence if "images" in witnesses else replace(evidence, images=None)
 
 
-def share(d, situations, seeds, use="ptin", with_peers=True):
-    for s in situations:
-        row, t0, over, ours_s = {}, time.time(), [], 0
+def print_row(name: str, row: dict[str, list[float]], digits: int = 1, more: str = "") -> None:
+    cells = ", ".join(f"{key} {np.mean(values):.{digits}f}" for key, values in row.items())
+    print(f"{name:15} {cells}{more}", flush=True)
+
+
+def tell_shares(world: World, situations: list[str], seeds: range, witnesses: list[str]) -> None:
+    for name in situations:
+        row: dict[str, list[float]] = {}
+        overruled, seconds = [], []
         for seed in seeds:
-            dd, g = situation(d, s, seed)
-            y = dd["y"]
-            t = time.time()
-            w = weigh(make_evidence(dd, g, use), seed)
-            ours_s += time.time() - t
-            add(row, "weighed", 100 * (w.classes[:, 0] == y).mean())
-            over.append(100 * (w.states == 1).mean())
-            hyp = w.reliability["hypothesis"]
-            if with_peers:
-                for name, p in peers.all_peers(dd, g, seed).items():
-                    add(row, name, 100 * (p == y).mean())
-        best = max((np.mean(v) for k, v in row.items() if k not in ("weighed", "given")), default=np.nan)
-        print(
-            f"{s:15} "
-            + " ".join(f"{k} {np.mean(v):.1f}" for k, v in row.items())
-            + f"  | best peer {best:.1f} gap {np.mean(row['weighed']) - best:+.1f} overruled {np.mean(over):.2f} [{hyp}] {ours_s / len(seeds):.1f} s",
-            flush=True,
-        )
+            evidence = hear(make_situation(world, name, seed), witnesses)
+            start_s = time.perf_counter()
+            weighed = weigh(evidence, seed)
+            seconds.append(time.perf_counter() - start_s)
+            overruled.append(100 * float((weighed.states == STATES.index("overruled")).mean()))
+            found = {"weighed": weighed.classes[:, 0], **find_all(evidence, seed)}
+            for key, named in found.items():
+                row.setdefault(key, []).append(100 * float((named == world.y).mean()))
+        best = max((np.mean(values) for key, values in row.items() if key != "weighed"), default=np.nan)
+        more = f" | {np.mean(row['weighed']) - best:+.1f}, overruled {np.mean(overruled):.2f}, {np.mean(seconds):.1f} s"
+        print_row(name, row, more=more)
 
 
-def errors(d, situations, seeds):
-    """Average precision of the ranking of wrong labels: ours with all witnesses, ours with image features only, cleanlab with the same image features."""
-    from cleanlab.rank import get_label_quality_scores
+def tell_errors(world: World, situations: list[str], seeds: range) -> None:
+    from sklearn.metrics import average_precision_score
 
-    for s in situations:
-        row = {}
+    for name in situations:
+        row: dict[str, list[float]] = {}
         for seed in seeds:
-            dd, g = situation(d, s, seed)
-            wrong = g != dd["y"]
-            P = peers.cross(peers.unit(dd["img"]), g, dd["C"], seed) + 1e-9
-            P /= P.sum(1, keepdims=True)
-            add(row, "all", average_precision_score(wrong, weigh(make_evidence(dd, g), seed).doubt))
-            add(row, "images", average_precision_score(wrong, weigh(make_evidence(dd, g, "i"), seed).doubt))
-            for m in ("self_confidence", "normalized_margin"):
-                add(row, "cleanlab " + m[:4], average_precision_score(wrong, -get_label_quality_scores(g, P, method=m)))
-        print(f"{s:10} " + " ".join(f"{k} {np.mean(v):.3f}" for k, v in row.items()), flush=True)
+            evidence = make_situation(world, name, seed)
+            wrong = evidence.given != world.y
+            ranked = {"weighed": weigh(evidence, seed).doubt}
+            ranked["by images only"] = weigh(replace(evidence, picks=(), texts=()), seed).doubt
+            for key, doubt in {**ranked, **rank_errors(evidence, seed)}.items():
+                row.setdefault(key, []).append(float(average_precision_score(wrong, doubt)))
+        print_row(name, row, digits=3)
 
 
-def unknown(d, seeds):
+def tell_open(world: World, seeds: range) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    row: dict[str, list[float]] = {}
     for seed in seeds:
-        out = np.random.default_rng([seed, 3]).choice(d["C"], 3, replace=False)
-        rest = np.setdiff1d(np.arange(d["C"]), out)
-        y = d["y"]
-        e = take(d, np.arange(len(y)), rest)
-        strange = np.isin(y, out)
-        g = keep(np.where(strange, -5, e["y"]), 10, seed, np.arange(e["C"]))
-        w = weigh(make_evidence(e, g), seed)
-        un = g < 0
-        s = w.reliability["strangeness"]
-        is_open = w.states == 3
-        print(
-            f"left out {[str(d['classes'][i]) for i in out]}: AUROC {roc_auc_score(strange[un], s[un]):.3f}, open: {100 * is_open[strange].mean():.1f} % of them, {100 * is_open[~strange & un].mean():.1f} % of the others; right of others {100 * (w.classes[:, 0] == e['y'])[~strange].mean():.1f}",
-            flush=True,
-        )
+        out = np.random.default_rng([seed, 3]).choice(len(world.classes), 3, replace=False)
+        rest = np.setdiff1d(np.arange(len(world.classes)), out)
+        known = take(world, np.arange(len(world.y)), rest)
+        strange, given = known.y < 0, keep(known.y, 10, seed)
+        weighed = weigh(replace(known.evidence, given=given), seed)
+        hidden, is_open = given < 0, weighed.states == STATES.index("open")
+        values = {
+            "AUROC": float(roc_auc_score(strange[hidden], weighed.reliability["strangeness"][hidden])),
+            "open of them %": 100 * float(is_open[strange].mean()),
+            "open of others %": 100 * float(is_open[~strange & hidden].mean()),
+        }
+        for key, value in values.items():
+            row.setdefault(key, []).append(value)
+    print_row("left out", row, digits=3)
 
 
-def tail(d, seeds, labels=3):
-    for seed in seeds:
-        rng = np.random.default_rng([seed, 4])
-        order = rng.permutation(d["C"])
-        big = int(np.bincount(d["y"]).min())
-        size = np.maximum(np.round(big * 20 ** (-np.arange(d["C"]) / (d["C"] - 1))), 2).astype(int)
-        rows = np.concatenate([rng.permutation(np.flatnonzero(d["y"] == c))[:k] for c, k in zip(order, size)])
-        e = take(d, rows, np.arange(d["C"]))
-        y = e["y"]
-        for s in (0, labels, 10):
-            g = keep(y, s, seed) if s else -np.ones(len(y), int)
-            w = weigh(make_evidence(e, g), seed)
-            truth = np.bincount(y, minlength=e["C"]) / len(y)
-            small = np.flatnonzero(np.bincount(y, minlength=e["C"]) <= max(4, size.min()))
-            P = peers.all_peers(e, g, seed, slow=False)
-            print(
-                f"tail {len(y)} images, {s} a class: right {100 * (w.classes[:, 0] == y).mean():.1f} (pick {100 * (e['pick'] == y).mean():.1f}), error of shares {100 * np.abs(np.array(w.reliability['shares']) - truth).mean():.2f} points, smallest classes right {100 * (w.classes[:, 0] == y)[np.isin(y, small)].mean():.0f} (pick {100 * (e['pick'] == y)[np.isin(y, small)].mean():.0f})",
-                flush=True,
-            )
+def tell_tail(world: World, seeds: range) -> None:
+    for count in (0, 3, 10):
+        row: dict[str, list[float]] = {}
+        for seed in seeds:
+            rng, classes = np.random.default_rng([seed, 4]), np.arange(len(world.classes))
+            sizes = np.bincount(world.y).min() * 20.0 ** (-classes / (len(classes) - 1))
+            sizes = np.maximum(np.round(sizes), 2).astype(int)
+            order = rng.permutation(classes)
+            rows = [rng.permutation(np.flatnonzero(world.y == c))[:n] for c, n in zip(order, sizes, strict=True)]
+            tail = take(world, np.concatenate(rows), classes)
+            weighed = weigh(replace(tail.evidence, given=keep(tail.y, count, seed)), seed)
+            right, truth = weighed.classes[:, 0] == tail.y, np.bincount(tail.y) / len(tail.y)
+            small = np.isin(tail.y, order[sizes <= 4])
+            values = {
+                "right": 100 * float(right.mean()),
+                "error of shares": 100 * float(np.abs(np.array(weighed.reliability["shares"]) - truth).mean()),
+                "smallest right": 100 * float(right[small].mean()) if small.any() else np.nan,
+            }
+            for key, value in values.items():
+                row.setdefault(key, []).append(value)
+        print_row(f"{count} a class", row)
 
 
-def two(d, pairs, seeds):
-    for pair in pairs:
-        c = [list(d["classes"]).index(p) for p in pair]
-        e = take(d, np.flatnonzero(np.isin(d["y"], c)), sorted(c))
-        print(pair, len(e["y"]))
-        share(e, ["none", "3", "10", "clean", "u20", "u40"], seeds)
-        errors(e, ["u20", "u40"], seeds)
-
-
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--data", nargs="*", default=["clothing", "fashion", "products"])
-    p.add_argument("--draws", type=int, default=5)
-    p.add_argument("--first-seed", type=int, default=100)
-    p.add_argument("--tables", nargs="*", default=["share", "errors", "open", "tail", "two"])
-    p.add_argument("--situations", nargs="*")
-    p.add_argument("--use", default="ptin")
-    p.add_argument("--no-peers", action="store_true")
-    a = p.parse_args()
-    seeds = range(a.first_seed, a.first_seed + a.draws)
-    for name in a.data:
-        d = load(*SETS[name])
-        print(f"== {name}: {len(d['y'])} images, {d['C']} classes, witnesses {a.use}", flush=True)
-        if "share" in a.tables:
-            share(d, a.situations or SHARE, seeds, a.use, not a.no_peers)
-        if "errors" in a.tables:
-            errors(d, a.situations or NOISE, seeds)
-        if "open" in a.tables:
-            unknown(d, seeds)
-        if "tail" in a.tables:
-            tail(d, seeds)
-        if "two" in a.tables and name in PAIRS:
-            two(d, PAIRS[name], seeds)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", help="a folder, a list, or fashion-mnist:1k")
+    parser.add_argument("work", type=Path, help="with descriptions, picks and embeddings")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--situations", nargs="+", help="of the tables share and errors")
+    parser.add_argument("--witnesses", nargs="+", choices=WITNESSES, default=list(WITNESSES))
+    parser.add_argument("--prompts", nargs="*", default=[], help="of the texts")
+    parser.add_argument("--picks", nargs="*", default=[], help="prompts of the picks")
+    parser.add_argument("--picked", action="store_true", help="only images that have a pick")
+    parser.add_argument("--pairs", nargs="*", default=[], metavar="ONE,OTHER", help="classes of the table two")
+    parser.add_argument("--class-names", type=Path)
+    parser.add_argument("--input-size", type=int, default=160, help="of the image features, in pixels")
+    arguments = parser.parse_args()
+    say_missing()
+    world, seeds = load_world(arguments), range(arguments.first_seed, arguments.first_seed + arguments.draws)
+    print(f"{arguments.images}: {len(world.y)} images, {len(world.classes)} classes, draws {list(seeds)}", flush=True)
+    if "share" in arguments.tables:
+        tell_shares(world, arguments.situations or SHARE, seeds, arguments.witnesses)
+    if "errors" in arguments.tables:
+        tell_errors(world, arguments.situations or NOISE, seeds)
+    if "open" in arguments.tables:
+        tell_open(world, seeds)
+    if "tail" in arguments.tables:
+        tell_tail(world, seeds)
+    for pair in arguments.pairs if "two" in arguments.tables else ():
+        chosen = np.sort([world.classes.index(name) for name in pair.split(",")])
+        two = take(world, np.flatnonzero(np.isin(world.y, chosen)), chosen)
+        print(f"{pair}: {len(two.y)} images", flush=True)
+        tell_shares(two, TWO, seeds, arguments.witnesses)
+        tell_errors(two, ["u20", "u40"], seeds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpt4image import __version__
 from gpt4image.cli.commands import COMMANDS
+from gpt4image.cli.failures import explain_failure
 from gpt4image.cli.parse import parse_settings
 from gpt4image.cli.usage import write_help, write_overview
 from gpt4image.errors import Gpt4ImageError, SettingsError
@@ -49,7 +50,14 @@ def _run(name: str, arguments: list[str]) -> int:
     words = _take_imports([word for word in arguments if word != "--json"])
     settings: Any = parse_settings(name, settings_class, words)
     _check_files(settings, words)
-    result: StageResult = function(settings)
+    try:
+        result: StageResult = function(settings)
+    except Exception as error:
+        failure = None if isinstance(error, Gpt4ImageError) else explain_failure(error, settings)
+        if failure is None:
+            raise
+        print(f"gpt4image {name}: {printable_line(failure[0])}", file=sys.stderr)
+        return failure[1]
     _show(result, as_json)
     return result.exit_status
 

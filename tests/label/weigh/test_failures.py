@@ -137,3 +137,21 @@ def test_noise_is_told_over_labels_and_not_over_classes():
         Vectors("i", "image", world.features, rows),
     )
     assert weigh(told).reliability["labels"]["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("witness", ["texts", "images"])
+def test_noise_is_put_right_by_a_single_witness(witness):
+    world = make_world(text_noise=0.8, image_noise=0.8)
+    labels = spoil(world.y, 0.4, 5, step=1)
+    told = world.tell(labels, picks=False, texts=witness == "texts", images=witness == "images", names=False)
+    assert right(weigh(told), world.y) > 0.9
+
+
+def test_what_cannot_be_told_is_said():
+    world = make_world()
+    nothing = weigh(world.tell(keep(world.y, 0))).reliability["cannot_tell"]
+    assert any("systematic errors of picks and texts cannot be seen" in line for line in nothing)
+    few = weigh(world.tell(keep(world.y, 2))).reliability["cannot_tell"]
+    assert any("10 labels are too few to judge labels by" in line for line in few)
+    single = weigh(world.tell(world.y, picks=False, texts=False)).reliability["cannot_tell"]
+    assert any("net is the only witness beside the labels" in line for line in single)

@@ -66,6 +66,42 @@ def test_pick_table_by_hand():
     np.testing.assert_allclose(table.read(picks, np.arange(2)).sum(1), 1, rtol=1e-5)
 
 
+def test_confidence_moves_the_odds_of_a_pick_and_missing_confidence_does_not():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 3000)
+    sure = rng.choice([0.5, 0.7, 0.9], 3000)
+    right = rng.random(3000) < np.where(sure == 0.5, 0.6, 0.97)
+    first = np.where(right, y, (y + 1) % 4)
+    picks = Picks("p", first, np.full(3000, -1), np.where(np.arange(3000) < 2700, sure, np.nan))
+    _, table = fit_pick_tables(picks, np.eye(4)[y], np.arange(3000) % 5)
+    said = table.read(picks, np.arange(3000))
+    np.testing.assert_allclose(said.sum(1), 1, rtol=1e-4)
+    own = said[np.arange(3000), first]
+    told = np.arange(3000) < 2700
+    for level in (0.5, 0.9):
+        chosen = told & (sure == level)
+        assert own[chosen].mean() == pytest.approx(right[chosen].mean(), abs=0.03)
+    assert own[~told].mean() == pytest.approx(right.mean(), abs=0.03)
+
+
+def test_discriminant_analysis_of_many_cells_equals_scikit_learn(monkeypatch):
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    monkeypatch.setattr("gpt4image.label.weigh.regression.MOST_CELLS", 0)
+    monkeypatch.setattr("gpt4image.label.weigh.regression.SHRINKAGE", 0.0)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    x = rng.standard_normal((300, 4)).astype(np.float32) + 2 * y[:, None]
+    folds = np.arange(300) % 5
+    points = np.hstack([x, np.ones((300, 1), np.float32)])
+    mine = cross_fit(points, np.eye(3)[y], folds).read_held_out(points, folds)
+    mine = mine - np.log(np.exp(mine).sum(1, keepdims=True))
+    for fold in range(5):
+        model = LinearDiscriminantAnalysis(solver="lsqr").fit(x[folds != fold], y[folds != fold])
+        theirs = model.predict_log_proba(x[folds == fold])
+        assert np.abs(np.exp(mine[folds == fold]) - np.exp(theirs)).max() < 0.02
+
+
 def test_one_pooled_witness_of_weight_one_is_itself():
     prior, said = np.array([0.5, 0.5]), np.array([[0.9, 0.1]])
     np.testing.assert_allclose(np.exp(combine([np.log(said / prior)], [1.0], prior)), said)

@@ -17,7 +17,7 @@ from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.failures import UnavailableError
 from gpt4image.describe.store.states import State
-from gpt4image.errors import DescriptionError, Gpt4ImageError
+from gpt4image.errors import Gpt4ImageError
 from gpt4image.progress import say
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
@@ -67,6 +67,7 @@ async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder
 
     Raises:
         EndpointError: no request will do, and nothing has been answered.
+        sqlite3.Error: the store cannot be written.
     """
     run, reason = _Run(answerer, recorder), ""
     drain = Drain(lambda: run.end(UnavailableError(INTERRUPTED)), lambda: answerer.in_flight)
@@ -82,6 +83,8 @@ async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder
         return reason or recorder.rules.reason(0) or recorder.rules.deadline_words
     finally:
         answerer.close()
+    if run.store_error is not None:
+        raise run.store_error
     if run.failure is None:
         return reason
     if isinstance(run.failure, UnavailableError) or recorder.tally.answered:
@@ -96,6 +99,7 @@ class _Run:
         self._answerer, self._recorder = answerer, recorder
         self._free, self._running = asyncio.Event(), 0
         self.failure: Gpt4ImageError | None = None
+        self.store_error: sqlite3.Error | None = None
 
     async def start_tasks(self, asks: Iterator[Ask], tasks: asyncio.TaskGroup) -> str:
         """Starts a task for each ask; returns why it stopped before all were started, or ""."""
@@ -128,8 +132,8 @@ class _Run:
         except Gpt4ImageError as error:
             self._fail(error)
         except sqlite3.Error as error:
-            path = self._recorder.store.path
-            self._fail(DescriptionError(f"{path} cannot be written: {error}; is the disk full, or the file locked?"))
+            self.store_error = error
+            self._fail(UnavailableError(f"the store cannot be written: {error}"))
         finally:
             self._running -= 1
             self._free.set()

@@ -1,5 +1,6 @@
 """The SQLite file of the store: where it lies, its tables, its version."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -32,21 +33,49 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         DescriptionError: the file is none of ours, or of another version.
     """
-    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    connection = open_file(path)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        if is_writable(path):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA cell_size_check=ON")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    except sqlite3.OperationalError:
+        raise  # Full, locked or read-only, which is nothing about the file.
     except sqlite3.DatabaseError as error:
-        raise DescriptionError(f"{path} is no store of descriptions ({error}); choose another folder") from error
+        raise DescriptionError(
+            f"{path} is no store of descriptions ({error}); choose another folder, or put a copy of it in its place"
+        ) from error
     if version not in (0, SCHEMA_VERSION):
         raise DescriptionError(
             f"{path} has the form {version}, this gpt4image writes {SCHEMA_VERSION}; use the version that wrote it"
         )
     return connection
+
+
+def is_writable(path: Path) -> bool:
+    """Whether a store can be changed where it lies: beside it SQLite needs files of its own."""
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A bare connection to a store; one that cannot be written is opened to be looked at.
+
+    Raises:
+        DescriptionError: it cannot be looked at where it is.
+    """
+    if is_writable(path):
+        return sqlite3.connect(path, timeout=60, isolation_level=None)
+    journal = path.with_name(path.name + "-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise DescriptionError(
+            f"{path} was not closed and cannot be written; copy {path.name} and {journal.name} to a folder where you "
+            "can write"
+        )
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
 def find_store(work: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt4image.describe.prompts.fields import main_prompt, name_fields
-from gpt4image.describe.store.connect import FILE_NAME, find_store
+from gpt4image.describe.store.connect import FILE_NAME, find_store, is_writable, open_file
 from gpt4image.describe.store.rows import Description, Name, now
 from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
@@ -41,8 +41,9 @@ class Editor:
 
     def __init__(self, work: Path, author: str = PERSON) -> None:
         self.work, self.author = work, author
-        with self._edits() as edits:
-            edits.execute(SCHEMA)
+        if is_writable(find_store(work)):
+            with self._edits() as edits:
+                edits.execute(SCHEMA)
 
     def edit(self, name: Name, text: str) -> None:
         """Replaces a text; the description is then `ok` and the person its author.
@@ -78,11 +79,19 @@ class Editor:
             main = _from_json(last[1])
             rows = [(last[0], main), *_find_fields(edits, main, *last[2:])]
             if last[2] == "requeue":
-                # What a newer answer says beside its description goes with it.
-                store.remove(_field_names(main.name))
+                self._keep_newer(store, main.name)
             store.write(row for _, row in rows)
             edits.executemany("UPDATE edits SET undone = 1 WHERE number = ?", [(number,) for number, _ in rows])
         return True
+
+    def _keep_newer(self, store: DescriptionStore, name: Name) -> None:
+        """An answer that was asked for since, and perhaps paid for, is kept as a further sample, with its fields."""
+        names = [name, *_field_names(name)]
+        newer = [row for one in names if (row := store.get(one)) is not None]
+        if any(row.name == name for row in newer):
+            sample = store.next_sample(name)
+            store.write(replace(row, sample=sample) for row in newer)
+        store.remove(names)
 
     def change_all(self, action: str, changes: Iterable[Change]) -> int:
         """Makes many changes, each of which can be undone, and says how many."""
@@ -152,7 +161,7 @@ class Editor:
 
     @contextmanager
     def _edits(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(find_store(self.work), timeout=60, isolation_level=None)) as connection:
+        with closing(open_file(find_store(self.work))) as connection:
             yield connection
 
 
@@ -180,7 +189,7 @@ def read_queued(work: Path) -> dict[str, tuple[Name, ...]]:
 
 def _query(work: Path, query: str) -> list[tuple]:
     """The rows of a query about edits; none where nothing was ever edited."""
-    with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
+    with closing(open_file(work / FILE_NAME)) as connection:
         has_edits = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'edits'").fetchone()
         return connection.execute(query).fetchall() if has_edits else []
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpt4image.describe.store.connect import FILE_NAME
+from gpt4image.describe.store.connect import FILE_NAME, open_file
 
 QUERY = """
 SELECT prompt, describer, json_group_object(state, number), SUM(tokens_in), SUM(tokens_out), SUM(attempts),
@@ -69,7 +69,7 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
     """
     if not (work / FILE_NAME).is_file():
         return []
-    with closing(sqlite3.connect(work / FILE_NAME, timeout=60)) as connection:
+    with closing(open_file(work / FILE_NAME)) as connection:
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
         models = _read_models(connection)

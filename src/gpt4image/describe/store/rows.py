@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from gpt4image.describe.store.states import State
+from gpt4image.errors import DescriptionError
 
 
 def now() -> str:
@@ -74,7 +75,13 @@ class Description:
     created: str = field(default_factory=now)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "state", State(self.state))
+        try:
+            object.__setattr__(self, "state", State(self.state))
+        except ValueError as error:
+            raise DescriptionError(
+                f"a description of {self.digest!s:.12} has the state {self.state!r}, which is none; the store is "
+                "damaged: put a copy of it in its place"
+            ) from error
         for name in ("text", "reasoning", "error"):
             if not is_clean(text := getattr(self, name)):
                 object.__setattr__(self, name, clean(text))

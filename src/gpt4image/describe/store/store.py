@@ -179,6 +179,11 @@ class DescriptionStore:
             found.update((row[0], Description(*row)) for row in rows)
         return found
 
+    def next_sample(self, name: Name) -> int:
+        """The first number beyond all samples of this image, prompt and describer."""
+        query = "SELECT MAX(sample) + 1 FROM descriptions WHERE digest = ? AND prompt = ? AND describer = ?"
+        return self._connection.execute(query, name[:3]).fetchone()[0] or 0
+
     def get(self, name: Name) -> Description | None:
         """One description."""
         return self.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)

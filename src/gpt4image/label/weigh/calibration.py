@@ -16,6 +16,8 @@ from scipy.optimize import minimize
 from gpt4image.label.weigh.log_space import normalise_logs, sigmoid
 
 LEAST_LABELS = 30
+MOST_CELLS = 4_000_000
+"""Images times classes that are looked at; a regular choice of more."""
 NO_LEAK = 1e-3
 USUAL_LEAK = -3.5
 """Log-odds of rho beforehand, with standard deviation 1; log T has mean 0 and deviation 1."""
@@ -53,13 +55,16 @@ def calibrate(
         leaks: whether what was read may belong to another image; no if there is nothing to tell that from wrong labels.
     """
 
+    step = -(-logits.size // MOST_CELLS) or 1
+    logits, likelihood = logits[::step], likelihood[::step]
+
     def build(point: np.ndarray) -> Calibration:
         return Calibration(float(np.exp(point[0])), sigmoid(point[1]) if leaks else NO_LEAK)
 
     def loss(point: np.ndarray) -> float:
         right = (build(point).apply(logits, prior) * likelihood).sum(1)
         surprise = point[0] ** 2 + ((point[1] - USUAL_LEAK) ** 2 if leaks else 0)
-        return float(-np.log(right + 1e-12).sum() + 0.5 * surprise)
+        return float(-step * np.log(right + 1e-12).sum() + 0.5 * surprise)
 
     options = {"maxiter": 80, "xatol": 0.02, "fatol": 0.05}
     best = minimize(loss, [0.0, USUAL_LEAK] if leaks else [0.0], method="Nelder-Mead", options=options)

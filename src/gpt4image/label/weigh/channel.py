@@ -31,8 +31,8 @@ from gpt4image.label.weigh.regression import NUM_FOLDS
 
 CLEAN = 1e-3
 """Noise rate of labels that are taken to be right."""
-MOST_ROWS = 4000
-"""Labels that the rates are fitted to; a regular choice of more."""
+MOST_CELLS = 4_000_000
+"""Labels times classes that the rates are fitted to; a regular choice of more."""
 USUAL = {"uniform": -3.0, "similar": -2.0, "closeness": np.log(6.0), "sight": 0.0, "bonus": np.log(3.0)}
 """Means beforehand of the log-odds of rates and the logs of the others."""
 SPREAD = {"uniform": 3.0, "similar": 3.0, "closeness": 1.0, "sight": 1.0, "bonus": 1.0}
@@ -129,7 +129,7 @@ def fit_rates(
     names: tuple[str, ...],
 ) -> tuple[Channel, float]:
     """The named rates under which the labels are likeliest, and the log-likelihood of all labels."""
-    step = max(1, len(labels) // MOST_ROWS)
+    step = -(-probabilities.size // MOST_CELLS) or 1
     few = slice(None, None, step)
     few_views = {name: view[few] for name, view in views.items()}
 
@@ -169,7 +169,8 @@ def fit_confusions(
 ) -> list[tuple[float, Channel]]:
     """The best full matrix and the sparse one by expectation-maximisation, each with its held-out log-likelihood."""
     start = base.compute_matrix()
-    full = [_climb(probabilities, labels, folds, base, partial(_shrink, start, s)) for s in STRENGTHS]
+    strengths = STRENGTHS if probabilities.size <= MOST_CELLS else STRENGTHS[2:3]
+    full = [_climb(probabilities, labels, folds, base, partial(_shrink, start, s)) for s in strengths]
     sparse = _climb(probabilities, labels, folds, base, partial(_stand_apart, start, len(labels)))
     return [max(full, key=lambda found: found[0]), sparse]
 
@@ -183,7 +184,7 @@ def _climb(
 ) -> tuple[float, Channel]:
     whole = base.compute_matrix()
     channel = replace(base, view="", matrices=(whole,) * NUM_FOLDS, whole_matrix=whole)
-    for _ in range(NUM_ROUNDS):
+    for _ in range(NUM_ROUNDS if probabilities.size <= MOST_CELLS else NUM_ROUNDS // 3):
         joint = probabilities * channel.compute_likelihood(labels, {}, folds)
         joint /= joint.sum(1, keepdims=True) + 1e-12
         parts = [_count(joint[folds == fold], labels[folds == fold]) for fold in range(NUM_FOLDS)]

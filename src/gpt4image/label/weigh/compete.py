@@ -1,5 +1,7 @@
 """Hypotheses about the labels that compete: right, wrong carelessly, wrong by sight; from different first beliefs."""
 
+from typing import Literal
+
 import numpy as np
 
 from gpt4image.label.weigh.channel import fit_channel
@@ -10,7 +12,7 @@ from gpt4image.label.weigh.prepare import Problem
 
 PRESUMPTION = 3.0
 """Nats by which labels must be likelier as wrong ones than as right ones."""
-LEAST_LABELS_OF_NOISE = 30
+LEAST_LABELS_OF_NOISE = 60
 SHARPENING = 2.0
 """Power of what models of the labels read in images whose label they did not see, as a first belief."""
 FIRST_RATE = 0.2
@@ -37,10 +39,12 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
         starts["labels"] = as_labelled, (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
     rounds = 3 if problem.picks else 7
     several = len(problem.points) + len(problem.picks) > 1
-    for number, (name, (belief, likelihood)) in enumerate(starts.items()):
-        for kind in ("careless", "by sight") if several and problem.points and not number else ("careless",):
-            one = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views())
-            found[f"{kind}, from {name}"] = one.follow(rounds)
+    kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
+    kinds = {f"careless, from {name}": ("careless", *start) for name, start in starts.items()}
+    if several and problem.points and heard.any():
+        kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full(right.shape, 1 / num_classes)
+    for name, (kind, belief, likelihood) in kinds.items():
+        found[name] = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views()).follow(rounds)
     return found
 
 

@@ -18,7 +18,7 @@ from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pick_table import PickTable, fit_pick_tables
 from gpt4image.label.weigh.pool import combine, fit_weights
 from gpt4image.label.weigh.prepare import Problem
-from gpt4image.label.weigh.regression import PENALTIES, CrossFit, cross_fit
+from gpt4image.label.weigh.regression import MOST_CELLS, PENALTIES, CrossFit, cross_fit
 
 CHOOSING_ROUNDS = 3
 """Rounds after which penalties are chosen anew."""
@@ -140,6 +140,8 @@ class Hypothesis:
         problem, points = self.problem, self.problem.points[name]
         targets = np.where(problem.present[name][:, None], self.belief, 0)
         tries = (self.penalties[name],) if name in self.penalties else PENALTIES
+        if targets.size > MOST_CELLS:  # No penalty to choose.
+            tries = PENALTIES[:1]
         found = {}
         for penalty in tries:
             fit = cross_fit(points, targets, problem.folds, penalty, start=self.fits.get(name))

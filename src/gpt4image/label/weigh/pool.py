@@ -15,6 +15,8 @@ from gpt4image.label.weigh.log_space import normalise_logs
 USUAL_WEIGHTS = {"picks": 1.0, "text": 0.6, "names": 0.3, "image": 0.4}
 SPREAD = 0.15
 LARGEST = 2.0
+MOST_CELLS = 4_000_000
+"""Images times classes that weights are fitted to; a regular choice of more."""
 
 
 def combine(
@@ -44,13 +46,17 @@ def fit_weights(
         likelihood: P(label | y).
     """
 
+    step = -(-likelihood.size // MOST_CELLS) or 1
+    few, few_likelihood = [opinion[::step] for opinion in opinions], likelihood[::step]
+
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        probabilities = np.exp(combine(opinions, weights, prior))
-        joint = probabilities * likelihood
+        probabilities = np.exp(combine(few, weights, prior))
+        joint = probabilities * few_likelihood
         right = joint.sum(1, keepdims=True) + 1e-12
         change = joint / right - probabilities
-        gradient = np.array([-(change * opinion).sum() for opinion in opinions]) + (weights - usual) / SPREAD**2
-        return float(-np.log(right).sum() + 0.5 * (((weights - usual) / SPREAD) ** 2).sum()), gradient
+        surprise = (weights - usual) / SPREAD
+        gradient = -step * np.array([(change * opinion).sum() for opinion in few]) + surprise / SPREAD
+        return float(-step * np.log(right).sum() + 0.5 * (surprise**2).sum()), gradient
 
     found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=[(0, LARGEST)] * len(usual)).x
     return found, -loss(found)[0]

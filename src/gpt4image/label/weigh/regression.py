@@ -1,4 +1,9 @@
-"""Multinomial logistic regression on soft targets, cross-fitted: no model reads an image whose target it saw."""
+"""Multinomial logistic regression on soft targets, cross-fitted: no model reads an image whose target it saw.
+
+Where there are many images and classes, linear discriminant analysis instead (Fisher, 1936): logits x' S^-1 m - m' S^-1
+m / 2 + log pi, with m the class means and S the shrunken covariance within classes. It has a closed form; on clothing
+it was as good on texts and 1 point below on image features.
+"""
 
 from dataclasses import dataclass
 
@@ -13,6 +18,9 @@ MAX_ITERATIONS = 60
 PENALTIES = (0.1, 1.0, 5.0)
 """Of which the one is taken under which held-out labels are likeliest."""
 BIAS_PENALTY = 1e-3
+MOST_CELLS = 1_000_000
+"""Images times classes up to which regressions are fitted."""
+SHRINKAGE = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,10 @@ def cross_fit(
         start: of an earlier fit to similar targets.
     """
     taught = targets.sum(1) > 1e-6
+    totals = targets[taught].sum(0)
+    prior = (totals + 1) / (totals.sum() + len(totals))
+    if targets.size > MOST_CELLS:
+        return CrossFit(np.stack(_discriminate(points, targets, folds)), prior)
     weights = []
     for fold in range(NUM_FOLDS):
         chosen = taught & (folds != fold)
@@ -67,8 +79,30 @@ def cross_fit(
                 None if start is None else start.weights[fold],
             )
         )
-    totals = targets[taught].sum(0)
-    return CrossFit(np.stack(weights), (totals + 1) / (totals.sum() + len(totals)))
+    return CrossFit(np.stack(weights), prior)
+
+
+def _discriminate(points: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> list[np.ndarray]:
+    """Linear discriminants [K, C], one a fold, from sums over the other folds."""
+    x = points[:, :-1].astype(np.float32)
+    targets = targets.astype(np.float32)
+    parts = []
+    for fold in range(NUM_FOLDS):
+        chosen = folds == fold
+        mass = targets[chosen].sum(1, keepdims=True)
+        parts.append((targets[chosen].sum(0), targets[chosen].T @ x[chosen], x[chosen].T @ (mass * x[chosen])))
+    sizes, sums, squares = (np.sum([part[i] for part in parts], axis=0) for i in range(3))
+    found = []
+    for size, total, square in parts:
+        counts = (sizes - size + 1e-6)[:, None]
+        means = (sums - total) / counts
+        within = (squares - square - (means * counts).T @ means) / counts.sum()
+        usual = np.trace(within) / len(within)
+        solved = np.linalg.solve((1 - SHRINKAGE) * within + SHRINKAGE * usual * np.eye(len(within)), means.T)
+        shares = (counts[:, 0] + 1) / (counts.sum() + len(counts))
+        bias = np.log(shares) - 0.5 * (means * solved.T).sum(1)
+        found.append(np.vstack([solved, bias]).astype(np.float32))
+    return found
 
 
 def _fit(points: np.ndarray, targets: np.ndarray, penalty: float, start: np.ndarray | None) -> np.ndarray:

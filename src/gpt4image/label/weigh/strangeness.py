@@ -38,11 +38,10 @@ class ClassShapes:
         """Distance to the nearest class less distance to the middle of everything."""
         points = points[:, :NUM_COMPONENTS].astype(np.float64)
         own = points @ self.within
-        squares = (
-            (own * points).sum(1)[:, None] - 2 * own @ self.means.T + ((self.means @ self.within) * self.means).sum(1)
-        )
+        nearest = (((self.means @ self.within) * self.means).sum(1) - 2 * own @ self.means.T).min(1)
+        nearest += (own * points).sum(1)
         deviations = points - self.center
-        return squares.min(1) - ((deviations @ self.whole) * deviations).sum(1)
+        return nearest - ((deviations @ self.whole) * deviations).sum(1)
 
 
 def _invert(covariance: np.ndarray) -> np.ndarray:

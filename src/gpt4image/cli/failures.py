@@ -1,0 +1,55 @@
+"""What to say when the machine, not the user, is at fault: disks that are full or read-only, files that are garbled."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from gpt4image.results import ExitStatus
+
+FULL = "the disk is full; make room, and the same command goes on from there"
+READ_ONLY = "cannot be written; make it writable, or choose another folder"
+WORDS_OF_FULL = ("no space left", "disk is full", "disk quota", "storagefull", "file write failed", "unexpected pos")
+"""What libraries say that do not pass the system's error on: SQLite, PyTorch, safetensors, Arrow."""
+
+
+def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, ExitStatus] | None:
+    """One line and the exit status for a failure of the machine; None for anything else, such as a mistake of ours.
+
+    Args:
+        error: what was raised.
+        settings: of the command; their work folder holds the store, which errors of SQLite do not name.
+    """
+    chain = list(_chain(error))
+    for one in chain:
+        if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return FULL, ExitStatus.STOPPED
+        if isinstance(one, OSError) and one.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return f"{one.filename or 'a file'} {READ_ONLY} ({one.strerror})", ExitStatus.MISTAKE
+    if any(words in str(one).lower() for one in chain for words in WORDS_OF_FULL):
+        return FULL, ExitStatus.STOPPED
+    broken = next((one for one in chain if isinstance(one, sqlite3.Error)), None)
+    return None if broken is None else explain_store(broken, getattr(settings, "work", None) or "the work folder")
+
+
+def explain_store(error: sqlite3.Error, place: object) -> tuple[str, ExitStatus]:
+    """One line about the store in the work folder `place`, and the exit status."""
+    words = " ".join(str(error).split())
+    if "locked" in words:
+        return (
+            f"the store in {place} is locked by another program ({words}); close that, and the same command goes on",
+            ExitStatus.STOPPED,
+        )
+    if "readonly" in words or "unable to open" in words:
+        return f"the store in {place} {READ_ONLY} ({words})", ExitStatus.MISTAKE
+    return (
+        f"the store in {place} is damaged ({words}); put a copy of it in its place, or read what is left with "
+        "sqlite3 descriptions.sqlite .recover",
+        ExitStatus.MISTAKE,
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
