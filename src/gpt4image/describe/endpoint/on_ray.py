@@ -16,6 +16,7 @@ from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.describer import InProcess
+from gpt4image.describe.endpoint.keys import choose_keys, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
 from gpt4image.describe.endpoint.retries import RetryingClient
@@ -173,9 +174,12 @@ class RayDescriber:
         """As `Describer.answer`.
 
         Raises:
-            SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
+            SettingsError: a key or a header is missing, Ray is not installed, or there is no such cluster, or it is
+                too small.
             EndpointError: no request will do.
         """
+        choose_keys(self.options)
+        read_headers(self.options)
         with cluster(self.address) as ray:
             number = count_workers(ray, self.num_workers)
             share = self.options.share(number)
