@@ -93,10 +93,9 @@ def test_a_useless_endpoint_leaves_the_work_to_the_other(describing) -> None:
 
 
 @pytest.mark.parametrize("state", ["endpoint_error", "refused"])
-def test_stops_and_the_table_name_the_most_frequent_reason(describing, monkeypatch, state: str) -> None:
-
+def test_stops_and_the_table_name_the_most_frequent_reason(describing, state: str) -> None:
     def respond(asked: Asked) -> Answer:
-        if asked.number <= 2:
+        if asked.number % 2:
             return completion(asked.text)
         if state == "refused":
             return completion("", "content_filter", message={"refusal": "We do not like this one."})

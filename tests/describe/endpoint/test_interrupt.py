@@ -1,11 +1,11 @@
 """Ctrl-C, and servers that die and come back, in the middle of a run."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
@@ -35,7 +35,10 @@ def test_ctrl_c_in_a_long_wait_ends_within_two_seconds_and_keeps_every_answer(de
     stub = describing.serve(respond)
     command = [sys.executable, "-m", "gpt4image.cli", "describe", str(describing.folder), str(describing.work)]
     command += ["--endpoint", stub.url, "--model", "m"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    # A test run in the background of a shell hands on that it ignores Ctrl-C.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **pipes, preexec_fn=heed)
     wait_for(lambda: len(stub.asked) > 14)
     time.sleep(1.0)
     start = time.monotonic()

@@ -18,6 +18,13 @@ def test_a_model_that_is_loaded_at_the_first_request_is_waited_for(describing) -
     assert len(stub.asked) <= 40 + 8 * 5
 
 
+def test_a_first_answer_that_takes_long_is_said_once(describing) -> None:
+    stub = describing.serve(lambda asked: Answer(completion(asked.text).body, seconds=6 if asked.number <= 8 else 0))
+    run = describing.run(stub.url, options=["--timeout-s", "20"])
+    assert run.status == 0
+    assert run.err.count(f"{stub.url}: no answer yet, it may be loading its model; waits until ") == 1
+
+
 def test_a_server_that_never_answers_in_time_is_told_so(describing) -> None:
     stub = describing.serve(lambda asked: Answer(completion(asked.text).body, seconds=5))
     run = describing.run(stub.url, options=["--timeout-s", "0.2", "--retries", "2"])

@@ -7,7 +7,6 @@ time, so that a stop at a budget or a killed driver would lose answers that are 
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,13 +16,13 @@ from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.describer import InProcess
-from gpt4image.describe.endpoint.keys import Key
+from gpt4image.describe.endpoint.keys import choose_keys, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
 from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
 from gpt4image.describe.store.states import State
-from gpt4image.errors import Gpt4ImageError, SettingsError
+from gpt4image.errors import Gpt4ImageError
 from gpt4image.images import ImageSet
 
 MOST_DEATHS = 4
@@ -175,13 +174,14 @@ class RayDescriber:
         """As `Describer.answer`.
 
         Raises:
-            SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
+            SettingsError: a key or a header is missing, Ray is not installed, or there is no such cluster, or it is
+                too small.
             EndpointError: no request will do.
         """
-        for file in self.options.api_key_file:
-            # The workers read it; here it is only known afterwards what must not be printed or stored.
-            with suppress(SettingsError):
-                Key(file=file).read()
+        for key in choose_keys(self.options):
+            # Refused here if it cannot be read, and known here as what must not be printed or stored.
+            key.read()
+        read_headers(self.options)
         with cluster(self.address) as ray:
             number = count_workers(ray, self.num_workers)
             share = self.options.share(number)

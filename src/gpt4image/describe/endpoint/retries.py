@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -149,7 +149,8 @@ class RetryingClient:
                 self._waits.note("requests", "--requests-per-minute or --tokens-per-minute is reached", wait_s)
                 await self.pool.pause(wait_s)
             try:
-                reply = await lane.endpoint.ask(ask, data_url)
+                with self._saying_silence(lane):
+                    reply = await lane.endpoint.ask(ask, data_url)
             except RefusedRequestError as error:
                 lane.pace.note_present()
                 if not (error.needs_smaller and course.may_shrink):
@@ -167,6 +168,18 @@ class RetryingClient:
                 self.pool.close_lane(lane, lane.endpoint.useless)
             self._limits.note(reply.tokens_in + reply.tokens_out)
             return reply
+
+    @contextmanager
+    def _saying_silence(self, lane: Lane) -> Iterator[None]:
+        """Says so if the very first answer takes long: many servers load their model then."""
+        arguments = lane.endpoint.url, "no answer yet, it may be loading its model", self._options.timeout_s
+        saying = asyncio.get_running_loop().call_later(SHORTEST_SAID_S, self._waits.note, *arguments)
+        if lane.endpoint.has_answered:
+            saying.cancel()
+        try:
+            yield
+        finally:
+            saying.cancel()
 
     def _note_failure(self, lane: Lane, error: PassingError, course: _Course) -> None:
         """Lets the lane pause, or closes it if there is no hope.
