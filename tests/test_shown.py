@@ -1,6 +1,7 @@
 """What is printed and written: keys masked, control characters shown, formulas defused."""
 
 import csv
+import itertools
 import json
 import sqlite3
 import subprocess
@@ -25,15 +26,19 @@ KEY = "sk-0123456789abcdef"
 
 @contextmanager
 def echoing_server(state: int) -> Iterator[str]:
-    """A chat endpoint that sends back the Authorization header."""
+    """A chat endpoint that answers one request, then sends back the Authorization header."""
+    requests = itertools.count()
 
     class Echo(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            words = f"You sent {self.headers['Authorization']}"
+            is_first = next(requests) == 0
+            words = "A photo of a cat." if is_first else f"You sent {self.headers['Authorization']}"
             message = {"message": {"content": words, "reasoning_content": words}, "finish_reason": "stop"}
-            body = json.dumps({"choices": [message]} if state == 200 else {"error": {"message": words}}).encode()
-            self.send_response(state)
+            body = json.dumps(
+                {"choices": [message]} if is_first or state == 200 else {"error": {"message": words}}
+            ).encode()
+            self.send_response(200 if is_first else state)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -55,7 +60,8 @@ def test_a_key_that_an_endpoint_echoes_is_neither_stored_exported_nor_printed(
     monkeypatch.setenv("MY_SECRET", KEY)
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
-    Image.new("RGB", (8, 8)).save("photos/a.png")
+    for name, colour in (("a", "black"), ("b", "white")):
+        Image.new("RGB", (8, 8), colour).save(f"photos/{name}.png")
     with echoing_server(state) as url:
         words = ["--endpoint", url, "--model", "m", "--api-key-env", "MY_SECRET", "--retries", "0"]
         main(["describe", "photos", "work", *words])

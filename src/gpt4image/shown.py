@@ -14,6 +14,7 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _key_variables: set[str] = set()
+_key_values: set[str] = set()
 
 
 def note_key_variable(name: str) -> None:
@@ -21,10 +22,15 @@ def note_key_variable(name: str) -> None:
     _key_variables.add(name)
 
 
+def note_key(value: str) -> None:
+    """Notes an API key that was read, wherever it stood."""
+    _key_values.add(value)
+
+
 def find_keys() -> list[str]:
-    """The values of all variables that hold API keys, the longest first."""
+    """The API keys that were read and the values of all variables that hold some, the longest first."""
     named = {value for name, value in os.environ.items() if name in _key_variables or KEY_NAMES.fullmatch(name)}
-    return sorted((key for key in named if len(key) >= SHORTEST_KEY), key=len, reverse=True)
+    return sorted((key for key in named | _key_values if len(key) >= SHORTEST_KEY), key=len, reverse=True)
 
 
 def mask_keys(text: str, keys: Sequence[str] | None = None) -> str:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.describe.endpoint.stubs import Respond, Stub, serve
 from tests.describe.tiny_vlm import build_tiny_vlm
+
+from gpt4image.cli.run import main
+from gpt4image.describe import Description, DescriptionStore
 
 ImageFolder = Callable[..., Path]
 SERVER = Path(__file__).parents[2] / "benchmarks/describe_server.py"
@@ -66,6 +71,64 @@ def chat_server() -> Iterator[Callable[..., ChatServer]]:
             return ChatServer(process.stdout.readline().strip(), process)
 
         yield start
+
+
+@dataclass
+class Run:
+    """What became of one command: its exit status, what it printed, the rows of its store."""
+
+    status: int
+    out: str
+    err: str
+    rows: list[Description]
+
+    @property
+    def states(self) -> dict[str, int]:
+        return dict(Counter(str(row.state) for row in self.rows))
+
+    @property
+    def words(self) -> str:
+        return " ".join((self.out + self.err).split())
+
+
+@dataclass
+class Describing:
+    """Starts stub servers, and `gpt4image describe` on pictures of a folder."""
+
+    folder: Path
+    work: Path
+    stack: ExitStack
+    capsys: pytest.CaptureFixture[str]
+
+    def serve(self, respond: Respond, certificate: tuple[str, str] | None = None, host: str = "127.0.0.1") -> Stub:
+        return self.stack.enter_context(serve(respond, certificate, host))
+
+    def run(self, *urls: str, options: Sequence[str] = (), work: Path | None = None) -> Run:
+        work = work or self.work
+        arguments = ["describe", str(self.folder), str(work), "--endpoint", *urls, "--model", "m"]
+        self.capsys.readouterr()
+        status = main([*arguments, "--timeout-s", "5", "--max-failures", "100%", *options])
+        printed = self.capsys.readouterr()
+        rows: list[Description] = []
+        if (work / "descriptions.sqlite").exists():
+            with DescriptionStore.open(work) as store:
+                rows = list(store.descriptions())
+        assert "Traceback" not in printed.out + printed.err
+        return Run(status, printed.out, printed.err, rows)
+
+
+@pytest.fixture
+def describing(image_folder: ImageFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Describing]:
+    """Forty pictures, ten of each of four sizes, and whoever shall describe them."""
+    folder = image_folder(0, name="forty")
+    generator = np.random.default_rng(1)
+    for number in range(40):
+        path = folder / ("cat", "dog")[number % 2] / f"{number:04}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        side = (32, 48, 64, 128)[number // 10]
+        Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+    with ExitStack() as stack:
+        yield Describing(folder, tmp_path / "work", stack, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -82,8 +82,11 @@ def _check_files(settings: Any, words: list[str]) -> None:
     for word in words:
         allow_import(word.partition("=")[2] or word)
     refuse_import(getattr(settings, "model", None), "--config")
-    if name := getattr(settings, "api_key_env", ""):
+    names = getattr(settings, "api_key_env", ())
+    for name in (names,) if isinstance(names, str) else names:
         note_key_variable(name)
+    for header in getattr(settings, "header", ()):
+        note_key_variable(header.partition("=")[2])
 
 
 def _leave(status: int) -> int:

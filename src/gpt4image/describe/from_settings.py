@@ -28,6 +28,7 @@ POSITIVE = (
     "requests_per_minute",
     "tokens_per_minute",
     "timeout_s",
+    "max_wait",
     "limit",
     "budget_usd",
     "deadline_s",
@@ -141,16 +142,22 @@ def _choose_endpoint(settings: DescribeSettings, model: str) -> Describer:
     from gpt4image.describe.endpoint.privacy import check_endpoints
 
     check_endpoints(settings.endpoint, settings.allow_remote)
+    keys = settings.api_key_env
     options = EndpointOptions(
         urls=settings.endpoint,
         model=model,
         extra=read_extra_fields(settings),
-        api_key_env=settings.api_key_env,
+        api_key_env=(keys,) if isinstance(keys, str) else keys,
+        api_key_file=tuple(map(Path, settings.api_key_file)),
+        header=settings.header,
+        ca_file=settings.ca_file,
         timeout_s=settings.timeout_s,
         retries=settings.retries,
+        max_wait_s=settings.max_wait,
         in_flight=settings.in_flight,
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
+        answer_from=settings.answer_from,
     )
     if settings.on == "ray":
         return RayDescriber(options, settings.ray_address, settings.ray_workers)

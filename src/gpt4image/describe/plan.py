@@ -11,17 +11,18 @@ from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.results import StageResult
 
 MEASURED_IMAGES = 4
+UNTOLD = "not told by the endpoint"
 
 
 @dataclass(frozen=True)
 class PlannedPrompt:
-    """What one prompt needs: descriptions kept, redone, new; tokens and seconds of one, as measured."""
+    """What one prompt needs: descriptions kept, redone, new; tokens of one (None if not told), its seconds."""
 
     kept: int
     redo: int
     new: int
-    tokens_in: float
-    tokens_out: float
+    tokens_in: float | None
+    tokens_out: float | None
     seconds: float
 
     @property
@@ -36,17 +37,17 @@ class PlanResult(StageResult):
     Attributes:
         prompts: what each prompt needs.
         measured: descriptions written to measure; they are in the store.
-        tokens_in: tokens the run would read.
-        tokens_out: tokens it would write.
-        usd: what it would cost, None if prices are not given.
+        tokens_in: tokens the run would read, None if the endpoint does not tell.
+        tokens_out: tokens it would write, None if the endpoint does not tell.
+        usd: what it would cost, None if prices are not given, or tokens not told.
         in_flight: requests at once that `seconds` is for.
         seconds: how long it would take.
     """
 
     prompts: dict[str, PlannedPrompt]
     measured: int
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
     usd: float | None
     in_flight: int
     seconds: float
@@ -56,12 +57,15 @@ class PlanResult(StageResult):
 
         table = Table("prompt", "kept", "redo", "new", "tokens each", "seconds each", box=None, header_style="bold")
         for name, prompt in self.prompts.items():
-            tokens = f"{prompt.tokens_in:.0f} + {prompt.tokens_out:.0f}"
+            tokens = UNTOLD if prompt.tokens_in is None else f"{prompt.tokens_in:.0f} + {prompt.tokens_out:.0f}"
             counts = (f"{prompt.kept:,}", f"{prompt.redo:,}", f"{prompt.new:,}")
             table.add_row(name, *counts, tokens, f"{prompt.seconds:.2f}")
         yield table
         cost = "give the prices to see the cost" if self.usd is None else f"about ${self.usd:,.2f}"
-        yield f"to come: {self.tokens_in:,} tokens read, {self.tokens_out:,} written; {cost}"
+        if self.tokens_in is None:
+            yield f"to come: tokens and cost are {UNTOLD}; a budget would work with an estimate"
+        else:
+            yield f"to come: {self.tokens_in:,} tokens read, {self.tokens_out:,} written; {cost}"
         yield f"time: about {_duration(self.seconds)}, {self.in_flight} requests at once, if the endpoint bears them"
         if self.measured:
             yield f"measured with {self.measured} descriptions, which are kept"
@@ -72,7 +76,7 @@ def make_plan(
 ) -> PlanResult:
     """Counts, and has a few descriptions written by `measure` if none of a prompt have been measured yet."""
     before = wanted.count(store)["kept"]
-    unmeasured = [p for p in wanted.prompts if not store.usage(p.name, wanted.describer).measured]
+    unmeasured = [p for p in wanted.prompts if not store.usage(p.name, wanted.describer).timed]
     if unmeasured:
         few = select_images(wanted.images, wanted.scan, MEASURED_IMAGES)
         names = {one.name for prompt in unmeasured for one in (*prompt.shortlists, prompt)}
@@ -80,15 +84,24 @@ def make_plan(
     prompts = {}
     for prompt in wanted.prompts:
         counted, usage = replace(wanted, prompts=[prompt]).count(store), store.usage(prompt.name, wanted.describer)
-        prompts[prompt.name] = PlannedPrompt(counted["kept"], counted["redo"], counted["new"], *usage[1:])
-    tokens_in = sum(prompt.asked * prompt.tokens_in for prompt in prompts.values())
-    tokens_out = sum(prompt.asked * prompt.tokens_out for prompt in prompts.values())
+        is_told = bool(usage.measured or not usage.timed)
+        prompts[prompt.name] = PlannedPrompt(
+            kept=counted["kept"],
+            redo=counted["redo"],
+            new=counted["new"],
+            tokens_in=usage.tokens_in if is_told else None,
+            tokens_out=usage.tokens_out if is_told else None,
+            seconds=usage.seconds,
+        )
+    all_told = all(prompt.tokens_in is not None for prompt in prompts.values() if prompt.asked)
+    tokens_in = sum(prompt.asked * (prompt.tokens_in or 0) for prompt in prompts.values())
+    tokens_out = sum(prompt.asked * (prompt.tokens_out or 0) for prompt in prompts.values())
     return PlanResult(
         prompts=prompts,
         measured=sum(prompt.kept for prompt in prompts.values()) - before,
-        tokens_in=round(tokens_in),
-        tokens_out=round(tokens_out),
-        usd=prices.usd(tokens_in, tokens_out) if prices.known else None,
+        tokens_in=round(tokens_in) if all_told else None,
+        tokens_out=round(tokens_out) if all_told else None,
+        usd=prices.usd(tokens_in, tokens_out) if prices.known and all_told else None,
         in_flight=in_flight,
         seconds=sum(prompt.asked * prompt.seconds for prompt in prompts.values()) / in_flight,
     )

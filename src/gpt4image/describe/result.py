@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.describe.store.states import REPAIRS, SETTLED, State
+from gpt4image.describe.asking.advice import advise
+from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ class DescribeResult(StageResult):
         new: descriptions written for the first time.
         redone: descriptions written again.
         states: number of descriptions in each state, by prompt.
+        errors: the most frequent error of each failed state, by prompt.
         unreadable: key of each image that cannot be decoded, and why.
         tokens_in: tokens read in this run.
         tokens_out: tokens written in this run.
         usd: cost of this run, as far as prices were given.
+        guessed: descriptions of this run whose tokens are estimated: the endpoint did not tell.
+        shrunk: images sent at half the size, as the endpoint found them too large.
         stopped: why the run stopped before it was done, or empty.
         notes: further lines for the person who reads.
     """
@@ -41,10 +45,13 @@ class DescribeResult(StageResult):
     new: int
     redone: int
     states: dict[str, dict[State, int]]
+    errors: dict[str, dict[State, str]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_out: int = 0
     usd: float = 0.0
+    guessed: int = 0
+    shrunk: int = 0
     stopped: str = ""
     notes: tuple[str, ...] = ()
 
@@ -58,10 +65,13 @@ class DescribeResult(StageResult):
             new=tally.new,
             redone=tally.redone,
             states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
+            errors={prompt.name: store.worst_errors(prompt.name, wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
             tokens_in=tally.tokens_in,
             tokens_out=tally.tokens_out,
             usd=tally.usd,
+            guessed=tally.guessed,
+            shrunk=tally.shrunk,
             stopped=stopped,
             notes=tuple(tally.notes),
         )
@@ -83,11 +93,21 @@ class DescribeResult(StageResult):
         table = Table("prompt", "state", "descriptions", "what to do", box=None, header_style="bold")
         for prompt, counts in self.states.items():
             for state, number in counts.items():
-                table.add_row(prompt, state, f"{number:,}", REPAIRS.get(state, ""))
+                error = self.errors.get(prompt, {}).get(state, "")
+                table.add_row(prompt, state, f"{number:,}", advise(state, error))
         yield table
+        for prompt, errors in self.errors.items():
+            yield from (f"{prompt}, {state}, most often: {error}" for state, error in errors.items())
         if self.tokens_in or self.tokens_out:
             cost = f", ${self.usd:.2f}" if self.usd else ""
-            yield f"tokens: {self.tokens_in:,} read, {self.tokens_out:,} written{cost}"
+            guess = (
+                f" (of {self.guessed:,} descriptions by an estimate: the endpoint does not tell)"
+                if self.guessed
+                else ""
+            )
+            yield f"tokens: {self.tokens_in:,} read, {self.tokens_out:,} written{cost}{guess}"
+        if self.shrunk:
+            yield f"{self.shrunk:,} images were too large for the endpoint and were sent at half the size"
         yield from (f"unreadable: {error}" for error in list(self.unreadable.values())[:MOST_LISTED])
         if len(self.unreadable) > MOST_LISTED:
             yield f"... and {len(self.unreadable) - MOST_LISTED} more unreadable images"

@@ -31,7 +31,11 @@ class WhoDescribes:
         describer: who writes: an OpenAI-compatible endpoint, a local transformers model, or replay of a file.
         endpoint: base URL, such as http://localhost:11434/v1; several share the work.
         model: the model's name at the endpoint; for local, a name or folder that transformers can load.
-        api_key_env: name of the environment variable that holds the API key.
+        api_key_env: environment variable that holds the API key; with several endpoints one for each, in their order
+            ("none" for an endpoint without).
+        api_key_file: file that holds the API key instead, read again when it changes; several as for api_key_env.
+        header: further headers as NAME=ENVIRONMENT_VARIABLE, such as api-key=AZURE_KEY.
+        ca_file: PEM file of an authority that vouches for the endpoint's certificate; SSL_CERT_FILE if not given.
         allow_remote: allow endpoints outside this machine and private networks.
         describer_name: name of the describer in the store; the model's name if not given.
     """
@@ -39,7 +43,10 @@ class WhoDescribes:
     describer: Literal["endpoint", "local", "replay"] = "endpoint"
     endpoint: tuple[str, ...] = ()
     model: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: tuple[str, ...] = ("OPENAI_API_KEY",)
+    api_key_file: tuple[Path, ...] = ()
+    header: tuple[str, ...] = ()
+    ca_file: Path | None = None
     allow_remote: bool = False
     describer_name: str | None = None
 
@@ -56,10 +63,12 @@ class WhatToAsk:
         class_names: JSON object of class to name, or to {"name": ..., "explanation": ...}, or CSV (class, name,
             explanation): what the classes are called in prompts, and a sentence about each that {classes} shows.
         schema: JSON file with a JSON schema for the answers; they are flattened to text.
-        max_tokens: limit of an answer's length; raising it redoes the truncated ones only.
+        max_tokens: limit of an answer's length; raising it redoes the truncated ones, and those whose thinking
+            took it all, only.
         image_size: longest side in pixels of the images sent.
         thinking: whether a model that can think first shall do so; auto leaves it to the endpoint.
         temperature: of the sampling; the endpoint's own if not given.
+        answer_from: where the answer stands when the content is empty: reasoning for servers that put it there.
     """
 
     prompt: tuple[str, ...] = ("detailed",)
@@ -70,6 +79,7 @@ class WhatToAsk:
     image_size: int = 768
     thinking: Literal["auto", "on", "off"] = "auto"
     temperature: float | None = None
+    answer_from: Literal["content", "reasoning"] = "content"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +113,10 @@ class Requests:
         tokens_per_minute: limit of the endpoint's plan, tokens read and written together.
         retries: further attempts after a passing failure.
         timeout_s: seconds until an unanswered request counts as failed.
-        extra_body: JSON object with further fields of every request.
+        max_wait: longest wait in seconds for an endpoint that asks to wait, or that is not there any more.
+        extra_body: JSON object with further fields of every request; null leaves a field out.
         emit_batch: write the requests to this file for OpenAI's batch API or vllm run-batch instead of sending them.
+        batch_url: the URL in each line of that file, as the batch service wants it.
     """
 
     in_flight: int | None = None
@@ -112,8 +124,10 @@ class Requests:
     tokens_per_minute: int | None = None
     retries: int = 5
     timeout_s: float = 180.0
+    max_wait: float = 600.0
     extra_body: str | None = None
     emit_batch: Path | None = None
+    batch_url: str = "/v1/chat/completions"
 
 
 @dataclass(frozen=True, kw_only=True)

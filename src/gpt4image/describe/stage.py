@@ -73,7 +73,7 @@ def emit_requests(settings: DescribeSettings) -> "EmitResult":
     assert settings.emit_batch is not None
     with _opened(settings) as (wanted, store):
         fields = {"model": settings.model} | read_extra_fields(settings)
-        return emit_batch(wanted, store, settings.emit_batch, fields)
+        return emit_batch(wanted, store, settings.emit_batch, fields, settings.batch_url)
 
 
 @contextmanager
@@ -112,7 +112,8 @@ def _fill(settings: DescribeSettings, wanted: "Wanted", store: "DescriptionStore
     if total:
         describer = choose_describer(settings)
         with track(label, total) as tracker:
-            recorder = Recorder(store, wanted.describer, rules, tracker)
+            model = settings.model if settings.describer == "endpoint" else None
+            recorder = Recorder(store, wanted.describer, rules, tracker, model)
             for part in wanted.rounds():
                 stopped = stopped or describer.answer(part, recorder)
     return DescribeResult.of_run(wanted, store, rules.tally, stopped)

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from gpt4image.describe.asking.markup import split_reasoning
 from gpt4image.describe.asking.refusals import flatten_json, judge_text
-from gpt4image.describe.asking.reply import UnusableReplyError, parse_reply, split_reasoning
+from gpt4image.describe.asking.reply import UnusableReplyError, parse_reply
 from gpt4image.describe.store.states import FAILED, REPAIRS, State
 
 

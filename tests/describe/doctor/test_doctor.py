@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.describe.endpoint.stubs import completion, serve
 
 from gpt4image.describe.doctor.cards import make_cards
 from gpt4image.describe.doctor.stage import DoctorSettings, examine
@@ -60,6 +61,15 @@ def test_a_real_blind_model_is_found_blind(served_vlm: str, tiny_vlm: Path) -> N
     result = examine(DoctorSettings(endpoint=served_vlm, model=str(tiny_vlm), max_tokens=8))
     assert not result.is_fit
     assert "does not see" in result.verdict
+
+
+@pytest.mark.parametrize(("finish", "words"), [("length", "thinks past the limit"), ("stop", "only thinks")])
+def test_thinking_that_takes_the_whole_limit_is_not_blindness(finish: str, words: str) -> None:
+    with serve(lambda asked: completion("" if finish == "length" else "<think>Hm", finish)) as stub:
+        result = examine(DoctorSettings(endpoint=stub.url, model="m"))
+    assert not result.is_fit
+    assert words in result.verdict
+    assert "--max-tokens" in result.change
 
 
 def test_arrow_cards_point_where_they_say() -> None:

@@ -171,3 +171,49 @@ def test_images_are_found_by_digest_whatever_they_are_called(described) -> None:
     with DescriptionStore.open(work) as store:
         assert store.find_digest(digests[0][:40]) == digests[0]
         assert store.find_digest("0" * 40) is None
+
+
+def write_answers(file: Path, requests: Path, fail: bool) -> None:
+    """Answers to a batch file, all good or all failed."""
+    lines = []
+    for line in requests.read_text(encoding="utf-8").splitlines():
+        choice = {"message": {"content": f"A thing, answered in {file.stem}."}, "finish_reason": "stop"}
+        response = {"status_code": 500, "body": {"error": {"message": "the batch has expired"}}}
+        if not fail:
+            response = {"status_code": 200, "body": {"choices": [choice]}}
+        lines.append(json.dumps({"custom_id": json.loads(line)["custom_id"], "response": response, "error": None}))
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("order", [("good", "bad"), ("bad", "good"), ("both",), ("both_reversed",)])
+def test_failed_answers_never_replace_good_ones_whatever_the_order(image_folder: Make, tmp_path: Path, order) -> None:
+    settings = DescribeSettings(str(image_folder(6)), tmp_path / "work", model="m", emit_batch=tmp_path / "b.jsonl")
+    emit_requests(settings)
+    for name in ("good", "bad"):
+        write_answers(tmp_path / f"{name}.jsonl", tmp_path / "b.jsonl", fail=name == "bad")
+    good, bad = ((tmp_path / f"{name}.jsonl").read_text() for name in ("good", "bad"))
+    (tmp_path / "both.jsonl").write_text(good + bad)
+    (tmp_path / "both_reversed.jsonl").write_text(bad + good)
+    for name in order:
+        result = import_descriptions(ImportSettings(settings.work, tmp_path / f"{name}.jsonl"))
+        if name == "bad" and order[0] == "bad":
+            told = "  endpoint_error: 6, most often: the batch has expired; --retry-failed asks again"
+            assert told in list(result.lines())
+        if name == "bad" and order[0] == "good":
+            assert (result.written, result.kept) == (0, 6)
+    assert {row.text for row in rows_of(settings.work)} == {"A thing, answered in good."}
+    assert {row.state for row in rows_of(settings.work)} == {State.OK}
+
+
+def test_a_choice_that_was_blocked_comes_back_as_refused(image_folder: Make, tmp_path: Path) -> None:
+    settings = DescribeSettings(str(image_folder(2)), tmp_path / "work", model="m", emit_batch=tmp_path / "b.jsonl")
+    emit_requests(settings)
+    bodies = [{"choices": []}, {"choices": [{"message": {"content": "half a"}, "finish_reason": "error"}]}]
+    lines = [
+        json.dumps({"custom_id": json.loads(line)["custom_id"], "response": {"status_code": 200, "body": body}})
+        for line, body in zip((tmp_path / "b.jsonl").read_text().splitlines(), bodies, strict=True)
+    ]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines))
+    result = import_descriptions(ImportSettings(settings.work, tmp_path / "answers.jsonl"))
+    assert result.states == {"refused": 1, "endpoint_error": 1}
+    assert "no choice in the answer" in result.errors["refused"]

@@ -20,7 +20,7 @@ from gpt4image.describe import (
     emit_requests,
     plan_descriptions,
 )
-from gpt4image.describe.asking.candidates import find_named
+from gpt4image.describe.prompts.candidates import find_named
 from gpt4image.describe.prompts.class_names import ClassNames, read_class_names
 from gpt4image.describe.prompts.parse import Prompt, parse_prompts
 from gpt4image.describe.prompts.places import Places

@@ -8,7 +8,8 @@ from itertools import compress
 
 import numpy as np
 
-from gpt4image.describe.asking.candidates import find_candidates
+from gpt4image.describe.asking.finish import CUT_WORDS
+from gpt4image.describe.prompts.candidates import find_candidates
 from gpt4image.describe.prompts.parse import Prompt
 from gpt4image.describe.prompts.places import Places
 from gpt4image.describe.store.rows import Description
@@ -198,9 +199,14 @@ class Wanted:
 
 def next_request(old: Description | None, request: Request, retry_failed: bool) -> Request | None:
     """How to ask next, None if the old description stays: only what a change can mend is asked again."""
-    if old is None or (old.state is State.TRUNCATED and request.max_tokens > old.max_tokens):
+    if old is None or (is_cut(old) and request.max_tokens > old.max_tokens):
         return request
     return None if old.state in SETTLED or not retry_failed else repair(old, request)
+
+
+def is_cut(old: Description) -> bool:
+    """Whether a larger limit alone may mend it: the text was cut there, or thinking took it all."""
+    return old.state is State.TRUNCATED or (old.state is State.REASONING_ONLY and CUT_WORDS in old.error)
 
 
 def repair(old: Description, request: Request) -> Request:

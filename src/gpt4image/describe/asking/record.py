@@ -1,7 +1,7 @@
 """Stores each answer the moment it is there, counts it, and shows it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
@@ -10,7 +10,7 @@ from gpt4image.describe.asking.structured import read_fields, to_rows
 from gpt4image.describe.asking.tally import Tally
 from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.store import DescriptionStore
-from gpt4image.progress import Tracker
+from gpt4image.progress import Tracker, say
 
 
 @dataclass
@@ -22,12 +22,14 @@ class Recorder:
         describer: whose they are.
         rules: when to stop.
         tracker: the progress bar.
+        model: the model that is asked for, None if that is nobody's choice.
     """
 
     store: DescriptionStore
     describer: str
     rules: StopRules
     tracker: Tracker
+    model: str | None = None
 
     @property
     def tally(self) -> Tally:
@@ -46,11 +48,25 @@ class Recorder:
         )
         for ask, reply, _ in read:
             self.tally.note(reply, is_redone=ask.old is not None)
+            self._note_model(reply.model)
+
+    def _note_model(self, model: str) -> None:
+        """Says once, and keeps, that another model answers than the one asked for."""
+        if model and self.model and model not in self.tally.models and not _is_same(model, self.model):
+            self.tally.models.append(model)
+            self.store.note_model(self.describer, model)
+            say(f"asked for the model {self.model}, answered by {model}, as the endpoint says")
+
+
+def _is_same(answering: str, asked: str) -> bool:
+    """Whether two names mean one model: the same, or one with its folder, file ending or tag."""
+    short = [name.rstrip("/").rpartition("/")[2].lower() for name in (answering, asked)]
+    return short[0] == short[1] or short[0].removesuffix(":latest") == short[1].removesuffix(":latest")
 
 
 def to_description(ask: Ask, describer: str, reply: Reply) -> Description:
     """The row of a reply; tokens and attempts of a description it replaces are counted on."""
-    values = asdict(reply)
+    values = reply.columns
     if ask.old is not None:
         values |= {name: values[name] + getattr(ask.old, name) for name in ("tokens_in", "tokens_out", "attempts")}
     return Description(ask.digest, ask.prompt.name, describer, ask.sample, max_tokens=ask.request.max_tokens, **values)

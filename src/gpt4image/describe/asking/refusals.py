@@ -1,10 +1,8 @@
 """Tells a description from what a model writes instead of one."""
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
+from gpt4image.describe.asking.json_answers import phrases, read_json
 from gpt4image.describe.store.states import State
 
 REFUSAL = re.compile(
@@ -21,7 +19,7 @@ REFUSAL = re.compile(
 LONGEST_OPENING = 400
 """Characters that are looked at: more than the pattern's longest words, with some room for marks before them."""
 
-LETTERS = re.compile(r"[^\W\d_]")
+LETTERS, DIGITS = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 
 def judge_text(text: str) -> State:
@@ -32,28 +30,12 @@ def judge_text(text: str) -> State:
 
 
 def flatten_json(text: str) -> str:
-    """A JSON answer as text, the values in order, with the names of the fields that hold them; "" if it is no JSON."""
-    start, end = text.find("{"), text.rfind("}")
+    """A JSON answer as text, the values in order, with the names of the fields that hold them.
+
+    "" if it is no JSON, or none of its fields says anything.
+    """
     try:
-        value = json.loads(text[start : end + 1])
-    except ValueError:
+        words = "; ".join(phrases(read_json(text)))
+    except RecursionError:
         return ""
-    return "; ".join(_phrases(value)) + "." if value else ""
-
-
-def _phrases(value: dict[str, Any]) -> Iterator[str]:
-    for name, held in value.items():
-        words = ", ".join(_leaves(held))
-        if words:
-            yield f"{name.replace('_', ' ')}: {words}"
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for held in value.values():
-            yield from _leaves(held)
-    elif isinstance(value, list):
-        for held in value:
-            yield from _leaves(held)
-    elif value not in (None, "", False):
-        yield "yes" if value is True else str(value)
+    return f"{words}." if LETTERS.search(words) or DIGITS.search(words) else ""

@@ -1,23 +1,48 @@
 """Reads a chat completion: the description, the reasoning apart from it, and what state that is."""
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+from gpt4image.describe.asking.finish import CUT_WORDS, Ending, judge_finish
+from gpt4image.describe.asking.json_answers import read_json
+from gpt4image.describe.asking.markup import split_reasoning
 from gpt4image.describe.asking.refusals import flatten_json, judge_text
+from gpt4image.describe.asking.usage import read_usage
 from gpt4image.describe.store.states import State
 from gpt4image.errors import UnreadableImageError
 
-THINKING = re.compile(r"<(think|thinking|reasoning|thought)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
-LATE_END = re.compile(r"^(.*?)</(?:think|thinking|reasoning|thought)>", re.DOTALL | re.IGNORECASE)
-"""The template has opened the thinking block, so only its end is in the reply."""
-HARMONY = re.compile(r"<\|channel\|>(\w+)<\|message\|>(.*?)(?=<\|(?:end|start|channel|return)\|>|$)", re.DOTALL)
+MOST_CHARACTERS = 100_000
+"""No description is longer; a model that babbles without end is."""
+NOT_OF_THE_STORE = ("guessed", "model", "is_shrunk")
+AnswerFrom = Literal["content", "reasoning"]
 
 
 class UnusableReplyError(Exception):
-    """The bytes are no chat completion; asking again may help."""
+    """The bytes are no chat completion; asking again may help.
+
+    Attributes:
+        status: the status that an error in the body names, None if it names none.
+        tokens: read and written all the same.
+        is_blocked: the endpoint has answered, and has nothing to say: asking again costs the same again.
+        needs_smaller: the context was full; a smaller image may do.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        tokens: tuple[int, int] = (0, 0),
+        is_blocked: bool = False,
+        needs_smaller: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.tokens, self.is_blocked, self.needs_smaller = status, tokens, is_blocked, needs_smaller
+
+    def as_reply(self) -> "Reply":
+        """What is stored if nobody is asked again."""
+        return Reply(State.REFUSED if self.is_blocked else State.ENDPOINT_ERROR, "", "", *self.tokens, error=str(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +58,9 @@ class Reply:
         error: more about a state that is not ok.
         attempts: how often the describer was asked.
         seconds: from the first request to the last reply.
+        guessed: tokens read and written, as estimated, where the endpoint does not say.
+        model: the model that the endpoint says has answered.
+        is_shrunk: the image was sent smaller than asked for.
     """
 
     state: State
@@ -43,33 +71,50 @@ class Reply:
     error: str = ""
     attempts: int = 1
     seconds: float = 0.0
+    guessed: tuple[int, int] = (0, 0)
+    model: str = ""
+    is_shrunk: bool = False
 
     @classmethod
     def unreadable(cls, error: UnreadableImageError | str) -> "Reply":
         """About an image that cannot be decoded: nobody was asked."""
         return cls(State.UNREADABLE_IMAGE, error=str(error), attempts=0)
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the store keeps of it."""
+        return {name: value for name, value in asdict(self).items() if name not in NOT_OF_THE_STORE}
 
-def parse_reply(body: bytes, as_json: bool = False) -> Reply:
+
+def parse_reply(body: bytes, as_json: bool = False, answer_from: AnswerFrom = "content") -> Reply:
     """Reads the body of a chat completion.
 
     Args:
         body: what the endpoint sent with status 200.
         as_json: the answer was to follow a JSON schema; it is flattened to text.
+        answer_from: where the answer stands if the content is empty.
 
     Raises:
         UnusableReplyError: the body is cut, no JSON, or an error in disguise.
     """
-    choice, usage = _read_choice(body)
-    message = choice["message"]
-    tokens_in, tokens_out = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+    completion = _read_completion(body)
+    tokens = read_usage(completion.get("usage"))
+    choice = _read_choice(completion, body, tokens)
+    message, finish = choice["message"], choice.get("finish_reason")
+    content, thinking = _read_content(message.get("content"))
+    if judge_finish(finish) is Ending.FAILED:
+        reason = f"the answer ended with {finish!r}, which is no whole answer{_told(choice.get('error'))}"
+        is_full = str(finish).lower() == "model_length"
+        raise UnusableReplyError(reason, _status_in(choice.get("error")), tokens, needs_smaller=is_full)
     return judge_answer(
-        _content(message),
-        reasoning=str(message.get("reasoning_content") or message.get("reasoning") or ""),
-        refusal=str(message.get("refusal") or ""),
-        finish=choice.get("finish_reason"),
-        tokens=(tokens_in, tokens_out),
+        content,
+        reasoning=thinking or _text(message.get("reasoning_content")) or _text(message.get("reasoning")),
+        refusal=_text(message.get("refusal")),
+        finish=finish,
+        tokens=tokens,
         as_json=as_json,
+        answer_from=answer_from,
+        model=_text(completion.get("model")),
     )
 
 
@@ -80,6 +125,8 @@ def judge_answer(
     finish: str | None = "stop",
     tokens: tuple[int, int] = (0, 0),
     as_json: bool = False,
+    answer_from: AnswerFrom = "content",
+    model: str = "",
 ) -> Reply:
     """Makes a reply of an answer.
 
@@ -90,60 +137,123 @@ def judge_answer(
         finish: why the model ended: `stop`, `length`, `content_filter`.
         tokens: tokens read and written.
         as_json: the answer was to follow a JSON schema.
+        answer_from: where the answer stands if the content is empty.
+        model: who has answered.
     """
-    text, leaked = split_reasoning(content)
-    reasoning = reasoning or leaked
-    state, text, error = _judge(text, reasoning, refusal, finish, as_json)
-    return Reply(state, text, reasoning, *tokens, error=error)
+    text, leaked = split_reasoning(content[:MOST_CHARACTERS])
+    reasoning = (reasoning or leaked)[:MOST_CHARACTERS]
+    ending = judge_finish(finish)
+    if answer_from == "reasoning" and not text and ending is Ending.WHOLE:
+        text, reasoning = split_reasoning(reasoning)[0], ""
+    if len(content) > MOST_CHARACTERS:
+        state, error = State.TRUNCATED, f"cut at {MOST_CHARACTERS:,} characters: no description is that long"
+    else:
+        state, text, error = _judge(text, reasoning, refusal, ending, as_json)
+    if ending is Ending.FAILED:
+        state, error = State.ENDPOINT_ERROR, f"the answer ended with {finish!r}, which is no whole answer"
+    return Reply(state, text, reasoning, *tokens, error=error, model=model)
 
 
-def _read_choice(body: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _read_completion(body: bytes) -> Mapping[str, Any]:
+    """The completion as a mapping.
+
+    Raises:
+        UnusableReplyError: the body is no JSON object, or an error.
+    """
     try:
         completion = json.loads(body)
-        choice = completion["choices"][0]
-        choice["message"].get("content")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        start = " ".join(body[:200].decode("utf-8", "replace").split())
-        raise UnusableReplyError(f"the reply is no chat completion: {start!r}") from error
-    return choice, completion.get("usage") or {}
+    except (ValueError, RecursionError) as error:
+        raise _no_completion(body) from error
+    if isinstance(completion, list) and len(completion) == 1:
+        completion = completion[0]
+    if not isinstance(completion, dict):
+        raise _no_completion(body)
+    if (told := completion.get("error")) and not completion.get("choices"):
+        raise UnusableReplyError(f"the reply is no chat completion but an error{_told(told)}", _status_in(told))
+    return completion
 
 
-def _content(message: Mapping[str, Any]) -> str:
-    """The answer's text; some endpoints send it in parts."""
-    content = message.get("content")
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(content or "")
+def _read_choice(completion: Mapping[str, Any], body: bytes, tokens: tuple[int, int]) -> Mapping[str, Any]:
+    """The first choice, whose `message` is a mapping.
 
-
-def split_reasoning(content: str) -> tuple[str, str]:
-    """Takes thinking that leaked into the answer out of it.
-
-    Returns:
-        the answer and the thinking, both stripped.
+    Raises:
+        UnusableReplyError: there is none.
     """
-    if "<|channel|>" in content:
-        parts = HARMONY.findall(content)
-        answer = "".join(text for channel, text in parts if channel == "final")
-        return answer.strip(), "\n".join(text for channel, text in parts if channel != "final").strip()
-    thoughts = [match[1].strip() for match in THINKING.findall(content)]
-    answer = THINKING.sub("", content)
-    if late := LATE_END.match(answer):
-        thoughts, answer = [late[1].strip(), *thoughts], answer[late.end() :]
-    return answer.strip(), "\n".join(filter(None, thoughts))
+    choices = completion.get("choices")
+    if isinstance(choices, list) and not choices:
+        words = "no choice in the answer, as endpoints do that block a picture (the reply is no chat completion)"
+        raise UnusableReplyError(words, tokens=tokens, is_blocked=True)
+    choice = choices[0] if isinstance(choices, list) else None
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        raise _no_completion(body, tokens)
+    return choice
 
 
-def _judge(text: str, reasoning: str, refusal: str, finish: Any, as_json: bool) -> tuple[State, str, str]:
-    if refusal or finish == "content_filter":
+def _no_completion(body: bytes, tokens: tuple[int, int] = (0, 0)) -> UnusableReplyError:
+    start = " ".join(body[:200].decode("utf-8", "replace").split())
+    return UnusableReplyError(f"the reply is no chat completion: {start!r}", tokens=tokens)
+
+
+def _status_in(error: Any) -> int | None:
+    """The status of HTTP that an error names in its body."""
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    try:
+        status = int(str(code))
+    except ValueError:
+        return None
+    return status if 300 <= status < 600 else None
+
+
+def _told(error: Any) -> str:
+    words = error.get("message") if isinstance(error, dict) else error
+    return f": {' '.join(str(words).split())[:300]}" if words else ""
+
+
+def _read_content(content: Any) -> tuple[str, str]:
+    """The answer's text and its thinking; some endpoints send them in parts."""
+    parts = content if isinstance(content, list) else [content]
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in parts:
+        kind = str(part.get("type", "")) if isinstance(part, dict) else ""
+        is_thinking = "think" in kind or "reason" in kind
+        (thoughts if is_thinking else texts).append(_text(part))
+    return "".join(texts), "".join(thoughts)
+
+
+def _text(value: Any) -> str:
+    """The text in a value that may be a text, a part with a text, a list of such, or nothing."""
+    if isinstance(value, list):
+        return "".join(map(_text, value))
+    if isinstance(value, dict):
+        return next(
+            (_text(value[name]) for name in ("text", "thinking", "content", "reasoning") if value.get(name)), ""
+        )
+    return "" if value is None else str(value)
+
+
+def _judge(text: str, reasoning: str, refusal: str, ending: Ending, as_json: bool) -> tuple[State, str, str]:
+    if refusal or ending is Ending.REFUSED:
         return State.REFUSED, text, refusal or "stopped by the endpoint's content filter"
     judged = judge_text(text)
     if judged is State.EMPTY:
-        if reasoning:
-            return State.REASONING_ONLY, text, "thinking, but no answer" + (" before max_tokens" * (finish == "length"))
+        is_cut = ending is Ending.CUT
+        if reasoning or (is_cut and not text):
+            return State.REASONING_ONLY, text, "thinking, but no answer" + f" {CUT_WORDS}" * is_cut
         return State.EMPTY, text, "no word in the answer"
-    if finish == "length":
+    if ending is Ending.CUT:
         return State.TRUNCATED, text, "cut at max_tokens"
     if judged is State.OK and as_json:
-        flat = flatten_json(text)
-        return (State.OK, flat, "") if flat else (State.EMPTY, text, "the answer is not the JSON asked for")
+        return _judge_json(text)
     return judged, text, "" if judged is State.OK else "the answer declines to describe"
+
+
+def _judge_json(text: str) -> tuple[State, str, str]:
+    if flat := flatten_json(text):
+        return State.OK, flat, ""
+    is_json = read_json(text) is not None
+    return (
+        State.EMPTY,
+        text,
+        "no field of the answer says anything" if is_json else "the answer is not the JSON asked for",
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpt4image.describe.asking.tally import Tally
-from gpt4image.describe.store.states import FAILED
+from gpt4image.describe.store.states import FAILED, State
 from gpt4image.errors import SettingsError
 
 FEWEST_JUDGED = 40
@@ -69,7 +69,8 @@ class StopRules:
     def _over_budget(self, in_flight: int) -> str:
         if self.budget_usd is None or self.tally.usd + (in_flight + 1) * self._usd_each() <= self.budget_usd:
             return ""
-        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd)"
+        by = ", by an estimate: the endpoint does not tell all tokens" if self.tally.guessed else ""
+        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd){by}"
 
     def _usd_each(self) -> float:
         tally = self.tally
@@ -89,7 +90,13 @@ class StopRules:
         tally = self.tally
         if self.max_failures.is_exceeded(tally.failed, tally.finished):
             worst = max(FAILED, key=lambda state: tally.states[state])
-            return f"{tally.failed} of {tally.finished} descriptions failed, most as {worst} (--max-failures)"
+            words = f"{tally.failed} of {tally.finished} descriptions failed, most as {worst} (--max-failures)"
+            return words + self._told(worst)
         if tally.silence >= LONGEST_SILENCE:
-            return f"the last {tally.silence} requests ended in endpoint errors; is the endpoint still running?"
+            words = f"the last {tally.silence} requests ended in endpoint errors; is the endpoint still running?"
+            return words + self._told(State.ENDPOINT_ERROR)
         return ""
+
+    def _told(self, state: State) -> str:
+        error = self.tally.worst_error(state)
+        return f"; the most frequent reason: {error}" if error else ""

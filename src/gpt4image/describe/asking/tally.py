@@ -7,6 +7,9 @@ from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.store.states import FAILED, State
 
+MOST_ERRORS = 1000
+"""Different errors that are counted apart; some hold the number of their request."""
+
 
 @dataclass
 class Tally:
@@ -22,6 +25,10 @@ class Tally:
         tokens_out: tokens written.
         seconds: time of all requests together.
         silence: endpoint errors since the last answer.
+        guessed: descriptions whose tokens are estimated, wholly or in part: the endpoint did not tell.
+        shrunk: descriptions of images that were sent smaller than asked for.
+        errors: how often each error occurred, by state.
+        models: models that answered and were not asked for.
         notes: further lines for the person who reads.
     """
 
@@ -34,6 +41,10 @@ class Tally:
     tokens_out: int = 0
     seconds: float = 0.0
     silence: int = 0
+    guessed: int = 0
+    shrunk: int = 0
+    errors: dict[State, Counter[str]] = field(default_factory=dict)
+    models: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -45,6 +56,16 @@ class Tally:
         return sum(self.states[state] for state in FAILED)
 
     @property
+    def answered(self) -> int:
+        """Descriptions for which an endpoint gave an answer, be it a refusal."""
+        return self.finished - self.states[State.ENDPOINT_ERROR] - self.states[State.UNREADABLE_IMAGE]
+
+    def worst_error(self, state: State) -> str:
+        """The most frequent error of a state, empty if there was none."""
+        counted = self.errors.get(state)
+        return counted.most_common(1)[0][0] if counted else ""
+
+    @property
     def usd(self) -> float:
         """Spent so far, as far as prices are known."""
         return self.prices.usd(self.tokens_in, self.tokens_out)
@@ -54,13 +75,25 @@ class Tally:
         self.states[reply.state] += 1
         self.redone += is_redone
         self.new += not is_redone
-        self.tokens_in += reply.tokens_in
-        self.tokens_out += reply.tokens_out
+        self.tokens_in += reply.tokens_in + reply.guessed[0]
+        self.tokens_out += reply.tokens_out + reply.guessed[1]
+        self.guessed += any(reply.guessed)
+        self.shrunk += reply.is_shrunk
+        if reply.error:
+            self._note_error(reply.state, reply.error)
         self.seconds += reply.seconds
         self.silence = self.silence + 1 if reply.state is State.ENDPOINT_ERROR else 0
 
+    def _note_error(self, state: State, error: str) -> None:
+        counted = self.errors.setdefault(state, Counter())
+        if error in counted or len(counted) < MOST_ERRORS:
+            counted[error] += 1
+
     def progress_note(self, in_flight: int = 0) -> str:
         """The text behind the progress bar: failures, cost so far, requests in flight."""
-        parts = [f"{self.failed} failed" if self.failed else "", f"${self.usd:.2f}" if self.usd else ""]
+        parts = [
+            f"{self.failed} failed" if self.failed else "",
+            f"{'about ' * bool(self.guessed)}${self.usd:.2f}" if self.usd else "",
+        ]
         parts.append(f"{in_flight} in flight" if in_flight else "")
         return ", ".join(filter(None, parts))

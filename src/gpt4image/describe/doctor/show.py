@@ -15,7 +15,7 @@ from gpt4image.describe.prompts.parse import Prompt
 
 async def show_cards(
     cards: Sequence[Card], options: EndpointOptions, max_tokens: int, thinking: Thinking
-) -> tuple[list[Examined], set[str]]:
+) -> tuple[list[Examined], frozenset[str]]:
     """Asks about every card.
 
     Returns:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -25,6 +26,10 @@ class DoctorSettings:
         timeout_s: seconds until an unanswered request counts as failed.
         extra_body: JSON object with further fields of every request.
         api_key_env: name of the environment variable that holds the API key.
+        api_key_file: file that holds the API key instead.
+        header: further headers as NAME=ENVIRONMENT_VARIABLE, such as api-key=AZURE_KEY.
+        ca_file: PEM file of an authority that vouches for the endpoint's certificate; SSL_CERT_FILE if not given.
+        answer_from: where the answer stands when the content is empty: reasoning for servers that put it there.
         allow_remote: allow an endpoint outside this machine and private networks.
         seed: other cards of the same kinds.
     """
@@ -36,6 +41,10 @@ class DoctorSettings:
     timeout_s: float = 180.0
     extra_body: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
+    api_key_file: Path | None = None
+    header: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    answer_from: Literal["content", "reasoning"] = "content"
     allow_remote: bool = False
     seed: int = 0
 
@@ -110,7 +119,11 @@ def examine(settings: DoctorSettings) -> DoctorResult:
         urls=(settings.endpoint,),
         model=settings.model,
         extra=parse_extra_body(settings.extra_body),
-        api_key_env=settings.api_key_env,
+        api_key_env=(settings.api_key_env,),
+        api_key_file=(settings.api_key_file,) if settings.api_key_file else (),
+        header=settings.header,
+        ca_file=settings.ca_file,
+        answer_from=settings.answer_from,
         timeout_s=settings.timeout_s,
         retries=RETRIES,
         in_flight=IN_FLIGHT,

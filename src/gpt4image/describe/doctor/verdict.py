@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpt4image.describe.asking.finish import CUT_WORDS
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.doctor.cards import DIRECTIONS, Card
 from gpt4image.describe.store.states import State
@@ -56,6 +57,11 @@ def judge(examined: Sequence[Examined]) -> Verdict:
     if states[State.ENDPOINT_ERROR] > len(examined) / 2:
         error = next(one.reply.error for one in examined if one.reply.error)
         return Verdict(f"most requests fail: {error}", "check the server's log and --model")
+    if sum(CUT_WORDS in one.reply.error for one in examined) > len(examined) / 2:
+        return Verdict(
+            "the model thinks past the limit, so that no answer comes before it",
+            "a much larger --max-tokens, or --thinking off",
+        )
     if states[State.REASONING_ONLY] > len(examined) / 2:
         return Verdict(
             "the model only thinks and gives no answer",

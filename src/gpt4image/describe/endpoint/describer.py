@@ -11,10 +11,10 @@ from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.options import EndpointOptions
-from gpt4image.describe.endpoint.payload import encode_data_url
+from gpt4image.describe.endpoint.payload import encode_data_url, encode_half
 from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
-from gpt4image.errors import UnreadableImageError
+from gpt4image.errors import Gpt4ImageError, UnreadableImageError
 from gpt4image.images import ImageSet
 
 MOST_KEPT = 32
@@ -42,14 +42,20 @@ class InProcess:
             data_url = await asyncio.shield(self._data_url(ask.index, ask.request.image_size))
         except UnreadableImageError as error:
             return Reply.unreadable(error)
-        return await self._client.answer(ask, data_url)
+
+        async def shrink() -> str | None:
+            loop = asyncio.get_running_loop()
+            arguments = self._images, ask.index, ask.request.image_size
+            return await loop.run_in_executor(self._threads, encode_half, *arguments)
+
+        return await self._client.answer(ask, data_url, shrink)
+
+    def end(self, reason: Gpt4ImageError) -> None:
+        self._client.end(reason)
 
     def _start_encoding(self, index: int, max_side: int) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._threads, encode_data_url, self._images, index, max_side)
-
-    def stop(self) -> None:
-        self._client.pool.stop()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.describer import InProcess
+from gpt4image.describe.endpoint.keys import choose_keys, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
 from gpt4image.describe.endpoint.retries import RetryingClient
@@ -59,6 +60,10 @@ class DescribeWorker:
             reply = error
         return Report(reply, answerer.limit, answerer.in_flight)
 
+    async def end(self, reason: Gpt4ImageError) -> None:
+        """Sends nothing more."""
+        self._answerer.end(reason)
+
     async def is_alive(self) -> bool:
         return True
 
@@ -81,6 +86,7 @@ class OnRay:
         self._stations = [_Station(worker, limit=limit_each or START) for worker in workers]
         self._revived = asyncio.Event()
         self._revivals: set[asyncio.Task[None]] = set()
+        self._end: Gpt4ImageError | None = None
 
     @property
     def limit(self) -> int:
@@ -111,10 +117,19 @@ class OnRay:
         words = f"{MOST_DEATHS} workers died while they had this image"
         return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
+    def end(self, reason: Gpt4ImageError) -> None:
+        self._end = reason
+        for station in self._stations:
+            if station.is_alive:
+                station.worker.end.remote(reason)
+        self._revived.set()
+
     async def _freest(self) -> _Station:
-        while not (alive := [station for station in self._stations if station.is_alive]):
+        while not (alive := [station for station in self._stations if station.is_alive]) and not self._end:
             self._revived.clear()
             await self._revived.wait()
+        if self._end:
+            raise self._end
         return min(alive, key=lambda station: station.load / station.limit)
 
     def _note_death(self, station: _Station) -> None:
@@ -135,9 +150,6 @@ class OnRay:
             except RayActorError:
                 continue
         self._revived.set()
-
-    def stop(self) -> None:
-        """What the workers have is with them; they end with the run."""
 
     def close(self) -> None:
         for task in self._revivals:
@@ -162,9 +174,14 @@ class RayDescriber:
         """As `Describer.answer`.
 
         Raises:
-            SettingsError: Ray is not installed, or there is no such cluster, or it is too small.
+            SettingsError: a key or a header is missing, Ray is not installed, or there is no such cluster, or it is
+                too small.
             EndpointError: no request will do.
         """
+        for key in choose_keys(self.options):
+            # Refused here if it cannot be read, and known here as what must not be printed or stored.
+            key.read()
+        read_headers(self.options)
         with cluster(self.address) as ray:
             number = count_workers(ray, self.num_workers)
             share = self.options.share(number)

@@ -13,7 +13,7 @@ FIRST_GROWTH, LATER_GROWTH = 2.0, 1.25
 WORTHWHILE = 0.3
 """A step up must bring this share of the throughput it could bring at best."""
 HOLD_WINDOWS = 8
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 BURST_S = 1.0
 """Of limits a minute."""
 
@@ -42,7 +42,7 @@ class Pace:
         limit: how many requests may be in flight now.
         in_flight: how many are.
         paused_until: no request is sent before that time of `clock`.
-        unreached: how often in a row nobody was listening.
+        unreached: how often in a row nobody was listening, or the server was still loading.
     """
 
     def __init__(self, fixed: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,6 +50,7 @@ class Pace:
         self.in_flight = 0
         self.paused_until = 0.0
         self.unreached = 0
+        self._absent_since_s: float | None = None
         self._ceiling, self._climbs, self._clock = fixed or CEILING, fixed is None, clock
         self._growth = FIRST_GROWTH
         self._best_rate, self._best_limit = 0.0, self.limit
@@ -59,12 +60,23 @@ class Pace:
 
     @property
     def has_room(self) -> bool:
-        return self.in_flight < self.limit and self._clock() >= self.paused_until
+        # One request finds out whether an endpoint is there again.
+        return self.in_flight < (1 if self.unreached else self.limit) and self._clock() >= self.paused_until
+
+    @property
+    def pause_left_s(self) -> float:
+        """Seconds until the next request may be sent."""
+        return max(self.paused_until - self._clock(), 0.0)
+
+    @property
+    def absent_s(self) -> float:
+        """For how long the endpoint has not been there; 0 if it is."""
+        return 0.0 if self._absent_since_s is None else self._clock() - self._absent_since_s
 
     def note_answer(self) -> None:
         """A request was answered."""
         self._window.answered += 1
-        self.unreached = 0
+        self.note_present()
         self._close_full_window()
 
     def note_failure(self, retry_after_s: float | None = None) -> None:
@@ -73,8 +85,14 @@ class Pace:
         self._window.retry_after_s = max(self._window.retry_after_s, retry_after_s or 0.0)
         self._close_full_window()
 
+    def note_present(self) -> None:
+        """Somebody is listening, whatever was said."""
+        self.unreached, self._absent_since_s = 0, None
+
     def note_unreached(self) -> None:
         """No connection came about: waits, twice as long each time, until the endpoint answers again."""
+        if self._absent_since_s is None:
+            self._absent_since_s = self._clock()
         if self._clock() >= self.paused_until:
             self.pause(min(FIRST_PAUSE_S * 2**self.unreached, LONGEST_PAUSE_S))
             self.unreached += 1

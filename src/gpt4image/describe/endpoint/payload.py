@@ -12,6 +12,7 @@ from gpt4image.images.decoding.decode import open_file
 QUALITY = 90
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN = 0xDA
+SMALLEST_SIDE = 16
 NEEDED = frozenset((0xC0, 0xC1, 0xC4, START_OF_SCAN, 0xDB, 0xDD))
 """Frame, Huffman tables, scan, quantisation tables, restart interval."""
 KNOWN = {0xE0: (16, b"JFIF\0"), 0xEE: (14, b"Adobe")}
@@ -47,6 +48,17 @@ def encode_jpeg(image: Image.Image, max_side: int) -> bytes:
 def encode_data_url(images: ImageSet, index: int, max_side: int) -> str:
     """One image as `encode_image` makes it, as chat endpoints take images."""
     return to_data_url(encode_image(images, index, max_side))
+
+
+def encode_half(images: ImageSet, index: int, max_side: int) -> str | None:
+    """One image at half the size that `encode_data_url` sends it in; None if that would be too small to see anything.
+
+    Raises:
+        UnreadableImageError: the image cannot be read or decoded.
+    """
+    image = images.decode(index, None, (max_side, max_side))
+    side = min(max(image.size), max_side) // 2
+    return to_data_url(encode_jpeg(image, side)) if side >= SMALLEST_SIDE else None
 
 
 def to_data_url(jpeg: bytes) -> str:

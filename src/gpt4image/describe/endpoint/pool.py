@@ -1,24 +1,48 @@
 """Shares the requests among the endpoints: each goes where there is the most room."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from gpt4image.describe.endpoint.client import Endpoint, open_endpoint
+from gpt4image.describe.endpoint.first_failures import FirstFailures
+from gpt4image.describe.endpoint.keys import choose_keys
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import Pace
+from gpt4image.errors import Gpt4ImageError
+from gpt4image.progress import say
 
 UNREACHED_ATTEMPTS = 3
+FIRST_PROBE = 8
+MOST_FIRST_REQUESTS = 8
+"""As long as an endpoint has answered nothing: whatever is wrong with it is wrong with all of them."""
 
 
 @dataclass(eq=False)
 class Lane:
-    """One endpoint at its own pace."""
+    """One endpoint at its own pace.
+
+    Attributes:
+        endpoint: the endpoint.
+        pace: how many requests it gets.
+        first_failures: what went wrong before it answered anything.
+        closed: why it is no longer asked.
+        refused_in_a_row: requests refused for good since the last answer.
+        next_probe: so many of them make it doubtful that it is the pictures.
+    """
 
     endpoint: Endpoint
     pace: Pace
+    first_failures: FirstFailures
+    closed: Gpt4ImageError | None = None
+    refused_in_a_row: int = 0
+    next_probe: int = FIRST_PROBE
+
+    @property
+    def has_room(self) -> bool:
+        is_known = self.endpoint.has_answered or self.pace.in_flight < MOST_FIRST_REQUESTS
+        return self.closed is None and is_known and self.pace.has_room
 
 
 class Pool:
@@ -26,14 +50,18 @@ class Pool:
 
     def __init__(self, options: EndpointOptions) -> None:
         pace = options.share(len(options.urls)).in_flight
-        self.lanes = [Lane(open_endpoint(url, options), Pace(pace)) for url in options.urls]
-        self._queue, self._changed = asyncio.Lock(), asyncio.Event()
-        self._is_stopped = False
+        self.lanes = [
+            Lane(open_endpoint(url, options, key), Pace(pace), FirstFailures())
+            for url, key in zip(options.urls, choose_keys(options), strict=True)
+        ]
+        self._max_wait_s = options.max_wait_s
+        self._queue, self._changed, self._ended = asyncio.Lock(), asyncio.Event(), asyncio.Event()
+        self._end: Gpt4ImageError | None = None
 
     @property
     def limit(self) -> int:
         """How many requests may be in flight at all endpoints together."""
-        return sum(lane.pace.limit for lane in self.lanes)
+        return sum(lane.pace.limit for lane in self.lanes if lane.closed is None)
 
     @property
     def in_flight(self) -> int:
@@ -50,18 +78,51 @@ class Pool:
         unreached = min(lane.pace.unreached for lane in self.lanes)
         return unreached >= UNREACHED_ATTEMPTS and not self.has_answered
 
-    def stop(self) -> None:
-        """No further place is given; whoever waits for one is cancelled."""
-        self._is_stopped = True
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether no endpoint has been there for longer than anybody wants to wait."""
+        return all(lane.closed or lane.pace.absent_s > self._max_wait_s for lane in self.lanes)
+
+    def close_lane(self, lane: Lane, reason: Gpt4ImageError) -> None:
+        """Asks one endpoint no more; the others do its work, and if there is none, all ends."""
+        if lane.closed is None:
+            lane.closed = reason
+            if all(other.closed for other in self.lanes):
+                self.end(reason)
+            else:
+                say(f"{reason}; the other endpoints do its work")
         self._changed.set()
+
+    def end(self, reason: Gpt4ImageError) -> None:
+        """Sends nothing more: whoever waits for a place or for the end of a pause gets `reason` raised."""
+        self._end = self._end or reason
+        self._ended.set()
+        self._changed.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits, but not beyond the end.
+
+        Raises:
+            Gpt4ImageError: the reason of the end.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self._end is not None:
+            raise self._end
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Lane]:
-        """Waits for a free place and holds it."""
+        """Waits for a free place and holds it.
+
+        Raises:
+            Gpt4ImageError: the reason of the end.
+        """
         async with self._queue:
-            while self._is_stopped or (lane := self._freest_lane()) is None:
-                if self._is_stopped:
-                    raise asyncio.CancelledError
+            while (lane := self._freest_lane()) is None:
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_left_s()):
@@ -75,12 +136,13 @@ class Pool:
 
     def _freest_lane(self) -> Lane | None:
         """The lane with most room; one that could not be reached last time only when the others are full."""
-        free = [lane for lane in self.lanes if lane.pace.has_room]
+        self._check_end()
+        free = [lane for lane in self.lanes if lane.has_room]
         return min(
             free, key=lambda lane: (lane.pace.unreached > 0, lane.pace.in_flight / lane.pace.limit), default=None
         )
 
     def _pause_left_s(self) -> float | None:
-        """Until the first lane with room goes on; nobody might wake whoever waits for it. None if all are full."""
-        lanes = [lane.pace for lane in self.lanes if lane.pace.in_flight < lane.pace.limit]
-        return min((max(pace.paused_until - time.monotonic(), 0.0) for pace in lanes), default=None)
+        """Until the first lane that pauses goes on; nobody might wake whoever waits for it. None if none pauses."""
+        lanes = [lane.pace for lane in self.lanes if lane.closed is None and lane.pace.in_flight < lane.pace.limit]
+        return min((left for pace in lanes if (left := pace.pause_left_s) > 0), default=None)

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from gpt4image.errors import EndpointError, SettingsError
 
@@ -51,13 +52,27 @@ def _check_form(url: str) -> None:
 def is_nearby(url: str) -> bool:
     """Whether every address of the URL's host is loopback, link-local or private.
 
+    A host that only a proxy can find is not nearby.
+
     Raises:
         EndpointError: the host has no address.
     """
     host = urlsplit(url).hostname or ""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise EndpointError(f"{url}: the host {host} cannot be found ({error.strerror}); check --endpoint") from error
+    except (OSError, UnicodeError) as error:
+        if has_proxy(url):
+            return False
+        raise EndpointError(
+            f"{url}: the host {host} cannot be found ({getattr(error, 'strerror', error)}); check --endpoint, "
+            "or name the proxy that can find it in HTTPS_PROXY"
+        ) from error
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     return all(address.is_private or address.is_loopback or address.is_link_local for address in addresses)
+
+
+def has_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for the URL."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")

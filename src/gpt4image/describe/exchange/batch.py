@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpt4image.describe.asking.missing import Ask, Wanted
-from gpt4image.describe.endpoint.client import make_messages, optional_fields
+from gpt4image.describe.endpoint.fields import make_messages, optional_fields
 from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import UnreadableImageError
@@ -22,7 +22,6 @@ from gpt4image.results import StageResult
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000
 """OpenAI takes 50,000 requests and 200 MB a file."""
-URL = "/v1/chat/completions"
 ENCODED_AHEAD = 64
 DIGEST_CHARACTERS, KEY_CHARACTERS = 40, 8
 CUSTOM_ID = re.compile(rf"g4i-([0-9a-f]{{{DIGEST_CHARACTERS}}})-([0-9a-f]{{{KEY_CHARACTERS}}})-(\d+)")
@@ -91,14 +90,15 @@ def write_split(path: Path, lines: Iterable[str]) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapping[str, Any]) -> EmitResult:
+def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapping[str, Any], url: str) -> EmitResult:
     """Writes one request for each description that is missing.
 
     Args:
         wanted: what shall be described.
         store: what there is already.
         file: the first batch file.
-        fields: of every request: the model and the user's own.
+        fields: of every request: the model and the user's own; null leaves a field out.
+        url: what a line says of where it goes.
     """
     counted = wanted.count(store)
     with track("writing requests", counted["new"] + counted["redo"]) as tracker:
@@ -109,7 +109,7 @@ def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapp
             store.remember_batch(key.short, *key)
             body = {"messages": make_messages(ask.words, data_url)} | optional_fields(ask, fields)
             tracker.advance(1)
-            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": URL, "body": body}
+            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": url, "body": body}
             return json.dumps(request, ensure_ascii=False)
 
         files = write_split(file, map(encode, _encoded(wanted.asks(store), wanted.images)))

@@ -2,16 +2,18 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt4image.describe.asking.advice import advise
+from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
-    from gpt4image.describe.store.states import State
+    from gpt4image.describe.store.rows import Description
     from gpt4image.describe.store.store import DescriptionStore
 
 BATCH_SIZE = 50_000
@@ -50,6 +52,7 @@ class ImportResult(StageResult):
         written: descriptions written.
         kept: descriptions that were there already, or edited by a person.
         states: number of those written in each state.
+        errors: the most frequent error of each failed state among them.
         unknown: rows about images that are not known.
         example: one of them.
         without_text: rows about images that are known, but without any text.
@@ -62,6 +65,7 @@ class ImportResult(StageResult):
     unknown: int
     example: str
     without_text: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -69,7 +73,9 @@ class ImportResult(StageResult):
 
     def lines(self) -> Iterator[Any]:
         yield f"{self.written:,} descriptions written, {self.kept:,} kept"
-        yield from (f"  {state}: {number:,}" for state, number in self.states.items())
+        for state, number in self.states.items():
+            error = self.errors.get(state, "")
+            yield f"  {state}: {number:,}" + (f", most often: {error}; {advise(State(state), error)}" if error else "")
         if self.unknown:
             yield f"{self.unknown:,} rows are about images that are not known, such as {self.example}"
         if self.without_text:
@@ -105,7 +111,7 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
         # A file with a mistake in it is refused before anything of it is written.
         deque(readers[0].read(read_any(settings.file, images)), maxlen=0)
         reader = readers[1]
-        states, kept = _write(store, reader.read(read_any(settings.file, images)))
+        states, kept, errors = _write(store, reader.read(read_any(settings.file, images)))
         if not kept + len(states) + reader.num_matched:
             raise DescriptionError(
                 f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
@@ -113,22 +119,27 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
             )
         tally = Counter(map(str, states.values()))
         doubtful = reader.num_unknown, reader.example, reader.num_without_text
-        return ImportResult(store.path, len(states), kept, dict(tally), *doubtful)
+        return ImportResult(store.path, len(states), kept, dict(tally), *doubtful, errors)
 
 
-def _write(store: "DescriptionStore", descriptions: Iterator) -> tuple[dict[int, "State"], int]:
-    """Writes descriptions in batches; what a person has edited, or is the same already, is kept.
+def _write(
+    store: "DescriptionStore", descriptions: Iterator["Description"]
+) -> tuple[dict[int, State], int, dict[str, str]]:
+    """Writes descriptions in batches; what a person has edited, is the same already, or is better is kept.
 
     Returns:
         by the hash of its name the state of each that was written (of those that stand twice in a file the last
-        counts), and the number of those kept.
+        usable one counts), the number of those kept, and the most frequent error of each state.
     """
     states: dict[int, State] = {}
+    errors: Counter[tuple[str, str]] = Counter()
     kept = 0
     while batch := list(islice(descriptions, BATCH_SIZE)):
-        named = {description.name: description for description in sorted(batch, key=lambda one: one.digest)}
-        new = [description for description in named.values() if not store.holds(description)]
+        # Of several about the same, the last usable one; all that failed come before those that did not.
+        best = {one.name: one for one in sorted(batch, key=lambda one: one.state in SETTLED)}
+        new = [best[name] for name in sorted(best) if not store.holds(best[name])]
         store.write(new)
-        kept += sum(hash(name) not in states for name in named) - sum(hash(one.name) not in states for one in new)
+        kept += sum(hash(name) not in states for name in best) - sum(hash(one.name) not in states for one in new)
         states.update((hash(description.name), description.state) for description in new)
-    return states, kept
+        errors.update((str(description.state), description.error) for description in new if description.error)
+    return states, kept, {state: error for (state, error), _ in reversed(errors.most_common())}

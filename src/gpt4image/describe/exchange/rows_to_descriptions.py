@@ -3,12 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from gpt4image.describe.asking.refusals import judge_text
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.asking.structured import missing_fields, read_fields, to_rows
+from gpt4image.describe.endpoint.failures import read_words
 from gpt4image.describe.exchange.batch import parse_custom_id
 from gpt4image.describe.prompts.fields import fields_of
 from gpt4image.describe.prompts.pick_names import is_answer
@@ -16,7 +16,7 @@ from gpt4image.describe.replay.matching import ImageMatcher
 from gpt4image.describe.replay.rows import TEXT_FIELDS, Row
 from gpt4image.describe.replay.texts import check_characters, read_texts, show_value
 from gpt4image.describe.store.rows import COLUMNS, Description, Name
-from gpt4image.describe.store.states import State
+from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import DescriptionError
 
@@ -62,9 +62,10 @@ class RowReader:
         prompt, describer, max_tokens = batch
         reply = _reply_of(row, as_json="+" in prompt)
         reply, values = read_fields(reply, fields_of(prompt))
-        main = Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **asdict(reply))
+        main = Description(digest, prompt, describer, parts[2], max_tokens=max_tokens, **reply.columns)
         rows = to_rows(main, values)
-        if stale := missing_fields(rows):
+        is_kept_out = main.state not in SETTLED and self._store.holds(main)
+        if (stale := missing_fields(rows)) and not is_kept_out:
             # What an earlier answer said beside its description is no part of this one.
             self._store.remove(Name(digest, name, describer, parts[2]) for name in stale)
         yield from rows
@@ -122,8 +123,9 @@ def _reply_of(row: Row, as_json: bool) -> Reply:
     response = row.get("response") or {}
     body, error = response.get("body"), row.get("error")
     if error or response.get("status_code", 200) != 200 or body is None:
-        return Reply(State.ENDPOINT_ERROR, error=json.dumps(error or body, ensure_ascii=False)[:300])
+        told = error or body or response
+        return Reply(State.ENDPOINT_ERROR, error=read_words(json.dumps(told, ensure_ascii=False)))
     try:
         return parse_reply(json.dumps(body).encode(), as_json)
     except UnusableReplyError as unusable:
-        return Reply(State.ENDPOINT_ERROR, error=str(unusable))
+        return unusable.as_reply()

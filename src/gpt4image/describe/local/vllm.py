@@ -9,7 +9,7 @@ from gpt4image.cluster import cluster, count_workers
 from gpt4image.describe.asking.missing import Ask, Thinking, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply, judge_answer
-from gpt4image.describe.endpoint.client import make_messages
+from gpt4image.describe.endpoint.fields import make_messages
 from gpt4image.describe.endpoint.payload import encode_data_url
 from gpt4image.describe.store.states import State
 from gpt4image.errors import ModelError, UnreadableImageError

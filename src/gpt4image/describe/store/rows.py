@@ -13,6 +13,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def is_clean(text: str) -> bool:
+    """Whether a text is one that files and terminals take: no half characters, no NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def clean(text: str) -> str:
+    """The text with its half emoji joined, or replaced if the other half is missing, and without NUL."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
+
+
 class Name(NamedTuple):
     """Which description: the key of a row of the store."""
 
@@ -68,6 +82,9 @@ class Description:
                 f"a description of {self.digest!s:.12} has the state {self.state!r}, which is none; the store is "
                 "damaged: put a copy of it in its place"
             ) from error
+        for name in ("text", "reasoning", "error"):
+            if not is_clean(text := getattr(self, name)):
+                object.__setattr__(self, name, clean(text))
 
     @property
     def name(self) -> Name:
@@ -87,9 +104,10 @@ class DescribedImage(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Means over `measured` descriptions: tokens read and written, seconds."""
+    """Means: tokens read and written over the `measured` descriptions that tell them, seconds over the `timed` ones."""
 
     measured: int
     tokens_in: float
     tokens_out: float
     seconds: float
+    timed: int

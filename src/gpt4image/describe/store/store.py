@@ -10,12 +10,17 @@ from typing import Any, Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
-from gpt4image.describe.store.states import State
+from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.shown import find_keys, mask_keys
 
 ALL = ", ".join(COLUMNS)
 OF_NAME = "digest = ? AND prompt = ? AND describer = ? AND sample = ?"
 BATCH_SIZE = 500
+MODELS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answering_models (
+    describer TEXT NOT NULL, model TEXT NOT NULL, PRIMARY KEY (describer, model)
+) WITHOUT ROWID
+"""
 
 
 class DescriptionStore:
@@ -55,7 +60,7 @@ class DescriptionStore:
         with self._writing() as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})",
-                (tuple(_storable(value, keys) for value in astuple(one)) for one in descriptions),
+                (tuple(_masked(value, keys) for value in astuple(one)) for one in descriptions),
             )
 
     def remove(self, names: Iterable[Name]) -> None:
@@ -97,6 +102,21 @@ class DescriptionStore:
         """Prompt, describer and max_tokens of a batch's short key."""
         query = "SELECT prompt, describer, max_tokens FROM batches WHERE key = ?"
         return self._connection.execute(query, (key,)).fetchone()
+
+    def note_model(self, describer: str, model: str) -> None:
+        """Remembers that a model answered for a describer that was not asked for."""
+        with self._writing() as connection:
+            connection.execute(MODELS_SCHEMA)
+            connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, model))
+
+    def worst_errors(self, prompt: str, describer: str) -> dict[State, str]:
+        """The most frequent error of each state that has one."""
+        query = (
+            "SELECT state, error, COUNT(*) AS number FROM descriptions INDEXED BY descriptions_by_state"
+            " WHERE prompt = ? AND describer = ? AND state NOT IN ('ok', 'rejected') AND error != ''"
+            " GROUP BY state, error ORDER BY number"
+        )
+        return {State(state): error for state, error, _ in self._connection.execute(query, (prompt, describer))}
 
     def find_digest(self, start: str) -> str | None:
         """The digest of the one image seen whose digest begins with `start`."""
@@ -169,10 +189,16 @@ class DescriptionStore:
         return self.find([name.digest], name.prompt, name.describer, name.sample).get(name.digest)
 
     def holds(self, description: Description) -> bool:
-        """Whether the store has this very text already, or one that a person or lint has put in its place."""
+        """Whether the store has this very text already, or a better one.
+
+        Better is what a person or lint has put in its place, and anything usable where the new one failed.
+        """
         query = f"SELECT text, state, author FROM descriptions WHERE {OF_NAME}"
         row = self._connection.execute(query, description.name).fetchone()
-        return row is not None and (row[2] != "describer" or row[:2] == (description.text, description.state))
+        if row is None:
+            return False
+        is_better = row[1] in SETTLED and description.state not in SETTLED
+        return is_better or row[2] != "describer" or row[:2] == (description.text, description.state)
 
     def settled_digests(self, prompt: str, describer: str, sample: int) -> Iterator[str]:
         """Digests whose description needs nothing more; one pass over an index, without the texts."""
@@ -190,11 +216,14 @@ class DescriptionStore:
     def usage(self, prompt: str, describer: str, most: int = 1000) -> Usage:
         """What descriptions of one prompt took, on average over at most `most` that an endpoint answered."""
         query = (
-            "SELECT COUNT(*), IFNULL(AVG(tokens_in), 0), IFNULL(AVG(tokens_out), 0), IFNULL(AVG(seconds), 0) FROM"
+            "SELECT SUM(tokens_out > 0), IFNULL(AVG(NULLIF(tokens_in, 0)), 0), IFNULL(AVG(NULLIF(tokens_out, 0)), 0),"
+            " IFNULL(AVG(seconds), 0), COUNT(*) FROM"
             " (SELECT tokens_in, tokens_out, seconds FROM descriptions WHERE prompt = ? AND describer = ?"
-            " AND attempts = 1 AND state NOT IN ('endpoint_error', 'unreadable_image') AND tokens_out > 0 LIMIT ?)"
+            " AND attempts = 1 AND state NOT IN ('endpoint_error', 'unreadable_image')"
+            " AND (seconds > 0 OR tokens_out > 0) LIMIT ?)"
         )
-        return Usage(*self._connection.execute(query, (prompt, describer, most)).fetchone())
+        measured, *means = self._connection.execute(query, (prompt, describer, most)).fetchone()
+        return Usage(measured or 0, *means)
 
     def counts(self, prompt: str | None = None, describer: str | None = None) -> dict[State, int]:
         """How many descriptions are in each state that occurs."""
@@ -206,12 +235,8 @@ class DescriptionStore:
         return {state: counted[state] for state in State if state in counted}
 
 
-def _storable(value: Any, keys: Sequence[str]) -> Any:
-    """Without API keys; text that was cut within a character, as in JSON it may be, has U+FFFD for its half."""
-    if not isinstance(value, str):
-        return value
-    text = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return mask_keys(text, keys)
+def _masked(value: Any, keys: Sequence[str]) -> Any:
+    return mask_keys(value, keys) if isinstance(value, str) else value
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -1,0 +1,143 @@
+"""What to do about a failure: the state and the cause, as the endpoint's words tell it, decide together."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gpt4image.describe.store.states import REPAIRS, State
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What mends one cause of one state.
+
+    Attributes:
+        state: of the description.
+        cause: in words.
+        pattern: found in the error of such a description, in lower case.
+        advice: what to do.
+    """
+
+    state: State
+    cause: str
+    pattern: str
+    advice: str
+
+
+ADVICE = (
+    Advice(
+        State.TRUNCATED,
+        "the model's context is full",
+        r"context|model_length",
+        "a smaller --image-size, or a server with a larger context; then --retry-failed",
+    ),
+    Advice(State.TRUNCATED, "the text never ends", r"characters", "another --model or --prompt; then --retry-failed"),
+    Advice(
+        State.REASONING_ONLY,
+        "thinking took the whole limit",
+        r"before max_tokens",
+        "raise --max-tokens, which redoes these alone; or --thinking off with --retry-failed",
+    ),
+    Advice(
+        State.REASONING_ONLY,
+        "the answer stands in the reasoning",
+        r"no answer",
+        "--answer-from reasoning with --retry-failed if the reasoning is the answer, else --retry-failed: thinking off",
+    ),
+    Advice(
+        State.EMPTY,
+        "prose in the place of JSON",
+        r"not the json",
+        "a model that keeps to a schema, or no --schema; then --retry-failed",
+    ),
+    Advice(
+        State.EMPTY,
+        "JSON whose fields are all empty",
+        r"no field",
+        "fields that fit these images in --schema, then --retry-failed",
+    ),
+    Advice(
+        State.REFUSED,
+        "blocked by the endpoint",
+        r"status 4\d\d|content filter|no choice|stopped by",
+        "another --prompt or another endpoint with --retry-failed; the pictures themselves are not wanted there",
+    ),
+    Advice(
+        State.ENDPOINT_ERROR,
+        "the picture is too large",
+        r"status 413|context|too large|too long|too many tokens|model_length",
+        "a smaller --image-size, or a server with a larger context; then --retry-failed",
+    ),
+    Advice(
+        State.ENDPOINT_ERROR,
+        "no answer in time",
+        r"no answer within|timed out|timeout",
+        "a larger --timeout-s or fewer --in-flight; then --retry-failed",
+    ),
+    Advice(
+        State.ENDPOINT_ERROR,
+        "too many requests",
+        r"status 429|too many requests|rate limit",
+        "--requests-per-minute or --tokens-per-minute as your plan has them; then --retry-failed",
+    ),
+    Advice(
+        State.ENDPOINT_ERROR,
+        "the endpoint cannot read the request",
+        r"status (?:400|405|415|422)",
+        "if others were answered, look at the picture; else take fields out of --extra-body; then --retry-failed",
+    ),
+    Advice(
+        State.ENDPOINT_ERROR,
+        "the server failed",
+        r"status 5\d\d|broke|no chat completion|ended with",
+        "look at the server's log, then --retry-failed",
+    ),
+)
+"""The first that fits counts; if none does, `states.REPAIRS`."""
+
+SETUP_ADVICE = (
+    (r"mmproj|image input is not supported|at most 0 image|multimodal|vision|does not support image",
+     "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
+    (r"\bstream|chat completion: '(?:data|event):", "ask an endpoint that does not only stream"),
+    (r"certificate", "name the certificate of its authority with --ca-file"),
+)  # fmt: skip
+STATUS_ADVICE = {
+    401: "check the API key (--api-key-env, --api-key-file, or --header for gateways with one of their own)",
+    402: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+    403: "check the API key (--api-key-env) and what it may do",
+    404: "check --endpoint, --model and the API key",
+    407: "check the proxy's name and password (HTTPS_PROXY)",
+    410: "the model is retired: choose another --model",
+    429: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+}
+
+
+def advise(state: State, error: str) -> str:
+    """What to do about descriptions of this state with this error; "" for those that need nothing."""
+    found = _find(state, error)
+    return found.advice if found else REPAIRS.get(state, "")
+
+
+@lru_cache(1024)
+def _find(state: State, error: str) -> Advice | None:
+    words = error.lower()
+    return next((row for row in ADVICE if row.state is state and re.search(row.pattern, words)), None)
+
+
+def advise_setup(status: int, words: str) -> str:
+    """What to do about an endpoint that takes no request at all."""
+    found = next((advice for pattern, advice in SETUP_ADVICE if re.search(pattern, words.lower())), "")
+    return found or STATUS_ADVICE.get(status, "check --endpoint, --model and the server's log")
+
+
+def write_table() -> str:
+    """The table of the documentation, in Markdown."""
+    rows = [f"| `{row.state}` | {row.cause} | {row.advice} |" for row in ADVICE]
+    rows += [f"| `{state}` | any other | {repair} |" for state, repair in REPAIRS.items()]
+    return "\n".join(["| state | cause | what to do |", "|---|---|---|", *sorted(rows, key=_order)]) + "\n"
+
+
+def _order(row: str) -> tuple[int, bool]:
+    """Rows of a state together, in the order of the states."""
+    state = State(row.split("`")[1])
+    return list(State).index(state), "| any other |" in row

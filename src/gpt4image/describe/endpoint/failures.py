@@ -1,0 +1,200 @@
+"""What kind of failure a failure is: one that passes, the picture's, or the endpoint's."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from gpt4image.describe.asking.advice import advise_setup
+from gpt4image.errors import EndpointError
+
+FATAL_STATUSES = frozenset({401, 402, 404, 407, 410})
+REFUSING_STATUSES = frozenset({400, 403, 405, 411, 413, 414, 415, 422, 451})
+THROTTLING_STATUSES = frozenset({429, 503, 529})
+TOO_LARGE_STATUSES = frozenset({400, 413, 422, 500})
+MOST_ERROR_CHARACTERS = 300
+
+NO_CREDIT = re.compile(
+    r"insufficient[ _](?:quota|credits?|balance|funds)|credit balance is too low|billing[ _]hard[ _]limit|"
+    r"account (?:is not active|balance)|payment required|out of credits?",
+    re.IGNORECASE,
+)
+TOO_LARGE = re.compile(
+    r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
+    r"input (?:length|is too long|tokens? exceed)|(?:entity|payload|body|image|picture)s? (?:is |are )?"
+    r"too (?:large|big)|"
+    r"image (?:size|dimensions?)[^.]{0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
+    re.IGNORECASE,
+)
+MODERATED = re.compile(
+    r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
+    r"inappropriate content|sensitive content",
+    re.IGNORECASE,
+)
+NOT_THERE_YET = re.compile(
+    r"\bloading\b|\bstarting\b|\bstarting up\b|warming up|\bnot (?:yet )?ready\b|initiali[sz]ing|booting|cold start",
+    re.IGNORECASE,
+)
+WAIT_IN_WORDS = re.compile(
+    r"(?:try again|retry|wait)[^.\d]{0,20}?(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:onds?)?)\b", re.I
+)
+RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
+"""Google's way (google.rpc.RetryInfo)."""
+
+
+@dataclass(eq=False)
+class PassingError(Exception):
+    """The request failed for a reason that may be gone next time.
+
+    Attributes:
+        message: the reason.
+        retry_after_s: how long the endpoint asks to wait, None if it does not say.
+        is_throttle: the endpoint has too many requests.
+        is_connection: no connection came about.
+        is_loading: the server is still loading its model.
+        is_timeout: no answer came in time.
+        tokens: what it cost all the same.
+        needs_smaller: a smaller image may do.
+    """
+
+    message: str
+    retry_after_s: float | None = None
+    is_throttle: bool = False
+    is_connection: bool = False
+    is_loading: bool = False
+    is_timeout: bool = False
+    tokens: tuple[int, int] = (0, 0)
+    needs_smaller: bool = False
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether nobody is there yet, in which the picture has no part."""
+        return self.is_connection or self.is_loading
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(eq=False)
+class RefusedRequestError(Exception):
+    """The endpoint will never take this request; another image may do.
+
+    Attributes:
+        message: the reason.
+        is_moderated: it does not want this picture.
+        needs_smaller: a smaller image may do.
+    """
+
+    message: str
+    is_moderated: bool = False
+    needs_smaller: bool = False
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UnavailableError(EndpointError):
+    """An endpoint cannot be used for now: what was answered is kept, and the same command goes on later."""
+
+
+@dataclass(eq=False)
+class Told(Exception):
+    """What an endpoint said instead of an answer.
+
+    Attributes:
+        status: of HTTP, or the one in the body; 200 if it has none.
+        body: the body.
+        headers: its headers, in lower case.
+        tokens: what it cost all the same.
+        reading: what was read in the body, if that is more than an error's message.
+    """
+
+    status: int
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tokens: tuple[int, int] = (0, 0)
+    reading: str = ""
+
+    @property
+    def words(self) -> str:
+        """The endpoint's own words, in short."""
+        return self.reading or read_words(self.body)
+
+    def __str__(self) -> str:
+        return f"status {self.status}: {self.words}" if self.status != 200 else self.words
+
+
+def classify(url: str, told: Told) -> Exception:
+    """The failure that `told` is: PassingError, RefusedRequestError or EndpointError."""
+    status, body = told.status, told.body
+    retry_after_s = read_retry_after_s(told.headers, body)
+    if 300 <= status < 400:
+        target = told.headers.get("location", "an address it does not name").removesuffix("/chat/completions")
+        return EndpointError(
+            f"{url} answers status {status} and sends on to {target}; no image and no key is sent there unasked: "
+            "give that --endpoint if it is meant"
+        )
+    if status in FATAL_STATUSES or (NO_CREDIT.search(body) and retry_after_s is None):
+        return EndpointError(f"{url} answers {told}; {advise_setup(status, body)}")
+    if status in TOO_LARGE_STATUSES and (status == 413 or TOO_LARGE.search(body)):
+        return RefusedRequestError(str(told), needs_smaller=True)
+    if status in REFUSING_STATUSES:
+        return RefusedRequestError(str(told), is_moderated=status == 403 or bool(MODERATED.search(body)))
+    is_error = status >= 500 or (status == 200 and '"error"' in body)
+    is_loading = is_error and bool(NOT_THERE_YET.search(body))
+    return PassingError(
+        str(told), retry_after_s, is_throttle=status in THROTTLING_STATUSES, is_loading=is_loading, tokens=told.tokens
+    )
+
+
+def read_words(body: str) -> str:
+    """What an error's body says to people: the message in its JSON, else its text without markup."""
+    text = ""
+    with suppress(ValueError, RecursionError):
+        text = " ".join(_messages(json.loads(body)))
+    return shorten(text or re.sub(r"<(?:style|script).*?</|<[^>]*>", " ", body, flags=re.DOTALL)) or "(an empty body)"
+
+
+def _messages(value: Any) -> list[str]:
+    """The messages in an error's JSON, whichever of the usual forms it has."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [words for item in value[:3] for words in _messages(item)]
+    if not isinstance(value, dict):
+        return []
+    for name in ("error", "message", "detail", "msg"):
+        if found := _messages(value.get(name)):
+            metadata = value.get("metadata")
+            raw = metadata.get("raw") if isinstance(metadata, dict) else None
+            return [*found, raw] if isinstance(raw, str) else found
+    return []
+
+
+def shorten(text: str) -> str:
+    """A text on one line of at most 300 characters."""
+    return " ".join(text.split())[:MOST_ERROR_CHARACTERS]
+
+
+def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | None:
+    """Seconds to wait: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110: a number or a date), else the words'.
+
+    None if the endpoint does not say, or says 0, which has brought whole fleets back at once.
+    """
+    told: float | None = None
+    value = headers.get("retry-after", "")
+    with suppress(ValueError, TypeError, OverflowError):
+        told = parsedate_to_datetime(value).timestamp() - time.time()
+    with suppress(ValueError):
+        told = float(value)
+    with suppress(KeyError, ValueError):
+        told = float(headers["retry-after-ms"]) / 1000
+    if told is None and (match := RETRY_DELAY.search(body)):
+        told = float(match[1])
+    if told is None and (match := WAIT_IN_WORDS.search(body)):
+        told = float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)
+    return told if told is not None and 0 < told < float("inf") else None
