@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gpt4image.errors import DescriptionError
-from gpt4image.files import find_left_over, write_json
+from gpt4image.files import find_left_over, remove_left_over, write_json
 from gpt4image.stopping import locked
 
 SERVER = Path(__file__).parents[1] / "benchmarks/describe_server.py"
@@ -169,3 +169,11 @@ def test_what_killed_processes_left_behind_is_removed_at_the_next_write(tmp_path
     assert find_left_over(tmp_path, "a") == [left_over]
     write_json(tmp_path / "a", 1)
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a", others, alive])
+
+
+def test_folders_that_killed_processes_left_behind_are_removed_too(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".exported.{dead.pid}.tmp/within").mkdir(parents=True)
+    remove_left_over(tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from gpt4image.shown import defuse, mask_keys
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder and renames it to `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(path)
+    remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -36,9 +37,13 @@ def find_left_over(folder: Path, name: str = "*") -> list[Path]:
     return [path for path, match in found if match and not _is_running(int(match[1]))]
 
 
-def _remove_left_over(path: Path) -> None:
+def remove_left_over(path: Path) -> None:
+    """Removes what killed processes left of a file or folder that they wrote."""
     for left_over in find_left_over(path.parent, glob.escape(path.name)):
-        left_over.unlink(missing_ok=True)
+        if left_over.is_dir():
+            shutil.rmtree(left_over, ignore_errors=True)
+        else:
+            left_over.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _load(folder: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(folder / FILE_NAME, allow_pickle=False) as saved:
             arrays = dict(saved)
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, LookupError, EOFError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error):
         return None
     has_all = {"names", "vectors"} <= arrays.keys()
     return arrays if has_all and len({len(array) for array in arrays.values()}) == 1 else None

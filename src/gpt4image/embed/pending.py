@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -106,9 +107,9 @@ class PendingTable:
 
         try:
             yield
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, SyntaxError) as error:
             self._say_damaged(path, error)
-        except (pa.ArrowException, zipfile.BadZipFile, zlib.error, Gpt4ImageError) as error:
+        except (pa.ArrowException, TokenError, zipfile.BadZipFile, zlib.error, Gpt4ImageError) as error:
             self._say_damaged(path, error)
 
     def _say_damaged(self, path: Path, error: Exception) -> None:

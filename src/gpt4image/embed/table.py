@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class EmbeddingTable:
         try:
             vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
             number = int(manifest["num_rows"])
-        except (OSError, ValueError, TypeError, LookupError) as error:
+        except (OSError, ValueError, TypeError, LookupError, SyntaxError, TokenError) as error:
             raise DescriptionError(f"{folder} is damaged ({' '.join(str(error).split())}); embed again") from error
         if len(vectors) != number:
             raise DescriptionError(f"{folder} is damaged ({len(vectors)} vectors, {number} rows); embed again")

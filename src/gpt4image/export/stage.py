@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import SettingsError
-from gpt4image.files import read_json, write_json, write_text
+from gpt4image.files import read_json, remove_left_over, write_json, write_text
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
     """Yields a folder that becomes `target` when the block ends without error, and vanishes otherwise."""
+    remove_left_over(target)
     new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     new.mkdir(parents=True)
     try:

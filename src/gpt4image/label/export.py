@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpt4image.errors import LabelError, SettingsError
-from gpt4image.files import atomic_path
+from gpt4image.files import atomic_path, remove_left_over
 from gpt4image.label.artifact import LabelTable
 from gpt4image.label.weigh.evidence import STATES
 from gpt4image.results import StageResult
@@ -123,6 +123,7 @@ def _write_folder(settings: LabelExportSettings, images: Any, indices: Sequence[
     out = settings.out
     if out.exists() and any(out.iterdir()):
         raise LabelError(f"{out} is not empty; name a new folder, or delete it")
+    remove_left_over(out)
     new = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(new, ignore_errors=True)
     for index, label in zip(indices, labels, strict=True):

@@ -99,6 +99,7 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
+    from gpt4image.describe.lint.two_classes import check_two_classes
     from gpt4image.describe.store.edits import LINT, Editor
     from gpt4image.describe.store.store import DescriptionStore
 
@@ -106,7 +107,9 @@ def lint(settings: LintSettings) -> LintResult:
     undone = editor.undo_all(settings.undo) if settings.undo else 0
     with DescriptionStore.open(settings.work) as store:
         texts = _read(store, settings)
-        findings = tuple(run_checks(texts, settings.encoder))
+        conflicts = store.conflicts()
+        doubtful = [check_two_classes(conflicts, len(texts.images))] if conflicts else []
+        findings = (*run_checks(texts, settings.encoder), *doubtful)
         names = [finding.check for finding in findings]
         for name in set(settings.requeue) - set(names):
             raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")

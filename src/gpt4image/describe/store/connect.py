@@ -45,7 +45,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
     except sqlite3.OperationalError:
         raise  # Full, locked or read-only, which is nothing about the file.
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # What SQLite quotes may be garbled, too.
         raise DescriptionError(
             f"{path} is no store of descriptions ({error}); choose another folder, or put a copy of it in its place"
         ) from error

@@ -11,6 +11,7 @@ from gpt4image.describe.store.states import State
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.errors import SettingsError
 from gpt4image.images import ImageSet, Scan
+from gpt4image.images.scan import find_conflicts
 
 BATCH_SIZE = 10_000
 
@@ -22,6 +23,10 @@ def register_images(
     fingerprint = _fingerprint(images, scan)
     if not store.has_registered(fingerprint):
         store.write_images(_named(images, scan))
+        conflicts = [index for copies in find_conflicts(images, scan.digests) for index in copies]
+        store.write_conflicts(
+            DescribedImage(scan.digests[index], images.keys[index], images.class_name(index)) for index in conflicts
+        )
         store.note_registered(fingerprint)
     store.write(_unreadable(images, scan, prompts, describer))
 

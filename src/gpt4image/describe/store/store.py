@@ -77,6 +77,19 @@ class DescriptionStore:
                 images,
             )
 
+    def write_conflicts(self, copies: Iterable[DescribedImage]) -> None:
+        """Remembers the copies of pictures that lie in several classes, in place of those remembered before."""
+        with self._writing() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS conflicts (digest TEXT, key TEXT, class_name TEXT)")
+            connection.execute("DELETE FROM conflicts")
+            connection.executemany("INSERT INTO conflicts VALUES (?, ?, ?)", copies)
+
+    def conflicts(self) -> list[DescribedImage]:
+        """The copies of pictures that lay in several classes when images were written last."""
+        known = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'conflicts'").fetchone()
+        rows = self._connection.execute("SELECT digest, key, class_name FROM conflicts") if known else ()
+        return [DescribedImage(*row) for row in rows]
+
     def has_registered(self, fingerprint: str) -> bool:
         """Whether the images of this fingerprint were the last that were written."""
         return self._connection.execute("SELECT fingerprint FROM last_registered").fetchall() == [(fingerprint,)]
