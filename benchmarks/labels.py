@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--situations", nargs="+", help="of the tables share and errors")
+    parser.add_argument("--situations", nargs="+", help="of the table share; those of all labels also of errors")
     parser.add_argument("--witnesses", nargs="+", choices=WITNESSES, default=list(WITNESSES))
     parser.add_argument("--prompts", nargs="*", default=[], help="of the texts")
     parser.add_argument("--picks", nargs="*", default=[], help="prompts of the picks")
@@ -181,7 +181,7 @@ def main() -> None:
     if "share" in arguments.tables:
         tell_shares(world, arguments.situations or SHARE, seeds, arguments.witnesses)
     if "errors" in arguments.tables:
-        tell_errors(world, arguments.situations or NOISE, seeds)
+        tell_errors(world, [name for name in arguments.situations or NOISE if name in NOISE], seeds)
     if "open" in arguments.tables:
         tell_open(world, seeds)
     if "tail" in arguments.tables:

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from gpt4image.label.weigh.log_space import normalise_logs, sigmoid
 
 LEAST_LABELS = 30
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 """Images times classes that are looked at; a regular choice of more."""
 NO_LEAK = 1e-3
 USUAL_LEAK = -3.5

@@ -31,7 +31,7 @@ from gpt4image.label.weigh.regression import NUM_FOLDS
 
 CLEAN = 1e-3
 """Noise rate of labels that are taken to be right."""
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 """Labels times classes that the rates are fitted to; a regular choice of more."""
 USUAL = {"uniform": -3.0, "similar": -2.0, "closeness": np.log(6.0), "sight": 0.0, "bonus": np.log(3.0)}
 """Means beforehand of the log-odds of rates and the logs of the others."""

@@ -30,7 +30,7 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     labels, num_classes = problem.labels, problem.num_classes
     labelled = np.flatnonzero(labels >= 0)
     outside, heard = find_first_belief(problem)
-    right = np.eye(num_classes)[labels[labelled]]
+    right = np.eye(num_classes, dtype=outside.dtype)[labels[labelled]]
     as_labelled = outside.copy()
     as_labelled[labelled] = right
     found = {"clean": Hypothesis(problem, as_labelled, 0.999 * right + 1e-3 / num_classes, "clean").follow(2)}
@@ -48,7 +48,7 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
     kinds = {f"careless, from {name}": ("careless", *start) for name, start in starts.items()}
     if several and problem.points and heard.any():
-        kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full(right.shape, 1 / num_classes)
+        kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full_like(right, 1 / num_classes)
     for name, (kind, belief, likelihood) in kinds.items():
         found[name] = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views()).follow(rounds)
     return found
@@ -72,7 +72,7 @@ def _believe_both(problem: Problem, outside: np.ndarray, heard: np.ndarray) -> t
     labels, folds = problem.labels[labelled], problem.folds[labelled]
     belief = np.where(heard[:, None], outside, 1 / problem.num_classes)
     channel = fit_channel(belief[labelled], labels, {}, folds, None)
-    likelihood = channel.compute_likelihood(labels, {}, folds)
+    likelihood = channel.compute_likelihood(labels, {}, folds).astype(outside.dtype)
     belief[labelled] *= likelihood
     belief /= belief.sum(1, keepdims=True)
     belief[~heard & (problem.labels < 0)] = 0

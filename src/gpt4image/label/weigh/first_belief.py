@@ -20,7 +20,7 @@ from gpt4image.label.weigh.prepare import Problem
 
 TEMPERATURE = 0.05
 NUM_BALANCING = 30
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 """Texts times classes that are balanced; a regular choice of more."""
 NUM_COMPONENTS = 64
 NUM_ITERATIONS = 15
@@ -96,7 +96,8 @@ def find_clusters(
 
 def find_first_belief(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """What is believed without labels, and of which images: by picks, or else by class names and clusters."""
-    belief = np.zeros((len(problem.labels), problem.num_classes))
+    shape = len(problem.labels), problem.num_classes
+    belief = np.zeros(shape, np.float64 if np.prod(shape) <= MOST_CELLS else np.float32)
     for picks in problem.picks:
         has = np.flatnonzero(picks.first >= 0)
         belief[has] += (1 - PICK_RIGHT) / problem.num_classes

@@ -217,7 +217,7 @@ class Hypothesis:
     def compute_likelihood(self, rows: np.ndarray, views: dict[str, np.ndarray]) -> np.ndarray:
         """P(label | y) of labelled images of the problem."""
         labels = self.problem.labels[rows]
-        likelihood = self.channel.compute_likelihood(labels, views, self.problem.folds[rows])
+        likelihood = self.channel.compute_likelihood(labels, views, self.problem.folds[rows]).astype(self.belief.dtype)
         gold = self.problem.gold[rows]
         likelihood[gold] = np.where(np.arange(self.problem.num_classes) == labels[gold][:, None], 1.0, 1e-9)
         return likelihood

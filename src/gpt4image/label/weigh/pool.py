@@ -15,7 +15,7 @@ from gpt4image.label.weigh.log_space import normalise_logs
 USUAL_WEIGHTS = {"picks": 1.0, "text": 0.6, "names": 0.3, "image": 0.4}
 SPREAD = 0.15
 LARGEST = 2.0
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 """Images times classes that weights are fitted to; a regular choice of more."""
 
 
