@@ -166,6 +166,8 @@ def test_batch_files_bring_the_fields_back(settings: DescribeSettings, tmp_path:
     assert texts_of(settings.work) == ALL
     assert sum(row.tokens_in for row in rows_of(settings.work)) == 400
     assert emit_requests(replace(settings, emit_batch=batch.with_name("none.jsonl"))).requests == 0
+    take("I'm sorry, I can't help with that.")
+    assert texts_of(settings.work) == ALL, "a failed answer takes nothing from a good one"
     take("A grey animal.")
     assert texts_of(settings.work) == {MAIN: {"A grey animal."}}, "the pick of the earlier answer is gone"
 
