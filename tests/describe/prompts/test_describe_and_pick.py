@@ -236,7 +236,11 @@ def test_requeue_takes_all_fields_and_undo_brings_them_back(settings: DescribeSe
     assert [row.prompt for row in rows_of(settings.work) if row.digest == digest] == [MAIN]
     assert read_queued(settings.work) == {}
     assert editor.undo(digest)
-    assert rows_of(settings.work) == before
+    rows = rows_of(settings.work)
+    assert [row for row in rows if row.sample == 0] == before
+    assert [(row.digest, row.prompt, row.sample, row.text) for row in rows if row not in before] == [
+        (digest, MAIN, 1, "A grey animal.")
+    ], "what was paid for again is kept"
 
 
 def test_lint_looks_at_descriptions_only_and_requeues_their_fields(settings: DescribeSettings) -> None:
