@@ -53,17 +53,21 @@ def echoing_server(state: int) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("state", [200, 500, 401])
+@pytest.mark.parametrize(("state", "flag"), [(200, "env"), (500, "env"), (401, "env"), (200, "file")])
 def test_a_key_that_an_endpoint_echoes_is_neither_stored_exported_nor_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], state: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], state: int, flag: str
 ) -> None:
-    monkeypatch.setenv("MY_SECRET", KEY)
+    key = f"{KEY}-{state}-{flag}"
     monkeypatch.chdir(tmp_path)
+    if flag == "env":
+        monkeypatch.setenv("MY_SECRET", key)
+    else:
+        Path("MY_SECRET").write_text(f"{key}\n")
     Path("photos").mkdir()
     for name, colour in (("a", "black"), ("b", "white")):
         Image.new("RGB", (8, 8), colour).save(f"photos/{name}.png")
     with echoing_server(state) as url:
-        words = ["--endpoint", url, "--model", "m", "--api-key-env", "MY_SECRET", "--retries", "0"]
+        words = ["--endpoint", url, "--model", "m", f"--api-key-{flag}", "MY_SECRET", "--retries", "0"]
         main(["describe", "photos", "work", *words])
     main(["describe-export", "work", "out.jsonl", "--all-states"])
     with closing(sqlite3.connect("work/descriptions.sqlite")) as connection:
@@ -71,7 +75,7 @@ def test_a_key_that_an_endpoint_echoes_is_neither_stored_exported_nor_printed(
     assert ("Bearer ***" in str(rows)) == (state != 401)
     written = b"".join(path.read_bytes() for path in Path("work").rglob("*") if path.is_file())
     exported = Path("out.jsonl").read_text() if Path("out.jsonl").exists() else ""
-    assert KEY not in str(rows) + str(written) + exported + "".join(capfd.readouterr())
+    assert key not in str(rows) + str(written) + exported + "".join(capfd.readouterr())
 
 
 def test_all_key_variables_are_masked_and_short_values_are_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -118,5 +118,5 @@ def test_a_store_that_cannot_be_written_is_one_line(describing, monkeypatch) -> 
     monkeypatch.setattr(Recorder, "record", fail)
     stub = describing.serve(lambda asked: completion(asked.text))
     run = describing.run(stub.url)
-    assert run.status == 2
-    assert "cannot be written: database or disk is full" in run.err
+    assert run.status == 4
+    assert "the disk is full; make room, and the same command goes on from there" in run.err

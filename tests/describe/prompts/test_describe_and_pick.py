@@ -166,6 +166,8 @@ def test_batch_files_bring_the_fields_back(settings: DescribeSettings, tmp_path:
     assert texts_of(settings.work) == ALL
     assert sum(row.tokens_in for row in rows_of(settings.work)) == 400
     assert emit_requests(replace(settings, emit_batch=batch.with_name("none.jsonl"))).requests == 0
+    take("I'm sorry, I can't help with that.")
+    assert texts_of(settings.work) == ALL, "a failed answer takes nothing from a good one"
     take("A grey animal.")
     assert texts_of(settings.work) == {MAIN: {"A grey animal."}}, "the pick of the earlier answer is gone"
 
@@ -234,7 +236,11 @@ def test_requeue_takes_all_fields_and_undo_brings_them_back(settings: DescribeSe
     assert [row.prompt for row in rows_of(settings.work) if row.digest == digest] == [MAIN]
     assert read_queued(settings.work) == {}
     assert editor.undo(digest)
-    assert rows_of(settings.work) == before
+    rows = rows_of(settings.work)
+    assert [row for row in rows if row.sample == 0] == before
+    assert [(row.digest, row.prompt, row.sample, row.text) for row in rows if row not in before] == [
+        (digest, MAIN, 1, "A grey animal.")
+    ], "what was paid for again is kept"
 
 
 def test_lint_looks_at_descriptions_only_and_requeues_their_fields(settings: DescribeSettings) -> None:
