@@ -177,3 +177,18 @@ def test_folders_that_killed_processes_left_behind_are_removed_too(tmp_path: Pat
     (tmp_path / f".exported.{dead.pid}.tmp/within").mkdir(parents=True)
     remove_left_over(tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pool_that_a_library_forks_ends_without_a_word() -> None:
+    """SIGTERM is Ctrl-C in the command's own process only."""
+    code = (
+        "import multiprocessing\n"
+        "from gpt4image.stopping import terminate_as_interrupt\n"
+        "terminate_as_interrupt()\n"
+        "pool = multiprocessing.get_context('fork').Pool(2)\n"
+        "assert pool.map(abs, [-1, 2]) == [1, 2]\n"
+        "pool.terminate()\n"
+        "pool.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

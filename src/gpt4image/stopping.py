@@ -16,9 +16,19 @@ WATCH_INTERVAL_S = 0.5
 
 
 def terminate_as_interrupt() -> None:
-    """Makes SIGTERM what Ctrl-C is, in this process; only the main thread may set this."""
+    """Makes SIGTERM what Ctrl-C is, in this process; only the main thread may set this.
+
+    Processes that a library forks (pools of `multiprocessing`) are ended by SIGTERM as ever: they do not inherit it.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_terminate_as_ever)
+
+
+def _terminate_as_ever() -> None:
+    if signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: Any) -> None:
