@@ -169,6 +169,8 @@ def weigh_all(folder: Path) -> None:
         for part in np.array_split(rows, -(-number // 50_000)):
             latent = means[labels[part]] + noise * rng.standard_normal((len(part), 32))
             vectors[part] = latent.astype(np.float32) @ mix
+        vectors.flush()
+        vectors = np.memmap(path, np.float16, "r", shape=(number, width))
         names = (means.astype(np.float32) @ mix) if name == "text" else None
         blocks[name] = Vectors(name, name, vectors, rows, names)
     start_s = time.monotonic()
