@@ -22,7 +22,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, or the one that `playwright install chromium` fetched."""
     system = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -60,7 +60,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     assert not complaints
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made_comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The comparison of untrained models that the report's tests make."""
     folder = tmp_path_factory.mktemp("made")

@@ -51,7 +51,8 @@ def test_from_a_folder_and_an_endpoint_to_report_and_model(photos: Path, endpoin
     page = (out / "comparison" / "index.html").read_text(encoding="utf-8")
     with DescriptionStore.open(out / "work") as store:
         assert any("mostly blue, " in description.text for description in store.ok_descriptions())
-    assert "Then say which one of the classes below it shows" in page
+        assert store.prompts() == {"describe_and_pick@1": 16}
+    assert "aligned" in page
     assert timm.create_model(f"local-dir:{out / 'exported'}", pretrained=True).num_classes == 2
 
 

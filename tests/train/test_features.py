@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gpt4image.label.situation import choose_validation
+from gpt4image.label.situations.choose import choose_validation
 from safetensors.torch import load_file
 
 from gpt4image.errors import SettingsError
@@ -76,15 +76,19 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(
 
 
 def test_the_average_of_the_weights_is_saved(make_photos: Make, tiny: Tiny, own_model: dict[str, Any]) -> None:
-    """Against the recursion a <- d a + (1 - d) w over the weights after each update, one epoch being one update."""
+    """Against the recursion a <- d a + (1 - d) w over the weights after each update, one epoch being one update.
+
+    d warms up: 1 - n^(-2/3) at update n, at most the decay that is asked for.
+    """
     photos = make_photos(4)
     usual = {**own_model, "objective": "none", "schedule": "step", "warmup_epochs": 0, "optimizer": "sgd", "lr": 0.1}
     start = load_file(train(tiny(photos, "start", **{**usual, "epochs": 1, "lr": 1e-30})).run / WEIGHTS)
     after = [load_file(train(tiny(photos, f"e{n}", epochs=n, **usual)).run / WEIGHTS) for n in (1, 2, 3)]
-    found = load_file(train(tiny(photos, "average", epochs=3, ema_decay=0.7, **usual)).run / WEIGHTS)
+    found = load_file(train(tiny(photos, "average", epochs=3, ema_decay=0.5, **usual)).run / WEIGHTS)
     for name, average in start.items():
-        for weights in after:
-            average = 0.7 * average + 0.3 * weights[name]
+        for number, weights in enumerate(after, start=1):
+            decay = min(0.5, 1 - number ** (-2 / 3))
+            average = decay * average + (1 - decay) * weights[name]
         assert found[name] == pytest.approx(average, abs=1e-5)
 
 
