@@ -119,6 +119,12 @@ class Hypothesis:
         self.agreement = self.measure_agreement()
         return self
 
+    def forget(self) -> None:
+        """Drops the large arrays of a hypothesis that was not chosen; its score stays."""
+        self.opinions.clear()
+        self.views.clear()
+        self.belief = self.likelihood = self.pooled = np.empty((0, self.problem.num_classes))
+
     def _hear(self) -> None:
         """Every witness learns from the belief and gives its opinion on the images that it did not learn from."""
         problem, taught = self.problem, self.belief
@@ -160,13 +166,13 @@ class Hypothesis:
         """By held-out labels, if there are some, else by the belief.
 
         Features are those of the image itself; and of a single witness nobody can tell whether it or the labels are
-        wrong: then labels are, which happens more often.
+        wrong: then labels are, which happens more often. Labels given by sight say too little of the class.
         """
         problem = self.problem
         present = problem.present[name]
         leaks = problem.kinds[name] == "text" and len(problem.points) + len(problem.picks) > 1
         by_label = present[self.labelled]
-        if by_label.sum() >= LEAST_LABELS:
+        if by_label.sum() >= LEAST_LABELS and self.kind != "by sight":
             return calibrate(logits[self.labelled[by_label]], prior, self.likelihood[by_label], leaks)
         by_belief = present & (self.belief.sum(1) > 1e-6)
         likeliest = np.eye(len(prior), dtype=np.float32)[self.belief[by_belief].argmax(1)]

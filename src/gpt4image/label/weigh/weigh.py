@@ -23,6 +23,9 @@ def weigh(evidence: Evidence, seed: int = 0) -> Weighed:
     prepared = prepare(evidence, seed)
     found = compete(prepared.problem)
     chosen = choose(found)
+    for one in found.values():
+        if one is not chosen and one.kind != "clean":
+            one.forget()
     shapes = {
         name: ClassShapes(points[has, :-1], chosen.belief[has])
         for name, points in prepared.problem.points.items()
