@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gpt4image.label.situations.choose import choose_validation
 from safetensors.torch import load_file
 
 from gpt4image.errors import SettingsError
 from gpt4image.images import UNLABELLED
+from gpt4image.label.situations.choose import choose_validation
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
