@@ -162,6 +162,9 @@ if world_size > 1:
 rows = slice(rank * 6 // world_size, (rank + 1) * 6 // world_size)
 AlignmentLoss()(module(features[rows]), text[rows]).backward()
 torch.save(projector[0].weight.grad, output)
+if world_size > 1:
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # threads of gloo that still wait would abort a process that ends
 """
 
 

@@ -98,6 +98,9 @@ def main(rank: int, world_size: int, port: str, output: Path) -> None:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
         dist.init_process_group("gloo", rank=rank, world_size=world_size)
     torch.save([compute_gradient(case, rank, world_size) for case in all_cases()], output)
+    if world_size > 1:
+        dist.barrier()
+        dist.destroy_process_group()  # threads of gloo that still wait would abort a process that ends
 
 
 if __name__ == "__main__":
