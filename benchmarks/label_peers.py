@@ -58,7 +58,7 @@ def find_all(evidence: Evidence, seed: int) -> dict[str, np.ndarray]:
         if images is not None:
             held_out["images"] = read_held_out(images, given, num_classes, seed)
         if texts is not None and pick is not None:
-            joined = np.hstack([texts, np.eye(num_classes + 1)[pick][:, :-1]]).astype(np.float32)
+            joined = np.hstack([texts, np.eye(num_classes + 1)[np.maximum(pick, -1)][:, :-1]]).astype(np.float32)
             held_out["joined"] = read_held_out(joined, given, num_classes, seed)
         if find_spec("cleanlab") is not None:
             for name, probabilities in held_out.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gpt4image.label.weigh import Evidence, Picks, Vectors
+from gpt4image.label.weigh.evidence import NONE_OF_THESE
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,13 @@ def take(world: World, rows: np.ndarray, classes: np.ndarray) -> World:
         names = None if block.class_vectors is None else block.class_vectors[classes]
         return replace(block, rows=block.rows[rows], class_vectors=names)
 
-    picks = tuple(Picks(p.name, new[p.first[rows]], new[p.second[rows]], p.confidence[rows]) for p in one.picks)
+    def name(picks: Picks) -> Picks:
+        """What the describer says if it is not told of the other classes."""
+        first, second = picks.first[rows], picks.second[rows]
+        named = np.where(first >= 0, np.where(new[first] >= 0, new[first], NONE_OF_THESE), first)
+        return Picks(picks.name, named, new[np.maximum(second, -1)], picks.confidence[rows])
+
+    picks = tuple(map(name, one.picks))
     images = None if one.images is None else cut(one.images)
     texts = tuple(map(cut, one.texts))
     cut_evidence = Evidence(len(classes), np.full(len(rows), -1), picks, texts, images)

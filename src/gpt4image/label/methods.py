@@ -27,7 +27,7 @@ def weigh_texts(evidence: Evidence, seed: int) -> Weighed:
 
 def weigh_by_dawid_skene(evidence: Evidence, seed: int) -> Weighed:
     """Given labels and picks as annotators with a confusion matrix each."""
-    votes = [evidence.given, *(picks.first for picks in evidence.picks)]
+    votes = [evidence.given, *(np.maximum(picks.first, UNLABELLED) for picks in evidence.picks)]
     belief, _ = weigh_votes(votes, evidence.num_classes)
     given, every = evidence.given, np.arange(len(evidence.given))
     classes = np.argsort(-belief, axis=1, kind="stable")[:, :20]

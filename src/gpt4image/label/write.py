@@ -48,7 +48,7 @@ def choose_picks(evidence: Evidence) -> np.ndarray:
         return picked
     votes = np.zeros((len(picked), evidence.num_classes), dtype=np.int32)
     for picks in evidence.picks:
-        has = np.flatnonzero(picks.first != UNLABELLED)
+        has = np.flatnonzero(picks.first >= 0)
         votes[has, picks.first[has]] += 1
     return np.where(votes.any(1), votes.argmax(1), UNLABELLED)
 

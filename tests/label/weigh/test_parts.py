@@ -6,11 +6,12 @@ from sklearn.linear_model import LogisticRegression
 
 from gpt4image.label.weigh.calibration import calibrate
 from gpt4image.label.weigh.channel import Channel
-from gpt4image.label.weigh.evidence import Picks
+from gpt4image.label.weigh.evidence import NO_LABEL, NONE_OF_THESE, Picks
 from gpt4image.label.weigh.pick_table import fit_pick_tables
 from gpt4image.label.weigh.pool import combine
 from gpt4image.label.weigh.regression import cross_fit
 from gpt4image.label.weigh.reliability import estimate_accuracy
+from gpt4image.label.weigh.strangeness import combine_strangeness
 
 
 def test_regression_equals_scikit_learn_on_hard_targets():
@@ -112,3 +113,11 @@ def test_interval_holds_the_accuracy():
     assert told["accuracy"] == pytest.approx(0.9)
     assert told["interval"][0] == pytest.approx(0.825, abs=0.01)
     assert told["interval"][1] == pytest.approx(0.945, abs=0.01)
+
+
+def test_an_image_is_strange_if_its_describer_found_no_class_but_not_if_nobody_was_asked():
+    first = np.array([0] * 98 + [NONE_OF_THESE, NO_LABEL])
+    found = combine_strangeness([], [first], np.arange(100) < 98)
+    usual = 0.5 / 99
+    np.testing.assert_allclose(found[-2:], [np.log(0.8 / usual), 0])
+    np.testing.assert_allclose(found[:98], np.log(0.2 / (1 - usual)))

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 NO_LABEL = -1
 NONE_OF_THESE = -2
-"""Of `Evidence.gold`: a person said that the image is of none of the classes."""
+"""Of `Evidence.gold` and `Picks.first`: who was asked named none of the classes."""
 STATES = ("kept", "overruled", "completed", "open", "by_person")
 """`Weighed.states` holds positions in this tuple."""
 
@@ -19,7 +19,7 @@ class Picks:
 
     Attributes:
         name: of the describer, prompt and sample.
-        first: int64 [N], the class named; -1 where there is none.
+        first: int64 [N], the class named; -1 where the describer was not asked, -2 where its answer names no class.
         second: int64 [N], its second choice; -1 where there is none.
         confidence: float32 [N], how sure it said it was, 0 to 1; nan where it did not say.
     """

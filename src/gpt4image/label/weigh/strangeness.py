@@ -9,14 +9,19 @@ classes are: of unlabelled ones as strange as that, those in excess are of no cl
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.stats import beta
+
+from gpt4image.label.weigh.evidence import NO_LABEL, NONE_OF_THESE
 
 NUM_COMPONENTS = 64
 SHRINKAGE = 0.1
 MISSING_IF_NONE = 0.8
 """How often a describer names no class of the list if none fits."""
 LEAST_KNOWN = 20
-LARGEST_SHARE = 0.02
+CERTAINTY = 0.95
+"""With which more images are strange than those of the classes may be."""
+LARGEST_SHARE = 0.03
 """Of images of the classes that are called open at most."""
 
 
@@ -52,14 +57,14 @@ def _invert(covariance: np.ndarray) -> np.ndarray:
 
 def combine_strangeness(
     measures: Sequence[Float[np.ndarray, " N"]],
-    missing: Sequence[Bool[np.ndarray, " N"]],
+    picked: Sequence[Int[np.ndarray, " N"]],
     known: Bool[np.ndarray, " N"],
 ) -> Float[np.ndarray, " N"]:
     """One number an image: measures in standard deviations of known images, missing picks in nats; added.
 
     Args:
         measures: larger is stranger; nan where there is none.
-        missing: of each describer, which images it named no class for.
+        picked: the classes that each describer named, see `Picks.first`.
         known: images of the classes.
     """
     known = known if known.sum() >= LEAST_KNOWN else np.ones(len(known), dtype=bool)
@@ -67,9 +72,11 @@ def combine_strangeness(
     for measure in measures:
         middle, spread = np.nanmedian(measure[known]), np.nanstd(measure[known])
         total += np.nan_to_num((measure - middle) / (spread + 1e-9))
-    for gap in missing:
-        usual = (gap[known].sum() + 0.5) / (known.sum() + 1)
-        total += np.where(gap, np.log(MISSING_IF_NONE / usual), np.log((1 - MISSING_IF_NONE) / (1 - usual)))
+    for first in picked:
+        asked, none = first != NO_LABEL, first == NONE_OF_THESE
+        usual = ((none & known).sum() + 0.5) / ((asked & known).sum() + 1)
+        found = np.where(none, np.log(MISSING_IF_NONE / usual), np.log((1 - MISSING_IF_NONE) / (1 - usual)))
+        total += np.where(asked, found, 0)
     return total
 
 
@@ -89,9 +96,11 @@ def estimate_none(
     excess = np.maximum.accumulate(excess)
     probability = np.interp(strangeness, pile, excess)
     probability[known] = 0
-    return probability.astype(np.float32), float(np.quantile(null, 1 - LARGEST_SHARE))
+    allowed = np.flatnonzero(_tail(null, null) <= LARGEST_SHARE)
+    return probability.astype(np.float32), float(null[allowed[0]] if len(allowed) else null[-1])
 
 
 def _tail(null: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Share of known images at least as strange; one more is thought to be stranger than all."""
-    return (len(null) - np.searchsorted(null, at) + 1) / (len(null) + 1)
+    """Share of images of the classes at least as strange: the most that the known ones allow (Clopper and Pearson)."""
+    stranger = len(null) - np.searchsorted(null, at)
+    return np.where(stranger < len(null), beta.ppf(CERTAINTY, stranger + 1, np.maximum(len(null) - stranger, 1)), 1.0)

@@ -49,8 +49,8 @@ def _conclude(evidence: Evidence, found: dict[str, Hypothesis], chosen: Hypothes
     labelled = labels >= 0
     likeliest = said["classes"][:, 0]
     known = labelled & (likeliest == labels)
-    missing = [picks.first < 0 for picks in evidence.picks]
-    strangeness = combine_strangeness(list(said["measures"].values()), missing, known)
+    picked = [picks.first for picks in evidence.picks]
+    strangeness = combine_strangeness(list(said["measures"].values()), picked, known)
     none, limit = estimate_none(strangeness, known)
     if evidence.gold is not None:
         none[evidence.gold == NONE_OF_THESE] = 1

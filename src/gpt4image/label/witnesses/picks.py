@@ -10,6 +10,7 @@ from gpt4image.describe.prompts.pick_names import PickNames
 from gpt4image.embed.sources import read_texts
 from gpt4image.images import UNLABELLED
 from gpt4image.label.weigh import Picks
+from gpt4image.label.weigh.evidence import NONE_OF_THESE
 from gpt4image.label.witnesses.class_answer import match_class
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -45,8 +46,10 @@ def read_picks(
             if (describer, sample) not in found:
                 found[describer, sample] = _no_picks(_name(prompt, describer, sample), len(digests))
             value = read_confidence(text) if field == "confidence" else name_class(text, classes, words)
+            if field == "first" and value == UNLABELLED:
+                value = NONE_OF_THESE
             getattr(found[describer, sample], field)[position[digest]] = value
-    return [picks for picks in found.values() if (picks.first != UNLABELLED).any()]
+    return [picks for picks in found.values() if (picks.first >= 0).any()]
 
 
 def name_class(answer: str, classes: Sequence[str], words: Mapping[str, str]) -> int:
