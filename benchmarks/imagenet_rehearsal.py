@@ -162,6 +162,7 @@ def weigh_all(folder: Path) -> None:
     first = np.where(missed, rng.integers(0, NUM_CLASSES, number), labels)
     picks = Picks("pick", first, np.full(number, -1), rng.random(number, np.float32))
     blocks = {}
+    (folder / "work").mkdir(exist_ok=True)
     for name, width, noise in (("text", DIMENSION, 0.8), ("image", 384, 1.0)):
         path = folder / "work" / f"{name}.f16"
         vectors = np.memmap(path, np.float16, "w+", shape=(number, width))
