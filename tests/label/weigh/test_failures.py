@@ -122,6 +122,18 @@ def test_few_labelled_images_do_not_show_that_others_are_of_no_class(count):
         assert not (weigh(world.tell(keep(world.y, count))).states == 3).any()
 
 
+def test_whole_answers_of_other_images_overrule_no_label():
+    """Texts and picks fail together: a list that slipped by a row. The images know, as their labels can be foretold."""
+    for seed in range(3):
+        world = make_world(num_classes=10, size=1000, seed=seed, image_noise=3)
+        source = np.arange(1000)
+        chosen = np.flatnonzero(np.random.default_rng(seed).random(1000) < 0.3)
+        source[chosen] = np.roll(chosen, 1)
+        weighed = weigh(world.tell(world.y, pick=world.pick[source], text_rows=source))
+        assert (weighed.states == OVERRULED).mean() <= 0.001
+        assert 0.2 < weighed.reliability["leak"] < 0.6
+
+
 def test_look_alike_errors_of_the_describer_overrule_no_label():
     """30 of 100 images of class 0 are described and picked as class 1."""
     world = make_world(size=500)

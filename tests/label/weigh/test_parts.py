@@ -8,7 +8,7 @@ from gpt4image.label.weigh.calibration import calibrate
 from gpt4image.label.weigh.channel import Channel
 from gpt4image.label.weigh.evidence import NO_LABEL, NONE_OF_THESE, Picks
 from gpt4image.label.weigh.pick_table import fit_pick_tables
-from gpt4image.label.weigh.pool import combine
+from gpt4image.label.weigh.pool import combine, fit_weights
 from gpt4image.label.weigh.regression import cross_fit
 from gpt4image.label.weigh.reliability import estimate_accuracy
 from gpt4image.label.weigh.strangeness import combine_strangeness
@@ -121,3 +121,43 @@ def test_an_image_is_strange_if_its_describer_found_no_class_but_not_if_nobody_w
     usual = 0.5 / 99
     np.testing.assert_allclose(found[-2:], [np.log(0.8 / usual), 0])
     np.testing.assert_allclose(found[:98], np.log(0.2 / (1 - usual)))
+
+
+def test_pool_with_a_leak_by_hand():
+    prior = np.array([0.5, 0.3, 0.2])
+    told, seen = np.array([[2.0, 0.0, -1.0]]), np.array([[0.0, 1.0, 0.5]])
+    said = prior * np.exp(0.8 * told)
+    said = 0.9 * said / said.sum() + 0.1 * prior
+    expected = said * np.exp(0.5 * seen)
+    found = np.exp(combine([seen, told], [0.5, 0.8], prior, told=[False, True], leak=0.1))
+    np.testing.assert_allclose(found, expected / expected.sum())
+    without = np.exp(combine([seen, told], [0.5, 0.8], prior))
+    whole = prior * np.exp(0.8 * told + 0.5 * seen)
+    np.testing.assert_allclose(without, whole / whole.sum())
+
+
+def test_weights_and_leak_are_those_under_which_labels_are_likeliest():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 2000)
+    prior = np.full(4, 0.25)
+    source = np.where(rng.random(2000) < 0.3, rng.permutation(2000), np.arange(2000))
+    told = [4 * np.eye(4)[y[source]] + rng.standard_normal((2000, 4)) for _ in range(2)]
+    seen = 2 * np.eye(4)[y] + rng.standard_normal((2000, 4))
+    known = [*told, seen], np.array([1.0, 0.6, 0.4]), prior, 0.99 * np.eye(4)[y] + 0.0025
+    weights, leak, value = fit_weights(*known, told=[True, True, False], leaks=True)
+    assert leak == pytest.approx(0.3, abs=0.05)
+    _, none, without = fit_weights(*known)
+    assert none == 0
+    assert value > without + 20
+
+    def measure(weights: np.ndarray, leak: float) -> float:
+        log_p = combine(known[0], weights, prior, [True, True, False], leak)
+        prior_cost = (((weights - known[1]) / 0.15) ** 2).sum() + (np.log(leak / (1 - leak)) + 3.5) ** 2
+        return float(np.log((np.exp(log_p) * known[3]).sum(1)).sum() - 0.5 * prior_cost)
+
+    assert measure(weights, leak) == pytest.approx(value, rel=1e-5)
+    for change in np.eye(3):
+        assert measure(weights + 0.05 * change, leak) < value
+        assert measure(weights - 0.05 * change, leak) < value
+    assert measure(weights, leak + 0.03) < value
+    assert measure(weights, leak - 0.03) < value

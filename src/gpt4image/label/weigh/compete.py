@@ -14,9 +14,10 @@ from gpt4image.label.weigh.prepare import Problem
 PRESUMPTION = 3.0
 """Nats by which labels must be likelier as wrong ones than as right ones."""
 SIGHT_PRESUMPTION = 12.0
-"""Nats by which labels must be likelier as wrong on ambiguous images than as wrong carelessly.
+"""Nats by which labels must be likelier as wrong on ambiguous images than as wrong carelessly, or as right beside
+answers of which some are of other images.
 
-Who sees the image explains careless errors nearly as well: 3 nats apart where they are careless, 35 to 55 where not.
+Who sees the image explains both nearly as well: within 3 nats where it is not so, 15 to 60 apart where it is.
 """
 LEAST_LABELS_OF_NOISE = 60
 SHARPENING = 2.0
@@ -58,7 +59,7 @@ def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
     """The hypothesis under which the labels are likeliest; rarer kinds of noise have to be likelier by so much."""
     best = max((one for one in found.values() if one.kind != "by sight"), key=_presume)
     seen = [one for one in found.values() if one.kind == "by sight"]
-    margin = SIGHT_PRESUMPTION if best.kind == "careless" else 0.0
+    margin = SIGHT_PRESUMPTION if best.kind == "careless" or best.leak else 0.0
     return max([best, *seen], key=lambda one: _presume(one) - margin * (one.kind == "by sight"))
 
 

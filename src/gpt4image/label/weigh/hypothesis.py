@@ -55,6 +55,7 @@ class Hypothesis:
     readers: dict[str, NameReader] = field(default_factory=dict)
     opinions: dict[str, np.ndarray] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
+    leak: float = 0.0
     log_likelihood: float = 0.0
     agreement: float = 0.0
     pooled: np.ndarray = field(init=False)
@@ -69,7 +70,7 @@ class Hypothesis:
         return (
             AGREEMENT * self.agreement
             + self.log_likelihood
-            - 0.5 * self.channel.num_parameters * np.log(max(2, len(self.labelled)))
+            - 0.5 * (self.channel.num_parameters + (self.leak > 0)) * np.log(max(2, len(self.labelled)))
         )
 
     def measure_agreement(self) -> float:
@@ -191,11 +192,13 @@ class Hypothesis:
         opinions = list(self.opinions.values())
         on_labelled = [opinion[labelled] for opinion in opinions]
         weights = np.array([self.weights.get(name, w) for name, w in zip(names, usual, strict=True)])
+        told = self.list_told()
+        leaks = self.kind == "clean" and len(labelled) >= LEAST_LABELS and any(told) and not all(told)
         views = {name: view[labelled] for name, view in self.views.items()}
         free = ~self.problem.gold[labelled]
         for _ in range(2 if self.kind != "clean" else 1):
             if self.kind != "clean" and len(labelled):
-                pooled = combine(on_labelled, weights, self.prior)
+                pooled = combine(on_labelled, weights, self.prior, told, self.leak)
                 few_views = {name: view[free] for name, view in views.items()}
                 self.channel = fit_channel(
                     np.exp(pooled[free]),
@@ -207,12 +210,22 @@ class Hypothesis:
                 )
             self.likelihood = self.compute_likelihood(labelled, views)
             if len(labelled):
-                weights, self.log_likelihood = fit_weights(on_labelled, usual, self.prior, self.likelihood)
+                known = on_labelled, usual, self.prior, self.likelihood, told
+                found = fit_weights(*known)
+                if leaks:
+                    price = 0.5 * np.log(len(labelled))
+                    leaky = fit_weights(*known, leaks=True)
+                    found = leaky if leaky[2] > found[2] + price else found
+                weights, self.leak, self.log_likelihood = found
         self.weights = dict(zip(names, weights.tolist(), strict=True))
-        self.pooled = combine(opinions, weights, self.prior)
+        self.pooled = combine(opinions, weights, self.prior, told, self.leak)
         logits = self.pooled.copy()
         logits[labelled] += np.log(self.likelihood + 1e-12)
         self.belief = np.exp(normalise_logs(logits))
+
+    def list_told(self) -> list[bool]:
+        """Which opinions are a describer's words, not the image's own features."""
+        return [self.problem.kinds.get(name) != "image" for name in self.opinions]
 
     def find_views(self) -> dict[str, np.ndarray]:
         """What the images, or else the first texts, look like to who learnt from the labels: log-probabilities."""

@@ -71,7 +71,8 @@ def judge(
         for name, opinion in chosen.opinions.items():
             opinions[name][fitted] = opinion[places[rows][fitted]]
         heard = np.sum([np.abs(one).max(1) > 0 for one in opinions.values()], axis=0) > 0
-        pooled = combine(list(opinions.values()), list(chosen.weights.values()), chosen.prior)
+        weights = list(chosen.weights.values())
+        pooled = combine(list(opinions.values()), weights, chosen.prior, chosen.list_told(), chosen.leak)
         labelled = np.flatnonzero(labels[rows] >= 0)
         views = _see(evidence, prepared, clean, chosen, rows[labelled], places)
         likelihood = _likelihood(chosen, views, labels[rows][labelled], places[rows][labelled])

@@ -2,6 +2,13 @@
 
 Independent witnesses would have weights of 1. Those that repeat each other get less: the weights are those under which
 held-out labels are likeliest, with a normal prior around `USUAL_WEIGHTS`, which hold where there is no label.
+
+Picks and texts may fail together, where a whole answer belongs to another image or its describer was misled. With rate
+delta of such answers, q_d the pool of what the describers said,
+
+    q(y) ~ ((1 - delta) q_d(y) + delta pi(y)) * prod_v (p_v(y) / pi_v(y))^alpha_v
+
+over the others, the image's own features, which tell such answers from wrong labels; without them delta is 0.
 """
 
 from collections.abc import Sequence
@@ -10,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 
-from gpt4image.label.weigh.log_space import normalise_logs
+from gpt4image.label.weigh.calibration import USUAL_LEAK
+from gpt4image.label.weigh.log_space import normalise_logs, sigmoid
 
 USUAL_WEIGHTS = {"picks": 1.0, "text": 0.6, "names": 0.3, "image": 0.4}
 SPREAD = 0.15
@@ -23,12 +31,39 @@ def combine(
     opinions: Sequence[Float[np.ndarray, "N C"]],
     weights: Sequence[float] | Float[np.ndarray, " W"],
     prior: Float[np.ndarray, " C"],
+    told: Sequence[bool] = (),
+    leak: float = 0.0,
 ) -> Float[np.ndarray, "N C"]:
-    """Log-probabilities of the pool; opinions are log(p_w / pi_w), zero where a witness says nothing."""
-    logits = np.broadcast_to(np.log(prior), opinions[0].shape).astype(opinions[0].dtype)
-    for opinion, weight in zip(opinions, weights, strict=True):
-        logits = logits + weight * opinion
-    return normalise_logs(logits)
+    """Log-probabilities of the pool.
+
+    Args:
+        opinions: log(p_w / pi_w) of each witness, zero where it says nothing.
+        weights: alpha.
+        prior: pi.
+        told: which witnesses are a describer's words; only needed with a leak.
+        leak: delta.
+    """
+    parts = _add(opinions, weights, told, leak)
+    return normalise_logs(_doubt(np.log(prior) + parts[0], prior, leak)[0] + parts[1])
+
+
+def _add(
+    opinions: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray, told: Sequence[bool], leak: float
+) -> list[np.ndarray]:
+    """Weighted sums of what describers said and of what else is seen; of everything without a leak."""
+    parts = [np.zeros_like(opinions[0]), np.zeros_like(opinions[0])]
+    for number, (opinion, weight) in enumerate(zip(opinions, weights, strict=True)):
+        parts[int(leak > 0 and not told[number])] += weight * opinion
+    return parts
+
+
+def _doubt(logits: np.ndarray, prior: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
+    """log((1 - delta) q_d + delta pi) of describers' logits, and its derivative by log q_d."""
+    if not leak:
+        return logits, np.ones_like(logits)
+    trusted = (1 - leak) * np.exp(normalise_logs(logits))
+    whole = trusted + (leak * prior).astype(logits.dtype)
+    return np.log(whole), trusted / whole
 
 
 def fit_weights(
@@ -36,27 +71,46 @@ def fit_weights(
     usual: Float[np.ndarray, " W"],
     prior: Float[np.ndarray, " C"],
     likelihood: Float[np.ndarray, "n C"],
-) -> tuple[np.ndarray, float]:
-    """Weights, and the log-likelihood of the labels under them, with the prior of the weights.
+    told: Sequence[bool] = (),
+    leaks: bool = False,
+) -> tuple[np.ndarray, float, float]:
+    """Weights, leak, and the log-likelihood of the labels under them, with their priors.
 
     Args:
         opinions: on the labelled images, by models that did not see their labels.
         usual: weights beforehand.
         prior: shares of the classes.
         likelihood: P(label | y).
+        told: which witnesses are a describer's words.
+        leaks: whether their words may be of other images; else the leak is 0.
     """
 
     step = -(-likelihood.size // MOST_CELLS) or 1
     few, few_likelihood = [opinion[::step] for opinion in opinions], likelihood[::step]
 
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        probabilities = np.exp(combine(few, weights, prior))
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        weights, leak = point[: len(usual)], sigmoid(point[-1]) if leaks else 0.0
+        said, seen = _add(few, weights, told, leak)
+        said = normalise_logs(np.log(prior) + said)
+        pooled, slope = _doubt(said, prior, leak)
+        probabilities = np.exp(normalise_logs(pooled + seen))
         joint = probabilities * few_likelihood
         right = joint.sum(1, keepdims=True) + 1e-12
         change = joint / right - probabilities
         surprise = (weights - usual) / SPREAD
-        gradient = -step * np.array([(change * opinion).sum() for opinion in few]) + surprise / SPREAD
-        return float(-step * np.log(right).sum() + 0.5 * (surprise**2).sum()), gradient
+        value = float(-step * np.log(right).sum() + 0.5 * (surprise**2).sum())
+        through = change * slope
+        through -= np.exp(said) * through.sum(1, keepdims=True)
+        sources = [through if not leak or told[number] else change for number in range(len(few))]
+        gradient = [-step * (source * one).sum() for source, one in zip(sources, few, strict=True)] + surprise / SPREAD
+        if not leaks:
+            return value, gradient
+        by_leak = change * (prior - np.exp(said)) / np.exp(pooled)
+        moved = -step * float(by_leak.sum()) * leak * (1 - leak) + (point[-1] - USUAL_LEAK)
+        return value + 0.5 * (point[-1] - USUAL_LEAK) ** 2, np.append(gradient, moved)
 
-    found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=[(0, LARGEST)] * len(usual)).x
-    return found, -loss(found)[0]
+    start, bounds = usual, [(0.0, LARGEST)] * len(usual)
+    if leaks:
+        start, bounds = np.append(usual, USUAL_LEAK), [*bounds, (-8.0, 4.0)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return found[: len(usual)], float(sigmoid(found[-1])) if leaks else 0.0, -loss(found)[0]

@@ -66,6 +66,7 @@ def _conclude(evidence: Evidence, found: dict[str, Hypothesis], chosen: Hypothes
         "hypothesis": next(name for name, one in found.items() if one is chosen),
         "scores": {name: one.score for name, one in found.items()},
         "weights": chosen.weights,
+        "leak": chosen.leak,
         "leaks": {name: one.leak for name, one in chosen.calibrations.items()},
         "shares": ((said["shares"].sum(0) + 1e-6) / (said["shares"].sum() + 1e-6 * evidence.num_classes)).tolist(),
         "strangeness": strangeness.astype(np.float32),
