@@ -11,7 +11,7 @@ from PIL import Image
 
 from gpt4image.errors import ImageSetError
 from gpt4image.images.cache import cache_folder
-from gpt4image.images.image_set import ImageSet, Stamp
+from gpt4image.images.image_set import ImageSet, ImageStore
 
 CLASSES = (
     "T-shirt/top",
@@ -29,7 +29,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 PARTS = {"train": "train", "1k": "train", "test": "t10k"}
 
 
-class ArrayStore:
+class ArrayStore(ImageStore):
     """Images that are rows of one uint8 array [N, H, W]."""
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -40,12 +40,6 @@ class ArrayStore:
 
     def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
         return Image.fromarray(np.frombuffer(data, dtype=np.uint8).reshape(self.pixels.shape[1:]))
-
-    def location(self, position: int) -> Path | None:
-        return None
-
-    def stamp(self, position: int) -> Stamp | None:
-        return None
 
 
 def open_fashion_mnist(source: str) -> ImageSet:

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.decoding.decode import decode_file
 from gpt4image.images.files.names import escape_name
-from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp
+from gpt4image.images.image_set import UNLABELLED, ImageSet, ImageStore, Stamp
 from gpt4image.images.remarks import Remarks
 from gpt4image.images.source_words import split_source
 from gpt4image.images.tables.labels import check_labels, number_labels
@@ -22,7 +20,7 @@ LABEL_COLUMNS = ("label", "labels", "cls", "class", "category")
 PLAIN = ("string", "large_string", "bool", "int", "uint", "float")
 
 
-class DatasetStore:
+class DatasetStore(ImageStore):
     """Images in one column of a `datasets.Dataset`: memory-mapped Arrow, read at random by row."""
 
     def __init__(self, dataset: Any, column: str) -> None:
@@ -40,12 +38,6 @@ class DatasetStore:
         if not Path(value["path"]).is_file():
             raise OSError(f"{value['path']} is no file that is there")
         return Path(value["path"]).read_bytes()
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
-
-    def location(self, position: int) -> Path | None:
-        return None
 
     def stamp(self, position: int) -> Stamp | None:
         return f"hf:{self.fingerprint}/{self.column}#{position}", 0, 0, 0, 0

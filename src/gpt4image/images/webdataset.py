@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gpt4image.errors import ImageSetError
 from gpt4image.files import atomic_path
 from gpt4image.images.cache import cache_folder
-from gpt4image.images.decoding.decode import decode_file
 from gpt4image.images.decoding.formats import image_suffixes, name_left_out
 from gpt4image.images.files.names import escape_name
 from gpt4image.images.files.walk import is_left_out
-from gpt4image.images.image_set import ImageSet, Stamp
+from gpt4image.images.image_set import ImageSet, ImageStore, Stamp
 from gpt4image.images.remarks import Remarks, enumerate_names
 from gpt4image.images.source_words import split_source
 from gpt4image.images.tables.columns import read_text
@@ -36,7 +34,7 @@ CLASS_NAMES = "classnames.txt"
 """Beside the shards: one class name a line, for labels that are numbers."""
 
 
-class TarStore:
+class TarStore(ImageStore):
     """Images within uncompressed tar files.
 
     Args:
@@ -54,12 +52,6 @@ class TarStore:
         with open(self.paths[self.shards[position]], "rb", buffering=0) as file:
             file.seek(int(self.offsets[position]))
             return file.read(int(self.sizes[position]))
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
-
-    def location(self, position: int) -> Path | None:
-        return None
 
     def stamp(self, position: int) -> Stamp | None:
         shard = self.shards[position]
