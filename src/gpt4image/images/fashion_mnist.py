@@ -55,15 +55,12 @@ def open_fashion_mnist(source: str) -> ImageSet:
         raise ImageSetError(f"{source} is not a part of Fashion-MNIST; choose from {', '.join(PARTS)}")
     prefix = PARTS[part]
     pixels, labels = _load(prefix)
-    rows = np.array(described_rows()) if part == "1k" else np.arange(len(pixels))
+    rows = np.arange(len(pixels))
+    if part == "1k":
+        described = files("gpt4image.demo").joinpath("descriptions.jsonl").read_text(encoding="utf-8")
+        rows = np.array([json.loads(line)["index"] for line in described.splitlines()])
     keys = [f"{'train' if prefix == 'train' else 'test'}/{row}" for row in rows]
     return ImageSet(source, keys, labels[rows], CLASSES, ArrayStore(pixels), rows)
-
-
-def described_rows() -> list[int]:
-    """Rows of the training file that the shipped descriptions are about."""
-    text = files("gpt4image.demo").joinpath("descriptions.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line)["index"] for line in text.splitlines()]
 
 
 @lru_cache(maxsize=2)
@@ -77,23 +74,18 @@ def _load(prefix: str) -> tuple[np.ndarray, np.ndarray]:
 def _folder() -> Path:
     if DEBIAN_FOLDER.is_dir():
         return DEBIAN_FOLDER
-    cache = cache_folder()
-    raw = cache / "FashionMNIST" / "raw"
+    raw = cache_folder() / "FashionMNIST" / "raw"
     if not (raw / "t10k-labels-idx1-ubyte.gz").exists():
-        _download(cache)
+        from torchvision.datasets import FashionMNIST
+
+        try:
+            FashionMNIST(str(cache_folder()), download=True)
+        except (OSError, RuntimeError) as error:
+            raise ImageSetError(
+                "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's package "
+                f"dataset-fashion-mnist, or put its four .gz files into {raw}"
+            ) from error
     return raw
-
-
-def _download(cache: Path) -> None:
-    from torchvision.datasets import FashionMNIST
-
-    try:
-        FashionMNIST(str(cache), download=True)
-    except (OSError, RuntimeError) as error:
-        raise ImageSetError(
-            "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's package "
-            f"dataset-fashion-mnist, or put its four .gz files into {cache / 'FashionMNIST' / 'raw'}"
-        ) from error
 
 
 def _read_idx(path: Path) -> np.ndarray:

@@ -164,8 +164,7 @@ def _read_plain(dataset: Any, names: Sequence[str]) -> dict[str, list[Any]]:
     plain = [name for name in names if str(getattr(dataset.features[name], "dtype", "")).startswith(PLAIN)]
     if not plain:
         return {}
-    table = dataset.select_columns(plain).with_format("arrow")[:]
-    return {name: table[name].to_pylist() for name in plain}
+    return dataset.select_columns(plain).with_format("arrow")[:].to_pydict()
 
 
 def _read_labels(dataset: Any, column: str | None, source: str, remarks: Remarks) -> tuple[np.ndarray, tuple[str, ...]]:

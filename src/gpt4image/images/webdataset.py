@@ -210,19 +210,14 @@ def _read_members(tar: tarfile.TarFile, path: str, remarks: Remarks) -> Iterator
             if not member.isdir():
                 last = member.name
                 yield member
-        is_damaged = _goes_on(path, tar.offset)
+        # `tarfile` takes a damaged head for the end; something else than zeros stands there then.
+        with open(path, "rb") as file:
+            file.seek(tar.offset)
+            is_damaged = any(file.read(tarfile.BLOCKSIZE))
     except Exception:  # Besides its own errors, tarfile raises what numbers and texts in a damaged head lead to.
         is_damaged = True
     if is_damaged:
         remarks.add(f"is damaged or cut off behind {escape_name(last)}: what follows there is left out")
-
-
-def _goes_on(path: str, offset: int) -> bool:
-    """Whether something else than the end stands where `tarfile` stopped: it takes a damaged head for the end."""
-    with open(path, "rb") as file:
-        file.seek(offset)
-        block = file.read(tarfile.BLOCKSIZE)
-    return any(block)
 
 
 def _keep_label(
