@@ -9,6 +9,7 @@ from gpt4image.describe.asking.missing import Wanted
 from gpt4image.describe.asking.selection import select_images
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.results import StageResult
+from gpt4image.shown import format_duration
 
 MEASURED_IMAGES = 4
 UNTOLD = "not told by the endpoint"
@@ -66,7 +67,8 @@ class PlanResult(StageResult):
             yield f"to come: tokens and cost are {UNTOLD}; a budget would work with an estimate"
         else:
             yield f"to come: {self.tokens_in:,} tokens read, {self.tokens_out:,} written; {cost}"
-        yield f"time: about {_duration(self.seconds)}, {self.in_flight} requests at once, if the endpoint bears them"
+        duration = format_duration(self.seconds)
+        yield f"time: about {duration}, {self.in_flight} requests at once, if the endpoint bears them"
         if self.measured:
             yield f"measured with {self.measured} descriptions, which are kept"
 
@@ -105,9 +107,3 @@ def make_plan(
         in_flight=in_flight,
         seconds=sum(prompt.asked * prompt.seconds for prompt in prompts.values()) / in_flight,
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
