@@ -39,7 +39,7 @@ def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str,
         "images": recipe.images,
         "test_images": recipe.test_images,
         "classes": load_manifest(out / runs[0]["path"]).classes if runs else [],
-        "recipe": recipe.to_dict(),
+        "recipe": asdict(recipe),
         "baseline": BASELINE,
         "seconds": sum(run["seconds"] for run in runs),
         "situations": [{**entry, "verdict": str(entry["verdict"])} for entry in entries],
@@ -105,14 +105,10 @@ def _judge(
         return judge(differences, roles)
     accuracies = {name: accuracy_of(arm) for name, arm in entries.items()}
     runs = [run for arm in entries.values() for run in arm["runs"]]
-    chance = _chance(out / runs[0]["path"]) if runs else 0.0
+    labels = load_predictions(out / runs[0]["path"]).labels if runs else np.zeros(0, dtype=np.int64)
+    # In percent of the test images, those of their most frequent class.
+    chance = 100 * np.bincount(labels).max(initial=0) / max(len(labels), 1)
     return judge_without_labels(accuracies, roles, chance, reference["differences"] if reference else None)
-
-
-def _chance(run: Path) -> float:
-    """Percentage of the test images in their most frequent class."""
-    labels = load_predictions(run).labels
-    return 100 * float(np.bincount(labels).max()) / len(labels)
 
 
 def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:
