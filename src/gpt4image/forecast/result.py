@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.forecast.outlook import WEAK, Outlook, nearest_cases
+from gpt4image.forecast.outlook import WEAK, Case, Outlook, nearest_cases
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ForecastResult(StageResult):
                 f"about {outlook.right_after:,.0f} with texts on all ({factors})"
             )
             measured = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
-            yield _table("What was measured elsewhere", measured, _cases(outlook))
+            yield _table("What was measured elsewhere", measured, map(_case, nearest_cases(outlook)))
         yield f"{outlook.finding}: {outlook.words}"
         heads = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
         yield _table("The rest", heads, map(_rest, self.remaining))
@@ -83,10 +83,9 @@ def _measures(result: ForecastResult) -> Iterator[tuple[str, ...]]:
     yield "most frequent label", f"{100 * pilot.chance:.1f} %"
 
 
-def _cases(outlook: Outlook) -> Iterator[tuple[str, ...]]:
-    for case in nearest_cases(outlook):
-        accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
-        yield case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
+def _case(case: Case) -> tuple[str, ...]:
+    accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
+    return case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
 
 
 def _rest(one: "Remaining") -> tuple[str, ...]:
