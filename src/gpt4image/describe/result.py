@@ -58,22 +58,16 @@ class DescribeResult(StageResult):
     @classmethod
     def of_run(cls, wanted: "Wanted", store: "DescriptionStore", tally: "Tally", stopped: str) -> "DescribeResult":
         """What a run did, from its tally and the store."""
+        counted = ("kept", "new", "redone", "tokens_in", "tokens_out", "usd", "guessed", "shrunk")
         return cls(
             store=store.path,
             images=len(wanted.images),
-            kept=tally.kept,
-            new=tally.new,
-            redone=tally.redone,
             states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
             errors={prompt.name: store.worst_errors(prompt.name, wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
-            tokens_in=tally.tokens_in,
-            tokens_out=tally.tokens_out,
-            usd=tally.usd,
-            guessed=tally.guessed,
-            shrunk=tally.shrunk,
             stopped=stopped,
             notes=tuple(tally.notes),
+            **{name: getattr(tally, name) for name in counted},
         )
 
     @property
@@ -100,11 +94,8 @@ class DescribeResult(StageResult):
             yield from (f"{prompt}, {state}, most often: {error}" for state, error in errors.items())
         if self.tokens_in or self.tokens_out:
             cost = f", ${self.usd:.2f}" if self.usd else ""
-            guess = (
-                f" (of {self.guessed:,} descriptions by an estimate: the endpoint does not tell)"
-                if self.guessed
-                else ""
-            )
+            told = f" (of {self.guessed:,} descriptions by an estimate: the endpoint does not tell)"
+            guess = told if self.guessed else ""
             yield f"tokens: {self.tokens_in:,} read, {self.tokens_out:,} written{cost}{guess}"
         if self.shrunk:
             yield f"{self.shrunk:,} images were too large for the endpoint and were sent at half the size"

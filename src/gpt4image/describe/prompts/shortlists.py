@@ -4,13 +4,12 @@ Two rounds need nothing but the describer itself, so that they work for an image
 group is a prompt of its own, asked and kept like any other.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from gpt4image.describe.prompts.fields import make_schema
-from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.prompts.parse import Prompt, short_hash
 from gpt4image.describe.prompts.pick_names import SHORTLIST
 from gpt4image.describe.prompts.presets import PICK_CLASS, PRESETS
 
@@ -47,9 +46,5 @@ def _make_shortlists(classes: Sequence[str]) -> list[Prompt]:
     number = -(-len(classes) // MOST_LISTED)
     bounds = [len(classes) * n // number for n in range(number + 1)]
     groups = [tuple(classes[start:end]) for start, end in pairwise(bounds)]
-    return [Prompt(f"{SHORTLIST}{_hash(group)}@1", PICK_CLASS, choices=group) for group in groups]
-
-
-def _hash(group: Sequence[str]) -> str:
-    """Of other classes a group is another prompt."""
-    return hashlib.sha256("\n".join(group).encode()).hexdigest()[:8]
+    # Of other classes a group is another prompt.
+    return [Prompt(SHORTLIST + short_hash("\n".join(group)) + "@1", PICK_CLASS, choices=group) for group in groups]

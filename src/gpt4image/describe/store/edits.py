@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from gpt4image.describe.prompts.fields import main_prompt, name_fields
 from gpt4image.describe.store.connect import FILE_NAME, find_store, is_writable, open_file
@@ -142,13 +141,6 @@ class Editor:
                 edits.execute("COMMIT")
                 num_undone += sum(main_prompt(before.prompt) == before.prompt for _, before in undone)
         return num_undone
-
-    def history(self, digest: str) -> list[dict[str, Any]]:
-        """The changes of an image, oldest first."""
-        columns = "action, prompt, describer, sample, author, created, undone"
-        query = f"SELECT {columns} FROM edits WHERE digest = ? ORDER BY number"
-        with self._edits() as edits:
-            return [dict(zip(columns.split(", "), row, strict=True)) for row in edits.execute(query, (digest,))]
 
     def _change(self, name: Name, action: str, change: Callable[[Description], Description | None]) -> None:
         with DescriptionStore.open(self.work) as store:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpt4image.describe.store.connect import FILE_NAME, open_file
@@ -73,12 +73,11 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
         models = _read_models(connection)
-    found = [
-        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums)
+    return [
+        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums, models.get(describer, ()))
         for prompt, describer, states, *sums in rows
         if prompt in prompts and describer in describers
     ]
-    return [replace(one, models=models.get(one.describer, ())) for one in found]
 
 
 def _read_models(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
