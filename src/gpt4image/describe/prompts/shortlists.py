@@ -31,14 +31,10 @@ def fit_to_classes(prompts: Sequence[Prompt], names: Mapping[str, str]) -> list[
     if len(names) <= MOST_LISTED:
         return [replace(one, schema=make_schema(one.fields, names.values())) if one.fields else one for one in prompts]
     prompts = [replace(one, schema=make_schema(one.fields)) if one.fields else one for one in prompts]
-    waiting = [_lists_classes(prompt) for prompt in prompts]
+    waiting = ["classes" in one.places and one.name.partition("@")[0] in PRESETS for one in prompts]
     shortlists = tuple(_make_shortlists(list(names))) if any(waiting) else ()
     fitted = [replace(one, shortlists=shortlists if waits else ()) for one, waits in zip(prompts, waiting, strict=True)]
     return [*shortlists, *fitted]
-
-
-def _lists_classes(prompt: Prompt) -> bool:
-    return "classes" in prompt.places and prompt.name.partition("@")[0] in PRESETS
 
 
 def _make_shortlists(classes: Sequence[str]) -> list[Prompt]:
