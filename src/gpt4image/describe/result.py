@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt4image.describe.asking.advice import advise
 from gpt4image.describe.store.states import SETTLED, State
-from gpt4image.results import ExitStatus, StageResult
+from gpt4image.results import ExitStatus, StageResult, make_table
 
 if TYPE_CHECKING:
     from gpt4image.describe.asking.missing import Wanted
@@ -81,15 +81,13 @@ class DescribeResult(StageResult):
         return ExitStatus.PARTLY if self.num_failed or self.unreadable else ExitStatus.DONE
 
     def lines(self) -> Iterator[Any]:
-        from rich.table import Table
-
         yield f"{self.images} images: {self.kept} descriptions kept, {self.new} new, {self.redone} redone"
-        table = Table("prompt", "state", "descriptions", "what to do", box=None, header_style="bold")
-        for prompt, counts in self.states.items():
-            for state, number in counts.items():
-                error = self.errors.get(prompt, {}).get(state, "")
-                table.add_row(prompt, state, f"{number:,}", advise(state, error))
-        yield table
+        rows = (
+            (prompt, state, f"{number:,}", advise(state, self.errors.get(prompt, {}).get(state, "")))
+            for prompt, counts in self.states.items()
+            for state, number in counts.items()
+        )
+        yield make_table(("prompt", "state", "descriptions", "what to do"), rows)
         for prompt, errors in self.errors.items():
             yield from (f"{prompt}, {state}, most often: {error}" for state, error in errors.items())
         if self.tokens_in or self.tokens_out:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.errors import SettingsError
-from gpt4image.results import ExitStatus, StageResult
+from gpt4image.results import ExitStatus, StageResult, make_table
 
 RETRIES, IN_FLIGHT = 2, 2
 
@@ -82,12 +82,8 @@ class DoctorResult(StageResult):
         return ExitStatus.DONE if self.is_fit else ExitStatus.PARTLY
 
     def lines(self) -> Iterator[Any]:
-        from rich.table import Table
-
-        table = Table("card", "right answer", "given", "", box=None, header_style="bold")
-        for answer in self.answers:
-            table.add_row(answer["kind"], answer["right"], answer["given"], answer["state"])
-        yield table
+        names = "kind", "right", "given", "state"
+        yield make_table(("card", "right answer", "given", ""), ([one[name] for name in names] for one in self.answers))
         yield f"{self.seconds:.2f} s and {self.tokens_out:.0f} tokens an answer{', thinking included' * self.thinks}"
         yield f"a picture of 448 px: {self.tokens_in} tokens with the question, of 112 px: {self.tokens_in_small}"
         if self.refused_fields:
