@@ -1,6 +1,5 @@
 """The proof that an exported folder is the trained model and costs what the plain model costs."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,13 @@ def prove(model: nn.Module, manifest: RunManifest, folder: Path, images: ImageSe
     exported = load_timm_folder(folder)
     check_preprocessing(exported, manifest.data_config)
     total = NUM_GENERATED if images is None else len(images)
-    logits = collect_logits(dict(_predictors(model, exported, folder)), batches_of(images, manifest.data_config), total)
+    predictors: dict[str, Predictor] = {
+        "trained": lambda pixels: model(pixels).float().numpy(),
+        "timm": lambda pixels: exported(pixels).float().numpy(),
+    }
+    if (folder / FILE_NAME).exists():
+        predictors["onnx"] = load_onnx(folder / FILE_NAME)
+    logits = collect_logits(predictors, batches_of(images, manifest.data_config), total)
     trained, labels = logits.pop("trained"), None if images is None else images.labels
     return {
         "images": "generated" if images is None else "validation",
@@ -48,13 +53,6 @@ def prove(model: nn.Module, manifest: RunManifest, folder: Path, images: ImageSe
         "parameter_names_equal_plain": True,
         "cost": _check_cost(exported, plain, tuple(manifest.data_config["input_size"])),
     }
-
-
-def _predictors(model: nn.Module, exported: nn.Module, folder: Path) -> Iterator[tuple[str, Predictor]]:
-    yield "trained", lambda pixels: model(pixels).float().numpy()
-    yield "timm", lambda pixels: exported(pixels).float().numpy()
-    if (folder / FILE_NAME).exists():
-        yield "onnx", load_onnx(folder / FILE_NAME)
 
 
 def _check_cost(exported: nn.Module, plain: nn.Module, size: tuple[int, int, int]) -> dict[str, Any]:

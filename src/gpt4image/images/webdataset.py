@@ -241,9 +241,10 @@ def _number(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels and classes of all images."""
     field = options.get("label")
+    records = [json.loads(text) if text else None for text in columns["json"]]
     values = [
-        cls if field is None and cls is not None else _field(text, field or "label")
-        for cls, text in zip(columns["cls"], columns["json"], strict=True)
+        cls if field is None and cls is not None else record.get(field or "label") if isinstance(record, dict) else None
+        for cls, record in zip(columns["cls"], records, strict=True)
     ]
     if field is not None and not any(value is not None for value in values):
         raise ImageSetError(f"{source}: no sample has a .json with the field {field!r}")
@@ -254,8 +255,3 @@ def _number(
         return number_labels(values, source, remarks)
     classes = tuple(name_class(line) for line in read_text(file).rstrip().splitlines())
     return check_labels(values, classes, source), classes
-
-
-def _field(text: str | None, name: str) -> Any:
-    value = json.loads(text) if text else None
-    return value.get(name) if isinstance(value, dict) else None

@@ -138,19 +138,12 @@ def _make_table(found: Sequence["ImageLabel"]) -> Any:
         table.columns[column].justify = "right"
     for rank, one in enumerate(found, 1):
         named = dict.fromkeys(said.class_name for said in one.opinions)
-        says = "; ".join(f"{name}: {_list_witnesses(one, name)}" for name in named)
+        sure = [(said.class_name, f"{said.witness.partition(' (')[0]} {said.sure:.2f}") for said in one.opinions]
+        says = "; ".join(f"{name}: {', '.join(who for said, who in sure if said == name)}" for name in named)
         proposed = f"{one.proposed} {one.confidence:.2f}" if one.proposed else ""
         doubt = "" if one.doubt is None else f"{one.doubt:+.1f}"
         table.add_row(*map(escape, (str(rank), one.key, one.given, proposed, doubt, one.state, says)))
     return table
-
-
-def _list_witnesses(one: "ImageLabel", class_name: str) -> str:
-    """Who names a class, by kind, and how sure."""
-    said = (
-        f"{said.witness.partition(' (')[0]} {said.sure:.2f}" for said in one.opinions if said.class_name == class_name
-    )
-    return ", ".join(said)
 
 
 def _write_csv(path: Path, table: "LabelTable", doubts: "Doubts") -> None:

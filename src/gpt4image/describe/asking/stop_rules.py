@@ -67,14 +67,12 @@ class StopRules:
         return self._over_budget(in_flight) or self._over_time() or self._failing()
 
     def _over_budget(self, in_flight: int) -> str:
-        if self.budget_usd is None or self.tally.usd + (in_flight + 1) * self._usd_each() <= self.budget_usd:
-            return ""
-        by = ", by an estimate: the endpoint does not tell all tokens" if self.tally.guessed else ""
-        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd){by}"
-
-    def _usd_each(self) -> float:
         tally = self.tally
-        return tally.usd / tally.finished if tally.finished else tally.prices.usd(*self.first_guess)
+        usd_each = tally.usd / tally.finished if tally.finished else tally.prices.usd(*self.first_guess)
+        if self.budget_usd is None or tally.usd + (in_flight + 1) * usd_each <= self.budget_usd:
+            return ""
+        by = ", by an estimate: the endpoint does not tell all tokens" if tally.guessed else ""
+        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd){by}"
 
     def _over_time(self) -> str:
         mean_s = self.tally.seconds / max(self.tally.finished, 1)
