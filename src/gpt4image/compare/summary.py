@@ -68,7 +68,10 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
     differences = {name: _difference(out, (situation, name), (situation, BASELINE), done) for name in others}
     reference = None
     if not lineup.has_labels and labelled is not None:
-        reference = _compare_with_labels(out, lineup, labelled, seeds)
+        # Each arm against the baseline of the situation with all labels, if that is trained.
+        shared = [seed for seed in done if seed in _find_done(out, labelled, [BASELINE], seeds)]
+        against = {name: _difference(out, (situation, name), (labelled, BASELINE), shared) for name in arms if shared}
+        reference = {"situation": labelled.name, "arm": BASELINE, "differences": against} if shared else None
     return {
         "name": situation.name,
         "settings": dict(situation.labels) | dict(situation.train) | {"prompts": list(situation.prompts)},
@@ -81,16 +84,6 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
         "reference": reference,
         "verdict": _judge(out, lineup, entries, differences, reference),
     }
-
-
-def _compare_with_labels(out: Path, lineup: Lineup, labelled: Situation, seeds: int) -> dict[str, Any] | None:
-    """Each arm against the baseline of the situation with all labels, None if that is not trained."""
-    done = _find_done(out, lineup.situation, lineup.arms, seeds)
-    done = [seed for seed in done if seed in _find_done(out, labelled, [BASELINE], seeds)]
-    if not done:
-        return None
-    differences = {name: _difference(out, (lineup.situation, name), (labelled, BASELINE), done) for name in lineup.arms}
-    return {"situation": labelled.name, "arm": BASELINE, "differences": differences}
 
 
 def _judge(

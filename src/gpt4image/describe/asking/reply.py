@@ -8,7 +8,7 @@ from typing import Any, Literal
 from gpt4image.describe.asking.finish import CUT_WORDS, Ending, judge_finish
 from gpt4image.describe.asking.json_answers import read_json
 from gpt4image.describe.asking.markup import split_reasoning
-from gpt4image.describe.asking.refusals import flatten_json, judge_text
+from gpt4image.describe.asking.refusals import DECLINED, NO_JSON, flatten_json, judge_text
 from gpt4image.describe.asking.usage import read_usage
 from gpt4image.describe.store.states import State
 from gpt4image.errors import UnreadableImageError
@@ -247,6 +247,5 @@ def _judge(text: str, reasoning: str, refusal: str, ending: Ending, as_json: boo
         if flat := flatten_json(text):
             return State.OK, flat, ""
         is_json = read_json(text) is not None
-        error = "no field of the answer says anything" if is_json else "the answer is not the JSON asked for"
-        return State.EMPTY, text, error
-    return judged, text, "" if judged is State.OK else "the answer declines to describe"
+        return State.EMPTY, text, "no field of the answer says anything" if is_json else NO_JSON
+    return judged, text, "" if judged is State.OK else DECLINED

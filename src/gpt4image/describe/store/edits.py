@@ -3,8 +3,8 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -151,10 +151,8 @@ class Editor:
             )
         self.change_all(action, [(before, change(before))])
 
-    @contextmanager
-    def _edits(self) -> Iterator[sqlite3.Connection]:
-        with closing(open_file(find_store(self.work))) as connection:
-            yield connection
+    def _edits(self) -> closing[sqlite3.Connection]:
+        return closing(open_file(find_store(self.work)))
 
 
 def read_undoable(work: Path) -> frozenset[str]:

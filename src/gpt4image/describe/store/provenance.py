@@ -1,7 +1,6 @@
 """Where the descriptions of a store come from and what they took, prompt by prompt."""
 
 import json
-import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
@@ -72,18 +71,13 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
     with closing(open_file(work / FILE_NAME)) as connection:
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
-        models = _read_models(connection)
+        models: dict[str, tuple[str, ...]] = {}
+        # The table is there once a model has answered that was not asked for.
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answering_models'").fetchone():
+            for describer, model in connection.execute("SELECT describer, model FROM answering_models ORDER BY 1, 2"):
+                models[describer] = (*models.get(describer, ()), model)
     return [
         Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums, models.get(describer, ()))
         for prompt, describer, states, *sums in rows
         if prompt in prompts and describer in describers
     ]
-
-
-def _read_models(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """Models that answered and were not asked for, by describer; none where that never happened."""
-    models: dict[str, tuple[str, ...]] = {}
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answering_models'").fetchone():
-        for describer, model in connection.execute("SELECT describer, model FROM answering_models ORDER BY 1, 2"):
-            models[describer] = (*models.get(describer, ()), model)
-    return models
