@@ -59,13 +59,20 @@ class PendingTable:
     """
 
     def __init__(self, folder: Path, encoder_name: str, texts: Any) -> None:
+        import pyarrow.compute as pc
+
         self.folder, self.encoder_name, self.texts = folder, encoder_name, texts
         self.parts = folder.with_name(folder.name + ".parts")
         self.num_new = 0
         self._hashes = _to_numbers(texts["text_hash"])
         self._encoder_facts: dict[str, Any] = {}
         self._known = [*self._find_table(), *self._find_parts()]
-        self.missing = self._find_missing()
+        distinct, first = np.unique(self._hashes, return_index=True)
+        known = np.concatenate([np.empty(0, np.uint64), *(one.hashes for one in self._known)])
+        rows = first[~np.isin(distinct, known)]
+        # Texts of similar length share a batch, so that little is padded.
+        lengths = pc.utf8_length(texts["text"]).to_numpy()
+        self.missing: list[int] = rows[np.argsort(lengths[rows], kind="stable")].tolist()
 
     def _find_table(self) -> Iterator[Known]:
         from pyarrow import parquet
@@ -112,16 +119,6 @@ class PendingTable:
             yield
         except (*of_values, *of_formats) as error:
             say(f"{path} is damaged ({' '.join(str(error).split())[:100]}); its texts are embedded again")
-
-    def _find_missing(self) -> list[int]:
-        import pyarrow.compute as pc
-
-        distinct, first = np.unique(self._hashes, return_index=True)
-        known = np.concatenate([np.empty(0, np.uint64), *(known.hashes for known in self._known)])
-        rows = first[~np.isin(distinct, known)]
-        # Texts of similar length share a batch, so that little is padded.
-        lengths = pc.utf8_length(self.texts["text"]).to_numpy()
-        return rows[np.argsort(lengths[rows], kind="stable")].tolist()
 
     def encode(self, encoder: TextEncoder, batch_size: int) -> None:
         """Embeds the missing texts; each part of `batch_size` texts is on disk before the next begins."""

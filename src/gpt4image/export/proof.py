@@ -1,20 +1,24 @@
 """The proof that an exported folder is the trained model and costs what the plain model costs."""
 
+import statistics
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gpt4image.errors import VerificationError
-from gpt4image.export.cost import count_flops, measure_latency_ms
 from gpt4image.export.onnx_file import FILE_NAME, load_onnx
 from gpt4image.export.timm_folder import check_parameter_names, check_preprocessing, load_timm_folder
 from gpt4image.export.verify import NUM_GENERATED, Predictor, batches_of, check_agreement, collect_logits
 from gpt4image.images import ImageSet
 from gpt4image.models.create import create_model
 from gpt4image.runs import RunManifest
+
+REPEATS = 15
 
 
 def prove(model: nn.Module, manifest: RunManifest, folder: Path, images: ImageSet | None) -> dict[str, Any]:
@@ -72,3 +76,25 @@ def _check_cost(exported: nn.Module, plain: nn.Module, size: tuple[int, int, int
                 f"the export has {both['exported'][count]:,} {count}, the plain model {both['plain'][count]:,}"
             )
     return {**both, "threads": torch.get_num_threads(), "latency_of": "one image on the CPU, median"}
+
+
+@torch.inference_mode()
+def count_flops(model: nn.Module, input_size: tuple[int, int, int]) -> int:
+    """Floating-point operations for one image: matrix products, convolutions and attention; a multiply-add is two."""
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *input_size))
+    return counter.get_total_flops()
+
+
+@torch.inference_mode()
+def measure_latency_ms(models: list[nn.Module], input_size: tuple[int, int, int]) -> list[float]:
+    """Median milliseconds for one image on the CPU; the models take turns, so that all meet the same disturbances."""
+    pixels = torch.zeros(1, *input_size)
+    times: list[list[float]] = [[] for _ in models]
+    for turn in range(REPEATS + 2):
+        for model, measured in zip(models, times, strict=True):
+            start_s = time.perf_counter()
+            model(pixels)
+            if turn >= 2:
+                measured.append(1000 * (time.perf_counter() - start_s))
+    return [statistics.median(measured) for measured in times]

@@ -111,16 +111,12 @@ def examine(settings: DoctorSettings) -> DoctorResult:
     if not settings.model:
         raise SettingsError("doctor needs --model with the model's name at the endpoint")
     check_endpoints([settings.endpoint] if settings.endpoint else [], settings.allow_remote)
-    options = EndpointOptions(
+    options = EndpointOptions.take_from(
+        settings,
         urls=(settings.endpoint,),
-        model=settings.model,
         extra=parse_extra_body(settings.extra_body),
         api_key_env=(settings.api_key_env,),
         api_key_file=(settings.api_key_file,) if settings.api_key_file else (),
-        header=settings.header,
-        ca_file=settings.ca_file,
-        answer_from=settings.answer_from,
-        timeout_s=settings.timeout_s,
         retries=RETRIES,
         in_flight=IN_FLIGHT,
     )

@@ -111,12 +111,9 @@ def without_named(dialect: Dialect, words: str, sent: Mapping[str, Any], extra: 
         None if the error names no field that could be left out.
     """
     named = {name for name in sent if name not in extra and re.search(rf"\b{re.escape(name)}\b", words)}
+    other = replace(dialect, left_out=dialect.left_out | (named - {FORMAT, *LIMITS}))
     if FORMAT in named or (FORMAT in sent and FORMAT not in extra and re.search("schema|json_object", words)):
-        dialect, changed = replace(dialect, schema_form=SchemaForm(dialect.schema_form + 1)), True
-    else:
-        changed = False
+        other = replace(other, schema_form=SchemaForm(dialect.schema_form + 1))
     if LIMITS[0] in named:
-        dialect, changed = replace(dialect, limit=LIMITS[1]), True
-    if leaving := named - {FORMAT, *LIMITS}:
-        dialect, changed = replace(dialect, left_out=dialect.left_out | leaving), True
-    return dialect if changed else None
+        other = replace(other, limit=LIMITS[1])
+    return other if other != dialect else None
