@@ -71,14 +71,11 @@ class DescribeResult(StageResult):
         )
 
     @property
-    def num_failed(self) -> int:
-        return sum(n for counts in self.states.values() for state, n in counts.items() if state not in SETTLED)
-
-    @property
     def exit_status(self) -> ExitStatus:
         if self.stopped:
             return ExitStatus.STOPPED
-        return ExitStatus.PARTLY if self.num_failed or self.unreadable else ExitStatus.DONE
+        has_failed = any(state not in SETTLED for counts in self.states.values() for state in counts)
+        return ExitStatus.PARTLY if has_failed or self.unreadable else ExitStatus.DONE
 
     def lines(self) -> Iterator[Any]:
         yield f"{self.images} images: {self.kept} descriptions kept, {self.new} new, {self.redone} redone"

@@ -4,15 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gpt4image.compare import CompareResult, CompareSettings, compare
 from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
-
-if TYPE_CHECKING:
-    from gpt4image.compare.comparison import Comparison
-    from gpt4image.describe.asking.cost import Prices
 
 FILE_NAME = "index.html"
 
@@ -64,6 +60,7 @@ def report(settings: ReportSettings) -> ReportResult:
         SettingsError: the layout of feature maps is not installed.
     """
     from gpt4image.compare.comparison import load_comparison
+    from gpt4image.describe.asking.cost import Prices
     from gpt4image.files import write_text
     from gpt4image.report.page import render_report
     from gpt4image.report.view import find_provenance, view_situation
@@ -76,18 +73,13 @@ def report(settings: ReportSettings) -> ReportResult:
         for situation in comparison.situations
     ]
     path = settings.path / FILE_NAME
-    write_text(path, render_report(comparison, views, find_provenance(comparison), _prices(settings, comparison)))
-    notes = dict.fromkeys(note for view in views for note in view.notes)
-    return ReportResult(path, comparison.verdict, tuple(notes))
-
-
-def _prices(settings: ReportSettings, comparison: "Comparison") -> "Prices":
-    """What a million tokens cost: as given, else as the recipe says."""
-    from gpt4image.describe.asking.cost import Prices
-
+    # What a million tokens cost: as given, else as the recipe says.
     recipe = comparison.recipe.get("describe") or {}
     given = {name: getattr(settings, name) for name in ("usd_per_million_input", "usd_per_million_output")}
-    return Prices(**{name: recipe.get(name) if value is None else value for name, value in given.items()})
+    prices = Prices(**{name: recipe.get(name) if value is None else value for name, value in given.items()})
+    write_text(path, render_report(comparison, views, find_provenance(comparison), prices))
+    notes = dict.fromkeys(note for view in views for note in view.notes)
+    return ReportResult(path, comparison.verdict, tuple(notes))
 
 
 def write_report(comparison_folder: Path) -> Path:

@@ -83,9 +83,6 @@ class DigestSet:
     def __init__(self, digests: Iterator[str]) -> None:
         self._hashes = np.unique(np.fromiter(map(hash, digests), dtype=np.int64))
 
-    def __len__(self) -> int:
-        return len(self._hashes)
-
     def contains(self, digests: Sequence[str]) -> np.ndarray:
         """Whether each of some digests is in the set; bool [N]."""
         wanted = np.fromiter(map(hash, digests), dtype=np.int64, count=len(digests))
@@ -186,14 +183,13 @@ class Wanted:
 
 def next_request(old: Description | None, request: Request, retry_failed: bool) -> Request | None:
     """How to ask next, None if the old description stays: only what a change can mend is asked again."""
-    if old is None or (is_cut(old) and request.max_tokens > old.max_tokens):
+    if old is None:
+        return request
+    # The text was cut at the limit, or thinking took it all: a larger one alone may mend it.
+    is_cut = old.state is State.TRUNCATED or (old.state is State.REASONING_ONLY and CUT_WORDS in old.error)
+    if is_cut and request.max_tokens > old.max_tokens:
         return request
     return None if old.state in SETTLED or not retry_failed else repair(old, request)
-
-
-def is_cut(old: Description) -> bool:
-    """Whether a larger limit alone may mend it: the text was cut there, or thinking took it all."""
-    return old.state is State.TRUNCATED or (old.state is State.REASONING_ONLY and CUT_WORDS in old.error)
 
 
 def repair(old: Description, request: Request) -> Request:

@@ -34,10 +34,6 @@ class MaxFailures:
             raise SettingsError(f"--max-failures {text} must be a share such as 5% or a number such as 100")
         return cls(share=float(match[1]) / 100) if match[2] else cls(count=float(match[1]))
 
-    def is_exceeded(self, failed: int, finished: int) -> bool:
-        too_large_a_share = finished >= FEWEST_JUDGED and failed > self.share * finished
-        return failed > self.count or too_large_a_share
-
 
 @dataclass
 class StopRules:
@@ -86,7 +82,8 @@ class StopRules:
 
     def _failing(self) -> str:
         tally = self.tally
-        if self.max_failures.is_exceeded(tally.failed, tally.finished):
+        too_large_a_share = tally.finished >= FEWEST_JUDGED and tally.failed > self.max_failures.share * tally.finished
+        if too_large_a_share or tally.failed > self.max_failures.count:
             worst = max(FAILED, key=lambda state: tally.states[state])
             words = f"{tally.failed} of {tally.finished} descriptions failed, most as {worst} (--max-failures)"
             return words + self._told(worst)

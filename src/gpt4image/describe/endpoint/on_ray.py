@@ -32,15 +32,6 @@ CALLS_AT_ONCE = 1000
 """Of one worker; the pace of its endpoints keeps the requests below that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a worker sends back: the reply, or why no request will do; requests it may and does have in flight."""
-
-    reply: Reply | Gpt4ImageError
-    limit: int
-    in_flight: int
-
-
 class DescribeWorker:
     """One process on the cluster: reads, scales and sends images."""
 
@@ -51,21 +42,18 @@ class DescribeWorker:
     def _answerer(self) -> InProcess:
         return InProcess(RetryingClient(self._options), self._images)
 
-    async def answer(self, ask: Ask) -> Report:
-        """Asks about one image."""
+    async def answer(self, ask: Ask) -> tuple[Reply | Gpt4ImageError, int, int]:
+        """The reply about one image, or why no request will do; requests that may be in flight, and that are."""
         answerer = self._answerer
         try:
             reply: Reply | Gpt4ImageError = await answerer.answer(ask)
         except Gpt4ImageError as error:
             reply = error
-        return Report(reply, answerer.limit, answerer.in_flight)
+        return reply, answerer.limit, answerer.in_flight
 
     async def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more."""
         self._answerer.end(reason)
-
-    async def is_alive(self) -> bool:
-        return True
 
 
 @dataclass(eq=False)
@@ -104,16 +92,16 @@ class OnRay:
             station = await self._freest()
             station.load += 1
             try:
-                report: Report = await station.worker.answer.remote(replace(ask, old=None))
+                reply, limit, in_flight = await station.worker.answer.remote(replace(ask, old=None))
             except RayActorError:
                 self._note_death(station)
                 continue
             finally:
                 station.load -= 1
-            station.limit, station.in_flight = report.limit, report.in_flight
-            if isinstance(report.reply, Gpt4ImageError):
-                raise report.reply
-            return report.reply
+            station.limit, station.in_flight = limit, in_flight
+            if isinstance(reply, Gpt4ImageError):
+                raise reply
+            return reply
         words = f"{MOST_DEATHS} workers died while they had this image"
         return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
@@ -146,7 +134,7 @@ class OnRay:
         while not station.is_alive:
             await asyncio.sleep(REVIVAL_PAUSE_S)
             try:
-                station.is_alive = await station.worker.is_alive.remote()
+                station.is_alive = await station.worker.__ray_ready__.remote()
             except RayActorError:
                 continue
         self._revived.set()
@@ -191,7 +179,5 @@ class RayDescriber:
             # Prompts are filled in here, so that workers need no more of an image than where it is.
             bare = ray.put(replace(wanted.images, labels=wanted.images.labels[:0], columns={}))
             with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
-                return asyncio.run(self._answer(workers, share.in_flight, wanted, recorder))
-
-    async def _answer(self, workers: Sequence[Any], limit_each: int | None, wanted: Wanted, recorder: Recorder) -> str:
-        return await answer_all(OnRay(workers, limit_each), wanted.asks(recorder.store), recorder)
+                on_ray = OnRay(workers, share.in_flight)
+                return asyncio.run(answer_all(on_ray, wanted.asks(recorder.store), recorder))
