@@ -62,7 +62,9 @@ def open_hugging_face(source: str) -> ImageSet:
             "a column of images has the feature Image or the bytes of image files"
         )
     label = _choose(options, "label", dataset.features, _label_columns(dataset.features), source)
-    table = _read_plain(dataset, [name for name in dataset.features if name not in (images, label)])
+    kinds = {name: str(getattr(feature, "dtype", "")) for name, feature in dataset.features.items()}
+    plain = [name for name, kind in kinds.items() if name not in (images, label) and kind.startswith(PLAIN)]
+    table = dataset.select_columns(plain).with_format("arrow")[:].to_pydict() if plain else {}
     keys = [f"{split}/{row}" for row in range(len(dataset))]
     own_keys = table.pop("__key__", [])
     if len(set(own_keys)) == len(keys):
@@ -157,14 +159,6 @@ def _choose(
     if named is None and len(found) > 1:
         raise ImageSetError(f"{source} has several {what} columns; choose with ?{what}={' or '.join(found)}")
     return named or next(iter(found), None)
-
-
-def _read_plain(dataset: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    """The columns among `names` that hold words or numbers."""
-    plain = [name for name in names if str(getattr(dataset.features[name], "dtype", "")).startswith(PLAIN)]
-    if not plain:
-        return {}
-    return dataset.select_columns(plain).with_format("arrow")[:].to_pydict()
 
 
 def _read_labels(dataset: Any, column: str | None, source: str, remarks: Remarks) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpt4image import __version__
-from gpt4image.compare.comparison import Comparison, Difference
+from gpt4image.compare.comparison import Comparison
 from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.endpoint.payload import to_data_url
 from gpt4image.describe.store.provenance import Provenance
@@ -47,7 +47,9 @@ def make_environment() -> Environment:
     environment.filters |= {
         "points": format_points,
         "percent": lambda value, digits=1: "–" if value is None else f"{value:.{digits}f}",
-        "interval": format_interval,
+        "interval": lambda one: (
+            f"{100 * one.level:.0f} % interval {format_points(one.low)} to {format_points(one.high)}"
+        ),
         "duration": lambda seconds: "–" if seconds is None else format_duration(seconds),
         "words": lambda value: in_words(value, "–"),
         "count": lambda value: f"{value:,}" if value else "–",
@@ -98,12 +100,6 @@ def render_report(
 def format_points(value: float | None, digits: int = 1) -> str:
     """A difference with its sign and a real minus, such as `+1.5`."""
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def format_interval(difference: Difference) -> str:
-    """An interval in words, such as `95 % interval −0.4 to +3.1`."""
-    ends = f"{format_points(difference.low)} to {format_points(difference.high)}"
-    return f"{100 * difference.level:.0f} % interval {ends}"
 
 
 def format_moment(text: str) -> str:

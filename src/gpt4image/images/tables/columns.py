@@ -100,7 +100,12 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for line, fields in rows:
                 yield line, {name: value for name, value in zip(header, fields, strict=True) if name}
         case ".parquet":
-            yield from _read_parquet_rows(path)
+            from pyarrow import parquet
+
+            with _parquet_errors(path), parquet.ParquetFile(path) as file:
+                check_header(file.schema_arrow.names, path)
+                batches = file.iter_batches(batch_size=PARQUET_ROWS)
+                yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
         case _:
             yield from _read_objects(path)
 
@@ -193,17 +198,6 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) != len(pairs):
         raise ValueError(f"a name stands twice among {show_names(name for name, _ in pairs)}")
     return row
-
-
-def _read_parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    from pyarrow import parquet
-
-    number = 0
-    with _parquet_errors(path), parquet.ParquetFile(path) as file:
-        check_header(file.schema_arrow.names, path)
-        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-            for row in batch.to_pylist():
-                yield (number := number + 1), row
 
 
 @contextmanager
