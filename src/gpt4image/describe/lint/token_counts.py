@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import EncoderError
 from gpt4image.files import read_json
@@ -110,7 +110,7 @@ def make_clip_tokenizer(path: Path) -> "Tokenizer":
 
     with gzip.open(path, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")[1 : CLIP_MERGES + 1]
-    merges = [(first, second) for first, second in map(str.split, lines)]
+    merges: Any = [(first, second) for first, second in map(str.split, lines)]
     letters = sorted(ByteLevel.alphabet())
     ends = ("<|startoftext|>", "<|endoftext|>")
     words = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges), *ends]

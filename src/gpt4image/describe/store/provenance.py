@@ -77,9 +77,7 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
             for describer, model in connection.execute("SELECT describer, model FROM answering_models ORDER BY 1, 2"):
                 models[describer] = (*models.get(describer, ()), model)
     return [
-        Provenance(
-            prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums, models=models.get(describer, ())
-        )
+        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *[*sums, models.get(describer, ())])
         for prompt, describer, states, *sums in rows
         if prompt in prompts and describer in describers
     ]

@@ -51,11 +51,11 @@ class ClusterEncoder:
         self.texts_at_once = TEXTS_IN_CALL * CALLS_PER_WORKER * len(workers)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        parts = batches_of(list(texts), TEXTS_IN_CALL)
+        parts = list(batches_of(list(texts), TEXTS_IN_CALL))
         return np.concatenate(list(self._pool.map(lambda worker, part: worker.encode.remote(part), parts)))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        parts = batches_of(list(texts), TEXTS_IN_CALL)
+        parts = list(batches_of(list(texts), TEXTS_IN_CALL))
         return list(chain(*self._pool.map(lambda worker, part: worker.count_tokens.remote(part), parts)))
 
     def lower_precision(self, precision: Precision) -> None:
