@@ -32,6 +32,15 @@ CALLS_AT_ONCE = 1000
 """Of one worker; the pace of its endpoints keeps the requests below that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker sends back: the reply, or why no request will do; requests it may and does have in flight."""
+
+    reply: Reply | Gpt4ImageError
+    limit: int
+    in_flight: int
+
+
 class DescribeWorker:
     """One process on the cluster: reads, scales and sends images."""
 
@@ -42,14 +51,14 @@ class DescribeWorker:
     def _answerer(self) -> InProcess:
         return InProcess(RetryingClient(self._options), self._images)
 
-    async def answer(self, ask: Ask) -> tuple[Reply | Gpt4ImageError, int, int]:
-        """The reply about one image, or why no request will do; requests that may be in flight, and that are."""
+    async def answer(self, ask: Ask) -> Report:
+        """Asks about one image."""
         answerer = self._answerer
         try:
             reply: Reply | Gpt4ImageError = await answerer.answer(ask)
         except Gpt4ImageError as error:
             reply = error
-        return reply, answerer.limit, answerer.in_flight
+        return Report(reply, answerer.limit, answerer.in_flight)
 
     async def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more."""
@@ -92,16 +101,16 @@ class OnRay:
             station = await self._freest()
             station.load += 1
             try:
-                reply, limit, in_flight = await station.worker.answer.remote(replace(ask, old=None))
+                report: Report = await station.worker.answer.remote(replace(ask, old=None))
             except RayActorError:
                 self._note_death(station)
                 continue
             finally:
                 station.load -= 1
-            station.limit, station.in_flight = limit, in_flight
-            if isinstance(reply, Gpt4ImageError):
-                raise reply
-            return reply
+            station.limit, station.in_flight = report.limit, report.in_flight
+            if isinstance(report.reply, Gpt4ImageError):
+                raise report.reply
+            return report.reply
         words = f"{MOST_DEATHS} workers died while they had this image"
         return Reply(State.ENDPOINT_ERROR, "", "", 0, 0, words, MOST_DEATHS, time.monotonic() - start)
 
