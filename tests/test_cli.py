@@ -16,7 +16,7 @@ from PIL import Image
 
 from gpt4image import __version__
 from gpt4image.cli import COMMANDS, main
-from gpt4image.cli.groups import read_groups
+from gpt4image.cli.groups import read_groups, read_settings
 from gpt4image.cli.usage import write_help
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -149,6 +149,16 @@ def test_file_first_flags_win(tmp_path: Path) -> None:
     assert (settings.epochs, settings.lr, settings.run) == (7, 0.25, Path("run"))
     assert settings.prompts == ("blind",)
     assert settings.model_kwargs == {"a": [1]}
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_what_is_not_given_is_the_default(command: str) -> None:
+    from gpt4image.cli import parse_settings
+
+    settings_class, _ = COMMANDS[command].load()
+    places = [setting for setting in read_settings(settings_class) if setting.is_positional]
+    given = {setting.name: Path("a") if setting.hint is Path else "a" for setting in places}
+    assert parse_settings(command, settings_class, ["a"] * len(places)) == settings_class(**given)
 
 
 def test_json_is_one_object_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -34,3 +34,13 @@ class StageResult:
     def to_json(self) -> str:
         """One JSON object, on one line."""
         return json.dumps(dataclasses.asdict(self), default=str, ensure_ascii=False)
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], **style: Any) -> Any:
+    """A table for `lines`, without frame unless the style, as of `rich.table.Table`, says otherwise."""
+    from rich.table import Table
+
+    table = Table(*columns, **{"box": None, "header_style": "bold"} | style)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 KEY_NAMES = re.compile(r".*_API_KEY|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
@@ -58,6 +58,26 @@ def printable_json(text: str) -> str:
 def _escape(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as people say them: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def in_words(value: Any, nothing: str = "none") -> str:
+    """Any value of a setting, on one line; `nothing` stands for None and what is empty."""
+    if isinstance(value, bool) or value is None:
+        return {None: nothing, True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {in_words(inner, nothing)}" for name, inner in value.items()) or nothing
+    if isinstance(value, (list, tuple)):
+        return ", ".join(in_words(one, nothing) for one in value) or nothing
+    return str(value)
 
 
 def defuse(cell: Any) -> Any:

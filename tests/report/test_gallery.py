@@ -1,6 +1,8 @@
 """The gallery's data, its files, and a person's changes to the store."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
+from gpt4image.describe.store.connect import FILE_NAME
 from gpt4image.describe.store.edits import Editor, read_queued
 from gpt4image.describe.store.rows import DescribedImage, Description, Name
 from gpt4image.describe.store.states import State
@@ -94,11 +97,9 @@ def test_edit_reject_requeue_undo(work: Path) -> None:
     assert current() == original
     assert not again.undo(name.digest)
     assert read_queued(work) == {}
-    assert [(row["action"], row["author"], row["undone"]) for row in editor.history(name.digest)] == [
-        ("edit", "ada", 1),
-        ("reject", "ada", 1),
-        ("requeue", "ada", 1),
-    ]
+    with closing(sqlite3.connect(work / FILE_NAME)) as connection:
+        kept = connection.execute("SELECT digest, action, author, undone FROM edits ORDER BY number").fetchall()
+    assert kept == [(name.digest, action, "ada", 1) for action in ("edit", "reject", "requeue")]
 
 
 def test_queued_ends_when_it_is_described_again(work: Path) -> None:

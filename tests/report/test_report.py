@@ -91,7 +91,7 @@ def test_a_comparison_that_was_moved_still_finds_what_it_holds(comparison: Path,
 
 
 def test_umap_says_what_it_needs(made_comparison: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt4image.report.charts.feature_map.find_spec", lambda name: None)
+    monkeypatch.setattr("gpt4image.report.stage.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"--feature-map umap needs umap-learn; pip install 'gpt4image\[umap\]'"):
         report(ReportSettings(made_comparison, feature_map="umap"))
 

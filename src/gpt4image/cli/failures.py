@@ -2,7 +2,6 @@
 
 import errno
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 from gpt4image.results import ExitStatus
@@ -20,7 +19,9 @@ def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, Ex
         error: what was raised.
         settings: of the command; their work folder holds the store, which errors of SQLite do not name.
     """
-    chain = list(_chain(error))
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
     for one in chain:
         if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return FULL, ExitStatus.STOPPED
@@ -47,9 +48,3 @@ def explain_store(error: sqlite3.Error, place: object) -> tuple[str, ExitStatus]
         "sqlite3 descriptions.sqlite .recover",
         ExitStatus.MISTAKE,
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -1,8 +1,6 @@
 """From the words after a command's name to its settings."""
 
-import types
 import typing
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt4image.cli.groups import Setting, read_settings
@@ -33,7 +31,8 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
     missing = [setting.flag for setting in settings if setting.is_positional and values.get(setting.name) is None]
     if missing:
         raise SettingsError(f"{' and '.join(missing)} missing (see gpt4image {name} --help)")
-    return settings_class(**{setting.name: _to_field_type(values[setting.name], setting) for setting in settings})
+    given = {setting.name: values[setting.name] for setting in settings}
+    return settings_class(**given | {one.name: tuple(given[one.name]) for one in settings if one.is_list})
 
 
 def _refuse_repeated(settings: tuple[Setting, ...], arguments: list[str]) -> None:
@@ -51,29 +50,12 @@ def _make_parser(name: str, settings: tuple[Setting, ...]) -> Any:
     parser.add_argument("--config", action=ActionConfigFile)
     for setting in settings:
         if setting.is_positional:
-            parser.add_argument(setting.name, type=_from_words(setting.hint), nargs="?")
+            parser.add_argument(setting.name, type=setting.hint, nargs="?")
         elif setting.hint is bool:
             parser.add_argument(setting.flag, action=ActionYesNo(no_prefix="no-"), default=setting.default)
         elif setting.is_list:
-            kind = _from_words(typing.get_args(setting.hint)[0])
+            kind, *_ = typing.get_args(setting.hint)
             parser.add_argument(setting.flag, type=kind, default=list(setting.default), nargs="*")
         else:
-            parser.add_argument(setting.flag, type=_from_words(setting.hint), default=setting.default)
+            parser.add_argument(setting.flag, type=setting.hint, default=setting.default)
     return parser
-
-
-def _wants_path(hint: Any) -> bool:
-    return hint is Path or (isinstance(hint, types.UnionType) and Path in typing.get_args(hint))
-
-
-def _from_words(hint: Any) -> Any:
-    """The type a parser reads: paths are read as words."""
-    if not _wants_path(hint):
-        return hint
-    return str if hint is Path else str | None
-
-
-def _to_field_type(value: Any, setting: Setting) -> Any:
-    if setting.is_list:
-        return tuple(value)
-    return Path(value) if _wants_path(setting.hint) and value is not None else value

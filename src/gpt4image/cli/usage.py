@@ -13,6 +13,15 @@ from gpt4image.cli.groups import Setting, read_groups, read_settings
 
 WIDTH, FLAGS = 100, 25
 """Columns of the page, and of its flags; what a longer flag says begins on the next line."""
+OVERVIEW = """\
+usage: gpt4image COMMAND ...
+
+Descriptions by a multimodal LLM teach ordinary image classifiers, at training time only.
+
+{commands}
+
+gpt4image COMMAND --help says more.
+Exit status: 0 done, 2 a mistake in the call, 3 done in part, 4 stopped."""
 ALWAYS = {
     "--config FILE": "YAML file with any settings, underscores for hyphens; flags win",
     "--json": "print the result as one JSON object",
@@ -26,19 +35,7 @@ def write_overview(helps: dict[str, str]) -> str:
         helps: what each command does.
     """
     width = max(map(len, helps))
-    rows = (f"  {name:<{width}}  {text}" for name, text in helps.items())
-    return "\n".join(
-        [
-            "usage: gpt4image COMMAND ...",
-            "",
-            "Descriptions by a multimodal LLM teach ordinary image classifiers, at training time only.",
-            "",
-            *rows,
-            "",
-            "gpt4image COMMAND --help says more.",
-            "Exit status: 0 done, 2 a mistake in the call, 3 done in part, 4 stopped.",
-        ]
-    )
+    return OVERVIEW.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in helps.items()))
 
 
 def write_help(name: str, settings_class: type, everything: bool) -> str:

@@ -30,11 +30,6 @@ class Lineup:
     has_labels: bool = True
     has_all_labels: bool = True
 
-    @property
-    def uses_descriptions(self) -> bool:
-        """Whether any arm reads them."""
-        return any(arm.uses_text for arm in self.arms.values())
-
     def explain_left_out(self) -> Iterator[str]:
         """One line a reason."""
         for reason in dict.fromkeys(self.left_out.values()):

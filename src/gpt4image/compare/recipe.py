@@ -75,10 +75,6 @@ class Recipe:
     work: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain values."""
-        return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(self).items()}
-
 
 def read_recipe(path: Path) -> Recipe:
     """Reads and checks a recipe.
@@ -105,17 +101,14 @@ def _parse(kind: Any, values: dict[str, Any], where: str) -> Any:
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise SettingsError(f"{where} has the unknown setting {unknown[0]!r}; allowed are {', '.join(fields)}")
-    missing = [name for name, entry in fields.items() if _is_required(entry) and name not in values]
+    required = [name for name, entry in fields.items() if entry.default is entry.default_factory is dataclasses.MISSING]
+    missing = [name for name in required if name not in values]
     if missing:
         raise SettingsError(f"{where} lacks {', '.join(missing)}")
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     if values.get("work"):
         plain["work"] = Path(values["work"])
     return kind(**plain)
-
-
-def _is_required(entry: dataclasses.Field[Any]) -> bool:
-    return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
 
 
 def _check(recipe: Recipe, path: Path) -> None:

@@ -26,12 +26,9 @@ def find_shares(situations: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, A
             series.setdefault(repr(sorted(settings.items())), []).append((value, situation))
         for found in series.values():
             if len({value for value, _ in found}) >= FEWEST:
-                yield _to_series(option, sorted(found, key=lambda one: _order(option, one[0])))
-
-
-def _order(option: str, value: float) -> tuple[bool, float]:
-    """All labels (1) are more than any number a class."""
-    return (option == "keep_labels" and value == 1, value)
+                # All labels (1) are more than any number a class.
+                ordered = sorted(found, key=lambda one: (option == "keep_labels" and one[0] == 1, one[0]))
+                yield _to_series(option, ordered)
 
 
 def accuracy_of(arm: Mapping[str, Any]) -> dict[str, float]:

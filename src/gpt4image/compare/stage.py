@@ -131,7 +131,7 @@ def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: st
     from gpt4image.embed import EmbedSettings, embed
     from gpt4image.images import open_images
 
-    lineups = [lineup for lineup in lineups if lineup.uses_descriptions]
+    lineups = [lineup for lineup in lineups if any(arm.uses_text for arm in lineup.arms.values())]
     if not lineups:
         return ""
     prompts = tuple(dict.fromkeys(prompt for lineup in lineups for prompt in lineup.prompts))
@@ -209,37 +209,31 @@ def labels_name(situation: "Situation", method: str, seed: int) -> str:
 def _is_done(job: "Job") -> bool:
     """Whether a run is trained, with these settings, and evaluated on these images."""
     from gpt4image.evaluate.corruptions import corruptions_path
-    from gpt4image.evaluate.record import evaluation_path
+    from gpt4image.evaluate.record import evaluation_path, read_known
     from gpt4image.evaluate.retrieval import has_text_projector, retrieval_path
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
-    if not is_finished(run) or _read(evaluation_path(run)).get("images") != job.test_images:
+    if not is_finished(run) or read_known(evaluation_path(run), {"images": job.test_images}) is None:
         return False
     if job.corruptions and not corruptions_path(run).exists():
         return False
     wants_retrieval = job.retrieval_images and has_text_projector(run)
-    if wants_retrieval and _read(retrieval_path(run)).get("source") != job.retrieval_images:
+    if wants_retrieval and read_known(retrieval_path(run), {"source": job.retrieval_images}) is None:
         return False
     check_settings(job.settings)
     return True
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.exists() else {}
-
-
 def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
     """Whether the file says the same, but for the time."""
     new = json.loads(json.dumps(comparison, default=str))
-    return {**_read(path), "created": None} == {**new, "created": None}
+    return path.exists() and {**read_json(path), "created": None} == {**new, "created": None}
 
 
 def _num_processes(jobs: int | None) -> int:
     import torch
 
-    if jobs is not None:
-        if jobs < 1:
-            raise SettingsError(f"--jobs is {jobs}; it must be at least 1")
-        return jobs
-    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    if jobs is not None and jobs < 1:
+        raise SettingsError(f"--jobs is {jobs}; it must be at least 1")
+    return jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)

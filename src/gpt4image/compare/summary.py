@@ -39,7 +39,7 @@ def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str,
         "images": recipe.images,
         "test_images": recipe.test_images,
         "classes": load_manifest(out / runs[0]["path"]).classes if runs else [],
-        "recipe": recipe.to_dict(),
+        "recipe": asdict(recipe),
         "baseline": BASELINE,
         "seconds": sum(run["seconds"] for run in runs),
         "situations": [{**entry, "verdict": str(entry["verdict"])} for entry in entries],
@@ -68,7 +68,10 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
     differences = {name: _difference(out, (situation, name), (situation, BASELINE), done) for name in others}
     reference = None
     if not lineup.has_labels and labelled is not None:
-        reference = _compare_with_labels(out, lineup, labelled, seeds)
+        # Each arm against the baseline of the situation with all labels, if that is trained.
+        shared = [seed for seed in done if seed in _find_done(out, labelled, [BASELINE], seeds)]
+        against = {name: _difference(out, (situation, name), (labelled, BASELINE), shared) for name in arms if shared}
+        reference = {"situation": labelled.name, "arm": BASELINE, "differences": against} if shared else None
     return {
         "name": situation.name,
         "settings": dict(situation.labels) | dict(situation.train) | {"prompts": list(situation.prompts)},
@@ -83,16 +86,6 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
     }
 
 
-def _compare_with_labels(out: Path, lineup: Lineup, labelled: Situation, seeds: int) -> dict[str, Any] | None:
-    """Each arm against the baseline of the situation with all labels, None if that is not trained."""
-    done = _find_done(out, lineup.situation, lineup.arms, seeds)
-    done = [seed for seed in done if seed in _find_done(out, labelled, [BASELINE], seeds)]
-    if not done:
-        return None
-    differences = {name: _difference(out, (lineup.situation, name), (labelled, BASELINE), done) for name in lineup.arms}
-    return {"situation": labelled.name, "arm": BASELINE, "differences": differences}
-
-
 def _judge(
     out: Path,
     lineup: Lineup,
@@ -105,14 +98,10 @@ def _judge(
         return judge(differences, roles)
     accuracies = {name: accuracy_of(arm) for name, arm in entries.items()}
     runs = [run for arm in entries.values() for run in arm["runs"]]
-    chance = _chance(out / runs[0]["path"]) if runs else 0.0
+    labels = load_predictions(out / runs[0]["path"]).labels if runs else np.zeros(0, dtype=np.int64)
+    # In percent of the test images, those of their most frequent class.
+    chance = 100 * np.bincount(labels).max(initial=0) / max(len(labels), 1)
     return judge_without_labels(accuracies, roles, chance, reference["differences"] if reference else None)
-
-
-def _chance(run: Path) -> float:
-    """Percentage of the test images in their most frequent class."""
-    labels = load_predictions(run).labels
-    return 100 * float(np.bincount(labels).max()) / len(labels)
 
 
 def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: Sequence[int]) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> Verdict:
     if main["high"] < 0:
         return Verdict("Text hurts here", interval, gain)
     if main["low"] <= 0:
-        return Verdict(f"No measurable gain{_precision(main)}", interval, gain)
+        is_coarse = main["high"] - main["low"] > 2 * COARSE
+        precision = ", but too few test images or seeds to rule one out" if is_coarse else ""
+        return Verdict(f"No measurable gain{precision}", interval, gain)
     for arm, control in controls.items():
         if control["low"] > 0 and control["mean"] > gain / 2:
             numbers = f"{interval}, but the control {arm} gains {control['mean']:+.1f}"
@@ -96,11 +98,6 @@ def _judge_controls(controls: Mapping[str, Any]) -> Verdict:
         if control["low"] > 0:
             return Verdict(f"The control {arm} gains, be suspicious", _interval(control), None)
     return Verdict("No measurable gain", ", ".join(map(_interval, controls.values())), None)
-
-
-def _precision(difference: Mapping[str, Any]) -> str:
-    coarse = difference["high"] - difference["low"] > 2 * COARSE
-    return ", but too few test images or seeds to rule one out" if coarse else ""
 
 
 def _interval(difference: Mapping[str, Any]) -> str:

@@ -132,10 +132,10 @@ def choose_describer(settings: DescribeSettings) -> Describer:
         from gpt4image.describe.local.describer import LocalDescriber
 
         return LocalDescriber(settings.model, settings.device, settings.temperature, settings.batch_size)
-    return _choose_endpoint(settings, settings.model)
+    return _choose_endpoint(settings)
 
 
-def _choose_endpoint(settings: DescribeSettings, model: str) -> Describer:
+def _choose_endpoint(settings: DescribeSettings) -> Describer:
     from gpt4image.describe.endpoint.describer import EndpointDescriber
     from gpt4image.describe.endpoint.on_ray import RayDescriber
     from gpt4image.describe.endpoint.options import EndpointOptions
@@ -143,21 +143,13 @@ def _choose_endpoint(settings: DescribeSettings, model: str) -> Describer:
 
     check_endpoints(settings.endpoint, settings.allow_remote)
     keys = settings.api_key_env
-    options = EndpointOptions(
+    options = EndpointOptions.take_from(
+        settings,
         urls=settings.endpoint,
-        model=model,
         extra=read_extra_fields(settings),
         api_key_env=(keys,) if isinstance(keys, str) else keys,
         api_key_file=tuple(map(Path, settings.api_key_file)),
-        header=settings.header,
-        ca_file=settings.ca_file,
-        timeout_s=settings.timeout_s,
-        retries=settings.retries,
         max_wait_s=settings.max_wait,
-        in_flight=settings.in_flight,
-        requests_per_minute=settings.requests_per_minute,
-        tokens_per_minute=settings.tokens_per_minute,
-        answer_from=settings.answer_from,
     )
     if settings.on == "ray":
         return RayDescriber(options, settings.ray_address, settings.ray_workers)

@@ -8,7 +8,8 @@ from gpt4image.describe.asking.cost import Prices
 from gpt4image.describe.asking.missing import Wanted
 from gpt4image.describe.asking.selection import select_images
 from gpt4image.describe.store.store import DescriptionStore
-from gpt4image.results import StageResult
+from gpt4image.results import StageResult, make_table
+from gpt4image.shown import format_duration
 
 MEASURED_IMAGES = 4
 UNTOLD = "not told by the endpoint"
@@ -28,6 +29,11 @@ class PlannedPrompt:
     @property
     def asked(self) -> int:
         return self.redo + self.new
+
+    def cells(self) -> list[str]:
+        """What a table shows."""
+        tokens = UNTOLD if self.tokens_in is None else f"{self.tokens_in:.0f} + {self.tokens_out:.0f}"
+        return [f"{self.kept:,}", f"{self.redo:,}", f"{self.new:,}", tokens, f"{self.seconds:.2f}"]
 
 
 @dataclass(frozen=True)
@@ -53,20 +59,15 @@ class PlanResult(StageResult):
     seconds: float
 
     def lines(self) -> Iterator[Any]:
-        from rich.table import Table
-
-        table = Table("prompt", "kept", "redo", "new", "tokens each", "seconds each", box=None, header_style="bold")
-        for name, prompt in self.prompts.items():
-            tokens = UNTOLD if prompt.tokens_in is None else f"{prompt.tokens_in:.0f} + {prompt.tokens_out:.0f}"
-            counts = (f"{prompt.kept:,}", f"{prompt.redo:,}", f"{prompt.new:,}")
-            table.add_row(name, *counts, tokens, f"{prompt.seconds:.2f}")
-        yield table
+        columns = ("prompt", "kept", "redo", "new", "tokens each", "seconds each")
+        yield make_table(columns, ([name, *prompt.cells()] for name, prompt in self.prompts.items()))
         cost = "give the prices to see the cost" if self.usd is None else f"about ${self.usd:,.2f}"
         if self.tokens_in is None:
             yield f"to come: tokens and cost are {UNTOLD}; a budget would work with an estimate"
         else:
             yield f"to come: {self.tokens_in:,} tokens read, {self.tokens_out:,} written; {cost}"
-        yield f"time: about {_duration(self.seconds)}, {self.in_flight} requests at once, if the endpoint bears them"
+        duration = format_duration(self.seconds)
+        yield f"time: about {duration}, {self.in_flight} requests at once, if the endpoint bears them"
         if self.measured:
             yield f"measured with {self.measured} descriptions, which are kept"
 
@@ -105,9 +106,3 @@ def make_plan(
         in_flight=in_flight,
         seconds=sum(prompt.asked * prompt.seconds for prompt in prompts.values()) / in_flight,
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt4image.describe.asking.advice import advise
 from gpt4image.describe.store.states import SETTLED, State
-from gpt4image.results import ExitStatus, StageResult
+from gpt4image.results import ExitStatus, StageResult, make_table
 
 if TYPE_CHECKING:
     from gpt4image.describe.asking.missing import Wanted
@@ -58,53 +58,39 @@ class DescribeResult(StageResult):
     @classmethod
     def of_run(cls, wanted: "Wanted", store: "DescriptionStore", tally: "Tally", stopped: str) -> "DescribeResult":
         """What a run did, from its tally and the store."""
+        counted = ("kept", "new", "redone", "tokens_in", "tokens_out", "usd", "guessed", "shrunk")
         return cls(
             store=store.path,
             images=len(wanted.images),
-            kept=tally.kept,
-            new=tally.new,
-            redone=tally.redone,
             states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
             errors={prompt.name: store.worst_errors(prompt.name, wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
-            tokens_in=tally.tokens_in,
-            tokens_out=tally.tokens_out,
-            usd=tally.usd,
-            guessed=tally.guessed,
-            shrunk=tally.shrunk,
             stopped=stopped,
             notes=tuple(tally.notes),
+            **{name: getattr(tally, name) for name in counted},
         )
-
-    @property
-    def num_failed(self) -> int:
-        return sum(n for counts in self.states.values() for state, n in counts.items() if state not in SETTLED)
 
     @property
     def exit_status(self) -> ExitStatus:
         if self.stopped:
             return ExitStatus.STOPPED
-        return ExitStatus.PARTLY if self.num_failed or self.unreadable else ExitStatus.DONE
+        has_failed = any(state not in SETTLED for counts in self.states.values() for state in counts)
+        return ExitStatus.PARTLY if has_failed or self.unreadable else ExitStatus.DONE
 
     def lines(self) -> Iterator[Any]:
-        from rich.table import Table
-
         yield f"{self.images} images: {self.kept} descriptions kept, {self.new} new, {self.redone} redone"
-        table = Table("prompt", "state", "descriptions", "what to do", box=None, header_style="bold")
-        for prompt, counts in self.states.items():
-            for state, number in counts.items():
-                error = self.errors.get(prompt, {}).get(state, "")
-                table.add_row(prompt, state, f"{number:,}", advise(state, error))
-        yield table
+        rows = (
+            (prompt, state, f"{number:,}", advise(state, self.errors.get(prompt, {}).get(state, "")))
+            for prompt, counts in self.states.items()
+            for state, number in counts.items()
+        )
+        yield make_table(("prompt", "state", "descriptions", "what to do"), rows)
         for prompt, errors in self.errors.items():
             yield from (f"{prompt}, {state}, most often: {error}" for state, error in errors.items())
         if self.tokens_in or self.tokens_out:
             cost = f", ${self.usd:.2f}" if self.usd else ""
-            guess = (
-                f" (of {self.guessed:,} descriptions by an estimate: the endpoint does not tell)"
-                if self.guessed
-                else ""
-            )
+            told = f" (of {self.guessed:,} descriptions by an estimate: the endpoint does not tell)"
+            guess = told if self.guessed else ""
             yield f"tokens: {self.tokens_in:,} read, {self.tokens_out:,} written{cost}{guess}"
         if self.shrunk:
             yield f"{self.shrunk:,} images were too large for the endpoint and were sent at half the size"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gpt4image.embed.encoders.batches import batches_of
 from gpt4image.embed.encoders.encoder import TextEncoder
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
 from gpt4image.errors import Gpt4ImageError
@@ -58,13 +59,20 @@ class PendingTable:
     """
 
     def __init__(self, folder: Path, encoder_name: str, texts: Any) -> None:
+        import pyarrow.compute as pc
+
         self.folder, self.encoder_name, self.texts = folder, encoder_name, texts
         self.parts = folder.with_name(folder.name + ".parts")
         self.num_new = 0
         self._hashes = _to_numbers(texts["text_hash"])
         self._encoder_facts: dict[str, Any] = {}
         self._known = [*self._find_table(), *self._find_parts()]
-        self.missing = self._find_missing()
+        distinct, first = np.unique(self._hashes, return_index=True)
+        known = np.concatenate([np.empty(0, np.uint64), *(one.hashes for one in self._known)])
+        rows = first[~np.isin(distinct, known)]
+        # Texts of similar length share a batch, so that little is padded.
+        lengths = pc.utf8_length(texts["text"]).to_numpy()
+        self.missing: list[int] = rows[np.argsort(lengths[rows], kind="stable")].tolist()
 
     def _find_table(self) -> Iterator[Known]:
         from pyarrow import parquet
@@ -105,35 +113,22 @@ class PendingTable:
         """What cannot be read is said, and embedded again."""
         import pyarrow as pa
 
+        of_values = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, SyntaxError)
+        of_formats = (pa.ArrowException, TokenError, zipfile.BadZipFile, zlib.error, Gpt4ImageError)
         try:
             yield
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, SyntaxError) as error:
-            self._say_damaged(path, error)
-        except (pa.ArrowException, TokenError, zipfile.BadZipFile, zlib.error, Gpt4ImageError) as error:
-            self._say_damaged(path, error)
-
-    def _say_damaged(self, path: Path, error: Exception) -> None:
-        say(f"{path} is damaged ({' '.join(str(error).split())[:100]}); its texts are embedded again")
-
-    def _find_missing(self) -> list[int]:
-        import pyarrow.compute as pc
-
-        distinct, first = np.unique(self._hashes, return_index=True)
-        known = np.concatenate([np.empty(0, np.uint64), *(known.hashes for known in self._known)])
-        rows = first[~np.isin(distinct, known)]
-        # Texts of similar length share a batch, so that little is padded.
-        lengths = pc.utf8_length(self.texts["text"]).to_numpy()
-        return rows[np.argsort(lengths[rows], kind="stable")].tolist()
+        except (*of_values, *of_formats) as error:
+            say(f"{path} is damaged ({' '.join(str(error).split())[:100]}); its texts are embedded again")
 
     def encode(self, encoder: TextEncoder, batch_size: int) -> None:
         """Embeds the missing texts; each part of `batch_size` texts is on disk before the next begins."""
         self._encoder_facts = {"max_tokens": encoder.max_tokens, "dimension": encoder.dimension}
         write_json(self.parts / ENCODER, {"encoder": self.encoder_name, **self._encoder_facts})
         with track("embedding", len(self.missing)) as tracker:
-            for rows in _batches(self.missing, batch_size):
+            for rows in batches_of(self.missing, batch_size):
                 texts = self.texts["text"].take(rows).to_pylist()
                 parts = []
-                for batch in _batches(texts, encoder.texts_at_once):
+                for batch in batches_of(texts, encoder.texts_at_once):
                     parts.append(encoder.encode(batch).astype(np.float16))
                     tracker.advance(len(batch))
                 vectors = np.concatenate(parts)
@@ -173,7 +168,7 @@ class PendingTable:
         first = 0
         for known in self._known:
             place = source - first
-            for rows in _batches(np.flatnonzero((place >= 0) & (place < len(known.hashes))), CHUNK):
+            for rows in batches_of(np.flatnonzero((place >= 0) & (place < len(known.hashes))), CHUNK):
                 # Both are mapped anew for each chunk, so that pages that are done with leave this process.
                 np.load(path, mmap_mode="r+")[rows] = np.load(known.path, mmap_mode="r")[place[rows]]
             first += len(known.hashes)
@@ -220,7 +215,3 @@ def _to_numbers(hashes: Any) -> np.ndarray:
     """uint64 [N] of a pyarrow column of 16 hex digits."""
     digits = (int(text, 16) for chunk in hashes.chunks for text in chunk.to_pylist())
     return np.fromiter(digits, dtype=np.uint64, count=len(hashes))
-
-
-def _batches(items: Any, size: int) -> Iterator[Any]:
-    yield from (items[start : start + size] for start in range(0, len(items), size))

@@ -45,25 +45,18 @@ def read_texts(work: Path, prompts: Sequence[str], describer: str | None) -> Any
         rows = store.ok_texts(meant, describer)
         batches = []
         while batch := list(islice(rows, BATCH_SIZE)):
-            batches.append(_to_arrow(batch))
+            digests, stored, describers, samples, keys, texts = zip(*batch, strict=True)
+            columns = {
+                "digest": pa.array(digests),
+                "prompt": pa.array(stored).dictionary_encode(),
+                "describer": pa.array(describers).dictionary_encode(),
+                "sample": pa.array(samples, pa.int32()),
+                "key": pa.array(keys),
+                # A million long descriptions are more than the 2 GB of a plain string column.
+                "text": pa.array(texts, pa.large_string()),
+                "text_hash": pa.array([hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]),
+            }
+            batches.append(pa.record_batch(columns))
     if not batches:
         raise DescriptionError(f"{work} holds no ok descriptions by {describer!r}; see gpt4image describe")
     return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
-
-
-def _to_arrow(rows: Sequence[tuple[str, str, str, int, str, str]]) -> Any:
-    import pyarrow as pa
-
-    digests, prompts, describers, samples, keys, texts = zip(*rows, strict=True)
-    return pa.record_batch(
-        {
-            "digest": pa.array(digests),
-            "prompt": pa.array(prompts).dictionary_encode(),
-            "describer": pa.array(describers).dictionary_encode(),
-            "sample": pa.array(samples, pa.int32()),
-            "key": pa.array(keys),
-            # A million long descriptions are more than the 2 GB of a plain string column.
-            "text": pa.array(texts, pa.large_string()),
-            "text_hash": pa.array([hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]),
-        }
-    )

@@ -136,9 +136,7 @@ def embed(settings: EmbedSettings) -> EmbedResult:
         folder=folder,
         num_rows=len(table.vectors),
         num_new=pending.num_new,
-        num_truncated=table.manifest["num_truncated"],
-        max_tokens=table.manifest["max_tokens"],
-        dimension=table.manifest["dimension"],
+        **{name: table.manifest[name] for name in ("num_truncated", "max_tokens", "dimension")},
     )
 
 

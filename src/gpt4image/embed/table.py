@@ -79,20 +79,16 @@ class EmbeddingTable:
         Raises:
             DescriptionError: the table has no row of a prompt.
         """
-        from pyarrow import parquet
-
-        column = parquet.read_table(self.folder / ROWS, columns=["digest"])["digest"]
-        return join_digests(column, digests, self._of_prompts(prompts))
-
-    def _of_prompts(self, prompts: Sequence[str]) -> np.ndarray | None:
         import pyarrow as pa
         import pyarrow.compute as pc
+        from pyarrow import parquet
 
-        if not prompts:
-            return None
-        meant = match_prompts(prompts, self.manifest["prompts"], self.folder)
-        column = self.rows["prompt"].cast(pa.string())
-        return np.asarray(pc.is_in(column, value_set=pa.array(meant)))
+        usable = None
+        if prompts:
+            meant = match_prompts(prompts, self.manifest["prompts"], self.folder)
+            usable = np.asarray(pc.is_in(self.rows["prompt"].cast(pa.string()), value_set=pa.array(meant)))
+        column = parquet.read_table(self.folder / ROWS, columns=["digest"])["digest"]
+        return join_digests(column, digests, usable)
 
 
 def find_table(work: Path, name: str | None = None) -> Path:

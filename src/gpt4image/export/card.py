@@ -5,6 +5,7 @@ from typing import Any
 
 from gpt4image.files import read_json
 from gpt4image.runs import EVALUATION, RunManifest
+from gpt4image.shown import in_words
 
 
 def render_card(run: Path, name: str, manifest: RunManifest, verification: dict[str, Any]) -> str:
@@ -29,7 +30,7 @@ def render_card(run: Path, name: str, manifest: RunManifest, verification: dict[
         evaluation=read_json(run / EVALUATION) if (run / EVALUATION).exists() else None,
         comparison=find_comparison(run),
         verification=verification,
-        in_words=_in_words,
+        in_words=in_words,
     )
 
 
@@ -66,13 +67,3 @@ def _flatten(text: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             flat = {**_flatten(value), **flat}
     return flat
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {None: "none", True: "yes", False: "no"}[value]
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_in_words, value)) or "none"
-    return str(value)

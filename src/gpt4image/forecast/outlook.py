@@ -5,7 +5,6 @@ with them on all images they are the labels right after weighing, and of the ima
 best of texts and picks gets right. The rule compares the two numbers of images.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpt4image.forecast.pilot import Pilot
@@ -75,14 +74,16 @@ def look_out(pilot: Pilot | None, num_labelled: int, num_unlabelled: int, answer
         answered: share of the asked images that got a usable description.
     """
     if pilot is None:
-        if num_labelled:
-            words = "too few described images have a label; describe more of those that have one"
-            return Outlook(num_labelled, num_labelled, 1, "not measured", words)
-        words = (
-            "without any label only texts, picks and class names can teach; how well they do cannot be known without "
-            "labels: label 20 or more of the described images and forecast again"
-        )
-        return Outlook(0, 0, 1, "texts only", words)
+        finding, words = "not measured", "too few described images have a label; describe more of those that have one"
+        if not num_labelled:
+            finding, words = (
+                "texts only",
+                (
+                    "without any label only texts, picks and class names can teach; how well they do cannot be known "
+                    "without labels: label 20 or more of the described images and forecast again"
+                ),
+            )
+        return Outlook(num_labelled, num_labelled, 1, finding, words)
     accuracy = pilot.accuracy if pilot.accuracy is not None else pilot.agreement.value
     before = num_labelled * (1 - pilot.noise.value)
     right = pilot.labels_right.value
@@ -117,8 +118,8 @@ def _judge(pilot: Pilot, factor: float, least: float) -> tuple[str, str]:
     )
 
 
-def nearest_cases(outlook: Outlook) -> Iterator[Case]:
+def nearest_cases(outlook: Outlook) -> list[Case]:
     """The measured cases, those with a similar factor first."""
     factor = outlook.right_after / outlook.right_before if outlook.right_before else float("inf")
     side = factor >= (LITTLE + MUCH) / 2
-    yield from sorted(CASES, key=lambda case: (case.factor >= MUCH) != side)
+    return sorted(CASES, key=lambda case: (case.factor >= MUCH) != side)

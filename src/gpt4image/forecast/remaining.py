@@ -44,15 +44,12 @@ def estimate_rest(store: "DescriptionStore", rows: Any, digests: set[str], price
         digests: of the readable images.
         prices: of a million tokens.
     """
-    described: dict[tuple[str, str], set[str]] = {}
-    columns = (rows[name].to_pylist() for name in ("prompt", "describer", "digest"))
-    for prompt, describer, digest in zip(*columns, strict=True):
-        described.setdefault((prompt, describer), set()).add(digest)
-    for (prompt, describer), own in sorted(described.items()):
-        usage, missing = store.usage(prompt, describer), len(digests - own)
+    described = rows.group_by(["prompt", "describer"]).aggregate([("digest", "distinct")]).to_pylist()
+    for prompt, describer, own in sorted(tuple(one.values()) for one in described):
+        usage, missing = store.usage(prompt, describer), len(digests.difference(own))
         tokens_in = tokens_out = usd = None
         if usage.measured:
             tokens_in, tokens_out = round(missing * usage.tokens_in), round(missing * usage.tokens_out)
             usd = prices.usd(missing * usage.tokens_in, missing * usage.tokens_out) if prices.known else None
-        counts = len(digests & own), missing, usage.measured
+        counts = len(digests) - missing, missing, usage.measured
         yield Remaining(prompt, describer, *counts, tokens_in, tokens_out, usd)

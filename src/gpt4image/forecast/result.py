@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.forecast.outlook import WEAK, Outlook, nearest_cases
-from gpt4image.results import StageResult
+from gpt4image.forecast.outlook import WEAK, Case, Outlook, nearest_cases
+from gpt4image.results import StageResult, make_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from gpt4image.forecast.pilot import Pilot
     from gpt4image.forecast.remaining import Remaining
 
@@ -44,7 +42,9 @@ class ForecastResult(StageResult):
 
     def lines(self) -> Iterator[Any]:
         """The measures, the outlook, the cases it rests on, and the cost."""
-        yield _table("Pilot (shares of images)", ("measure", "pilot", "95 % interval"), _measures(self))
+        style = {"title_justify": "left", "pad_edge": False}
+        heads = "measure", "pilot", "95 % interval"
+        yield make_table(heads, _measures(self), title="Pilot (shares of images)", **style)
         for prompt in self.told:
             told = f"{prompt} tells the describer the class: agreement with the label then says nothing"
             yield f"{told}; describe without it"
@@ -59,10 +59,10 @@ class ForecastResult(StageResult):
                 f"about {outlook.right_after:,.0f} with texts on all ({factors})"
             )
             measured = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
-            yield _table("What was measured elsewhere", measured, _cases(outlook))
+            yield make_table(measured, map(_case, nearest_cases(outlook)), title="What was measured elsewhere", **style)
         yield f"{outlook.finding}: {outlook.words}"
-        heads = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
-        yield _table("The rest", heads, map(_rest, self.remaining))
+        costs = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
+        yield make_table(costs, map(_rest, self.remaining), title="The rest", **style)
         if self.remaining and all(one.usd is None and one.measured for one in self.remaining):
             yield "give --usd-per-million-input and --usd-per-million-output to see the cost"
 
@@ -83,22 +83,12 @@ def _measures(result: ForecastResult) -> Iterator[tuple[str, ...]]:
     yield "most frequent label", f"{100 * pilot.chance:.1f} %"
 
 
-def _cases(outlook: Outlook) -> Iterator[tuple[str, ...]]:
-    for case in nearest_cases(outlook):
-        accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
-        yield case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
+def _case(case: Case) -> tuple[str, ...]:
+    accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
+    return case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
 
 
 def _rest(one: "Remaining") -> tuple[str, ...]:
     tokens = ("unknown" if count is None else f"{count:,}" for count in (one.tokens_in, one.tokens_out))
     cost = "" if one.usd is None else f"${one.usd:,.2f}"
     return one.prompt, one.describer, f"{one.described:,}", f"{one.missing:,}", *tokens, cost
-
-
-def _table(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> "Table":
-    from rich.table import Table
-
-    table = Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gpt4image.errors import ImageSetError
 from gpt4image.images.cache import cache_folder
-from gpt4image.images.image_set import ImageSet, Stamp
+from gpt4image.images.image_set import ImageSet, ImageStore
 
 CLASSES = (
     "T-shirt/top",
@@ -29,7 +29,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 PARTS = {"train": "train", "1k": "train", "test": "t10k"}
 
 
-class ArrayStore:
+class ArrayStore(ImageStore):
     """Images that are rows of one uint8 array [N, H, W]."""
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -40,12 +40,6 @@ class ArrayStore:
 
     def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
         return Image.fromarray(np.frombuffer(data, dtype=np.uint8).reshape(self.pixels.shape[1:]))
-
-    def location(self, position: int) -> Path | None:
-        return None
-
-    def stamp(self, position: int) -> Stamp | None:
-        return None
 
 
 def open_fashion_mnist(source: str) -> ImageSet:
@@ -61,15 +55,12 @@ def open_fashion_mnist(source: str) -> ImageSet:
         raise ImageSetError(f"{source} is not a part of Fashion-MNIST; choose from {', '.join(PARTS)}")
     prefix = PARTS[part]
     pixels, labels = _load(prefix)
-    rows = np.array(described_rows()) if part == "1k" else np.arange(len(pixels))
+    rows = np.arange(len(pixels))
+    if part == "1k":
+        described = files("gpt4image.demo").joinpath("descriptions.jsonl").read_text(encoding="utf-8")
+        rows = np.array([json.loads(line)["index"] for line in described.splitlines()])
     keys = [f"{'train' if prefix == 'train' else 'test'}/{row}" for row in rows]
     return ImageSet(source, keys, labels[rows], CLASSES, ArrayStore(pixels), rows)
-
-
-def described_rows() -> list[int]:
-    """Rows of the training file that the shipped descriptions are about."""
-    text = files("gpt4image.demo").joinpath("descriptions.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line)["index"] for line in text.splitlines()]
 
 
 @lru_cache(maxsize=2)
@@ -83,23 +74,18 @@ def _load(prefix: str) -> tuple[np.ndarray, np.ndarray]:
 def _folder() -> Path:
     if DEBIAN_FOLDER.is_dir():
         return DEBIAN_FOLDER
-    cache = cache_folder()
-    raw = cache / "FashionMNIST" / "raw"
+    raw = cache_folder() / "FashionMNIST" / "raw"
     if not (raw / "t10k-labels-idx1-ubyte.gz").exists():
-        _download(cache)
+        from torchvision.datasets import FashionMNIST
+
+        try:
+            FashionMNIST(str(cache_folder()), download=True)
+        except (OSError, RuntimeError) as error:
+            raise ImageSetError(
+                "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's package "
+                f"dataset-fashion-mnist, or put its four .gz files into {raw}"
+            ) from error
     return raw
-
-
-def _download(cache: Path) -> None:
-    from torchvision.datasets import FashionMNIST
-
-    try:
-        FashionMNIST(str(cache), download=True)
-    except (OSError, RuntimeError) as error:
-        raise ImageSetError(
-            "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's package "
-            f"dataset-fashion-mnist, or put its four .gz files into {cache / 'FashionMNIST' / 'raw'}"
-        ) from error
 
 
 def _read_idx(path: Path) -> np.ndarray:

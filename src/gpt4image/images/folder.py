@@ -15,7 +15,7 @@ from gpt4image.images.tables.labels import name_class, remark_alike
 
 __all__ = ["UNLABELLED_FOLDER", "FileStore", "open_folder"]
 
-UNLABELLED_FOLDER, AMERICAN = "_unlabelled", "_unlabeled"
+UNLABELLED_FOLDERS = UNLABELLED_FOLDER, AMERICAN = "_unlabelled", "_unlabeled"
 PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"))
 """Names of folders that hold parts of a set rather than classes."""
 
@@ -58,19 +58,15 @@ def _label(walk: Walk) -> tuple[list[str], tuple[str, ...], np.ndarray]:
     for name in walk.names:
         of_folder[name.partition("/")[0] if "/" in name else ""].append(name)
     folders = sorted(walk.folders)
-    classes = tuple(dict.fromkeys(name_class(escape_name(name)) for name in folders if not _is_unlabelled(name)))
+    classes = tuple(dict.fromkeys(name_class(escape_name(name)) for name in folders if name not in UNLABELLED_FOLDERS))
     number = {name: label for label, name in enumerate(classes)}
     names, labels = [], []
     for folder in folders or [""]:
         own = sorted(of_folder[folder])
         names += own
-        is_class = folder and not _is_unlabelled(folder)
+        is_class = folder and folder not in UNLABELLED_FOLDERS
         labels += [number[name_class(escape_name(folder))] if is_class else UNLABELLED] * len(own)
     return names, classes, np.array(labels, dtype=np.int64)
-
-
-def _is_unlabelled(folder: str) -> bool:
-    return folder in (UNLABELLED_FOLDER, AMERICAN)
 
 
 def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: np.ndarray) -> None:
@@ -91,4 +87,4 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
             f"{enumerate_names(list(classes))} are taken for classes, but look like parts of a set: give one of them, "
             f"such as {source.rstrip('/')}/{classes[0]}"
         )
-    remark_alike([escape_name(name) for name in walk.folders if not _is_unlabelled(name)], walk.remarks)
+    remark_alike([escape_name(name) for name in walk.folders if name not in UNLABELLED_FOLDERS], walk.remarks)

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gpt4image.errors import ImageSetError
-from gpt4image.images.decoding.decode import decode_file
 from gpt4image.images.files.names import escape_name
-from gpt4image.images.image_set import UNLABELLED, ImageSet, Stamp
+from gpt4image.images.image_set import UNLABELLED, ImageSet, ImageStore, Stamp
 from gpt4image.images.remarks import Remarks
 from gpt4image.images.source_words import split_source
 from gpt4image.images.tables.labels import check_labels, number_labels
@@ -22,7 +20,7 @@ LABEL_COLUMNS = ("label", "labels", "cls", "class", "category")
 PLAIN = ("string", "large_string", "bool", "int", "uint", "float")
 
 
-class DatasetStore:
+class DatasetStore(ImageStore):
     """Images in one column of a `datasets.Dataset`: memory-mapped Arrow, read at random by row."""
 
     def __init__(self, dataset: Any, column: str) -> None:
@@ -40,12 +38,6 @@ class DatasetStore:
         if not Path(value["path"]).is_file():
             raise OSError(f"{value['path']} is no file that is there")
         return Path(value["path"]).read_bytes()
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
-
-    def location(self, position: int) -> Path | None:
-        return None
 
     def stamp(self, position: int) -> Stamp | None:
         return f"hf:{self.fingerprint}/{self.column}#{position}", 0, 0, 0, 0
@@ -70,7 +62,9 @@ def open_hugging_face(source: str) -> ImageSet:
             "a column of images has the feature Image or the bytes of image files"
         )
     label = _choose(options, "label", dataset.features, _label_columns(dataset.features), source)
-    table = _read_plain(dataset, [name for name in dataset.features if name not in (images, label)])
+    kinds = {name: str(getattr(feature, "dtype", "")) for name, feature in dataset.features.items()}
+    plain = [name for name, kind in kinds.items() if name not in (images, label) and kind.startswith(PLAIN)]
+    table = dataset.select_columns(plain).with_format("arrow")[:].to_pydict() if plain else {}
     keys = [f"{split}/{row}" for row in range(len(dataset))]
     own_keys = table.pop("__key__", [])
     if len(set(own_keys)) == len(keys):
@@ -165,15 +159,6 @@ def _choose(
     if named is None and len(found) > 1:
         raise ImageSetError(f"{source} has several {what} columns; choose with ?{what}={' or '.join(found)}")
     return named or next(iter(found), None)
-
-
-def _read_plain(dataset: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    """The columns among `names` that hold words or numbers."""
-    plain = [name for name in names if str(getattr(dataset.features[name], "dtype", "")).startswith(PLAIN)]
-    if not plain:
-        return {}
-    table = dataset.select_columns(plain).with_format("arrow")[:]
-    return {name: table[name].to_pylist() for name in plain}
 
 
 def _read_labels(dataset: Any, column: str | None, source: str, remarks: Remarks) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
-from gpt4image.images.decoding.decode import to_upright_rgb
-from gpt4image.images.remarks import Remarks
+from gpt4image.images.decoding.decode import decode_file, to_upright_rgb
+from gpt4image.images.remarks import Remarks, enumerate_names
 
 Stamp = tuple[str, int, int, int, int]
 """Name, size in bytes, time of the last change in ns, inode, and time of the inode's last change in ns.
@@ -27,20 +27,24 @@ def gone(name: str) -> Stamp:
     return name, -1, 0, 0, 0
 
 
-class ImageStore(Protocol):
+class ImageStore:
     """Gives the bytes of an image by its position in the store."""
 
     def read_bytes(self, position: int) -> bytes:
         """The bytes whose SHA-256 is the image's digest."""
+        raise NotImplementedError
 
     def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
         """Decodes what `read_bytes` gave; may scale down by a power of two, never below `draft_size`."""
+        return decode_file(data, draft_size)
 
     def location(self, position: int) -> Path | None:
         """The file of the image, if it has one of its own."""
+        return None
 
     def stamp(self, position: int) -> Stamp | None:
         """What tells whether the image has changed; None if reading it is as quick."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -141,14 +145,9 @@ class ImageSet:
         unknown = sorted(used - set(classes))
         if unknown:
             raise ImageSetError(
-                f"{self.source} has images of {_enumerate(unknown)}, but the classes are {_enumerate(list(classes))}; "
-                "rename the classes or leave these images out"
+                f"{self.source} has images of {enumerate_names(list(map(repr, unknown)))}, but the classes are "
+                f"{enumerate_names(list(map(repr, classes)))}; rename the classes or leave these images out"
             )
         position = {name: number for number, name in enumerate(classes)}
         table = np.array([position.get(name, UNLABELLED) for name in self.classes] + [UNLABELLED], dtype=np.int64)
         return replace(self, labels=table[self.labels], classes=tuple(classes))
-
-
-def _enumerate(names: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -83,8 +83,5 @@ def _matching_rows(columns: dict[str, list[Any]], condition: str, path: Path) ->
         raise ImageSetError(
             f"?{condition} does not name a column of {path}; write ?COLUMN=VALUE with one of {show_names(columns)}"
         )
-    return [row for row, found in enumerate(columns[name]) if _as_word(found) == value.lower()]
-
-
-def _as_word(value: Any) -> str:
-    return "" if value is None else str(value).lower()
+    words = ("" if found is None else str(found).lower() for found in columns[name])
+    return [row for row, word in enumerate(words) if word == value.lower()]

@@ -78,7 +78,5 @@ def _open(source: str) -> ImageSet:
     raise ImageSetError(f"{source} does not exist; images are {FORMS}")
 
 
-@cache
-def _say_once(line: str) -> None:
-    """A command opens its images more than once."""
-    say(line)
+_say_once = cache(say)
+"""A command opens its images more than once."""

@@ -116,12 +116,10 @@ class _Cache:
         for _ in range(2):
             try:
                 return _connect(str(self.path))
-            except sqlite3.OperationalError:
+            except (sqlite3.OperationalError, OSError):
                 break
             except sqlite3.DatabaseError:
                 self._remove()
-            except OSError:
-                break
         return _connect(":memory:")
 
     def _remove(self) -> None:
@@ -198,12 +196,10 @@ def _scan_stamped(images: ImageSet, cache: _Cache) -> Iterator[_Entry]:
 
 
 def _scan_one(images: ImageSet, index: int) -> _Entry:
+    digest = ""
     try:
         data = images.read_bytes(index)
-    except UnreadableImageError as error:
-        return "", escape_name(str(error))
-    digest = hashlib.sha256(data).hexdigest()
-    try:
+        digest = hashlib.sha256(data).hexdigest()
         images.decode(index, data, DRAFT_SIZE)
     except UnreadableImageError as error:
         return digest, escape_name(str(error))

@@ -88,6 +88,7 @@ def split(settings: SplitSettings) -> SplitResult:
         SettingsError: the share is none, or the file in the list's place is no list that `split` wrote.
     """
     from gpt4image.images import open_images
+    from gpt4image.images.tables.columns import read_columns, show_names
 
     if not 0 < settings.test_share < 1:
         raise SettingsError(f"--test-share is {settings.test_share}; it must lie between 0 and 1")
@@ -98,25 +99,18 @@ def split(settings: SplitSettings) -> SplitResult:
     is_new = not path.exists()
     images = open_images(settings.images)
     errors = _write(images, folder, path, settings) if is_new else {}
-    columns = _read_list(path)
-    sides = columns[COLUMN]
-    joined, num_gone = ([], 0) if is_new else _compare(images, columns["path"], folder, path)
-    first = joined[0] if joined else ""
-    num_train, num_test = sides.count(TRAIN), sides.count(TEST)
-    unreadable = next(iter(errors.values()), "")
-    return SplitResult(path, num_train, num_test, len(errors), is_new, len(joined), first, num_gone, unreadable)
-
-
-def _read_list(path: Path) -> "dict[str, list[str]]":
-    from gpt4image.images.tables.columns import read_columns, show_names
-
     columns = read_columns(path)
     if not {"path", COLUMN} <= set(columns):
         raise SettingsError(
             f"{path} is there already and is no list that split wrote: its columns are {show_names(columns)}, not "
             f"path, label, {COLUMN}; name another file with --list"
         )
-    return columns
+    sides = columns[COLUMN]
+    joined, num_gone = ([], 0) if is_new else _compare(images, columns["path"], folder, path)
+    first = joined[0] if joined else ""
+    num_train, num_test = sides.count(TRAIN), sides.count(TEST)
+    unreadable = next(iter(errors.values()), "")
+    return SplitResult(path, num_train, num_test, len(errors), is_new, len(joined), first, num_gone, unreadable)
 
 
 def _compare(images: "ImageSet", listed: "list[str]", folder: Path, path: Path) -> "tuple[list[str], int]":

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gpt4image.errors import ImageSetError
 from gpt4image.files import atomic_path
 from gpt4image.images.cache import cache_folder
-from gpt4image.images.decoding.decode import decode_file
 from gpt4image.images.decoding.formats import image_suffixes, name_left_out
 from gpt4image.images.files.names import escape_name
 from gpt4image.images.files.walk import is_left_out
-from gpt4image.images.image_set import ImageSet, Stamp
+from gpt4image.images.image_set import ImageSet, ImageStore, Stamp
 from gpt4image.images.remarks import Remarks, enumerate_names
 from gpt4image.images.source_words import split_source
 from gpt4image.images.tables.columns import read_text
@@ -36,7 +34,7 @@ CLASS_NAMES = "classnames.txt"
 """Beside the shards: one class name a line, for labels that are numbers."""
 
 
-class TarStore:
+class TarStore(ImageStore):
     """Images within uncompressed tar files.
 
     Args:
@@ -54,12 +52,6 @@ class TarStore:
         with open(self.paths[self.shards[position]], "rb", buffering=0) as file:
             file.seek(int(self.offsets[position]))
             return file.read(int(self.sizes[position]))
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
-
-    def location(self, position: int) -> Path | None:
-        return None
 
     def stamp(self, position: int) -> Stamp | None:
         shard = self.shards[position]
@@ -218,19 +210,14 @@ def _read_members(tar: tarfile.TarFile, path: str, remarks: Remarks) -> Iterator
             if not member.isdir():
                 last = member.name
                 yield member
-        is_damaged = _goes_on(path, tar.offset)
+        # `tarfile` takes a damaged head for the end; something else than zeros stands there then.
+        with open(path, "rb") as file:
+            file.seek(tar.offset)
+            is_damaged = any(file.read(tarfile.BLOCKSIZE))
     except Exception:  # Besides its own errors, tarfile raises what numbers and texts in a damaged head lead to.
         is_damaged = True
     if is_damaged:
         remarks.add(f"is damaged or cut off behind {escape_name(last)}: what follows there is left out")
-
-
-def _goes_on(path: str, offset: int) -> bool:
-    """Whether something else than the end stands where `tarfile` stopped: it takes a damaged head for the end."""
-    with open(path, "rb") as file:
-        file.seek(offset)
-        block = file.read(tarfile.BLOCKSIZE)
-    return any(block)
 
 
 def _keep_label(
@@ -254,9 +241,10 @@ def _number(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels and classes of all images."""
     field = options.get("label")
+    records = [json.loads(text) if text else None for text in columns["json"]]
     values = [
-        cls if field is None and cls is not None else _field(text, field or "label")
-        for cls, text in zip(columns["cls"], columns["json"], strict=True)
+        cls if field is None and cls is not None else record.get(field or "label") if isinstance(record, dict) else None
+        for cls, record in zip(columns["cls"], records, strict=True)
     ]
     if field is not None and not any(value is not None for value in values):
         raise ImageSetError(f"{source}: no sample has a .json with the field {field!r}")
@@ -267,8 +255,3 @@ def _number(
         return number_labels(values, source, remarks)
     classes = tuple(name_class(line) for line in read_text(file).rstrip().splitlines())
     return check_labels(values, classes, source), classes
-
-
-def _field(text: str | None, name: str) -> Any:
-    value = json.loads(text) if text else None
-    return value.get(name) if isinstance(value, dict) else None

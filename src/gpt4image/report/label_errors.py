@@ -1,6 +1,6 @@
 """`gpt4image label-errors`: labels to check, most doubtful first, and images that contradict each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,19 +138,12 @@ def _make_table(found: Sequence["ImageLabel"]) -> Any:
         table.columns[column].justify = "right"
     for rank, one in enumerate(found, 1):
         named = dict.fromkeys(said.class_name for said in one.opinions)
-        says = "; ".join(f"{name}: {_list_witnesses(one, name)}" for name in named)
+        sure = [(said.class_name, f"{said.witness.partition(' (')[0]} {said.sure:.2f}") for said in one.opinions]
+        says = "; ".join(f"{name}: {', '.join(who for said, who in sure if said == name)}" for name in named)
         proposed = f"{one.proposed} {one.confidence:.2f}" if one.proposed else ""
         doubt = "" if one.doubt is None else f"{one.doubt:+.1f}"
         table.add_row(*map(escape, (str(rank), one.key, one.given, proposed, doubt, one.state, says)))
     return table
-
-
-def _list_witnesses(one: "ImageLabel", class_name: str) -> str:
-    """Who names a class, by kind, and how sure."""
-    said = (
-        f"{said.witness.partition(' (')[0]} {said.sure:.2f}" for said in one.opinions if said.class_name == class_name
-    )
-    return ", ".join(said)
 
 
 def _write_csv(path: Path, table: "LabelTable", doubts: "Doubts") -> None:
@@ -162,26 +155,19 @@ def _write_csv(path: Path, table: "LabelTable", doubts: "Doubts") -> None:
 
     witnesses = [column for name in table.manifest["witnesses"] for column in (name, f"{name} sure")]
     columns = ["key", "digest", "given", "proposed", "confidence", "state", "doubt", "none", *witnesses]
-    rows = table.rows.select(columns)
     texts = read_texts(table.folder.parent.parent, None)
-
-    def write_rows(finding: str, found: Sequence[int], others: Mapping[int, Any]) -> Iterator[list[Any]]:
-        taken = rows.take(np.asarray(found, dtype=np.int64))
-        for position, row in enumerate(taken.to_pylist()):
-            yield [finding, *row.values(), others.get(position, ""), "\n".join(texts.get(row["digest"], ()))]
-
     keys = table.rows["key"].to_pylist()
     copies = [(row, [keys[other] for other in one if other != row]) for one in doubts.same_bytes for row in one]
-    pairs = [pair for a, b, cosine in doubts.near_duplicates for pair in ((a, keys[b]), (b, keys[a]))]
-    lists = (
-        ("label", [(int(row), "") for row in doubts.ranked]),
-        ("same bytes", [(row, " ".join(other)) for row, other in copies]),
-        ("near-duplicate", pairs),
-        ("no class", [(int(row), "") for row in doubts.no_class]),
-    )
+    pairs = [pair for a, b, _ in doubts.near_duplicates for pair in ((a, keys[b]), (b, keys[a]))]
+    found = [
+        *(("label", row, "") for row in doubts.ranked.tolist()),
+        *(("same bytes", row, " ".join(others)) for row, others in copies),
+        *(("near-duplicate", row, other) for row, other in pairs),
+        *(("no class", row, "") for row in doubts.no_class.tolist()),
+    ]
+    taken = table.rows.select(columns).take(np.array([row for _, row, _ in found], dtype=np.int64)).to_pylist()
     body = (
-        cells
-        for finding, found in lists
-        for cells in write_rows(finding, [row for row, _ in found], dict(enumerate(other for _, other in found)))
+        [finding, *row.values(), other, "\n".join(texts.get(row["digest"], ()))]
+        for (finding, _, other), row in zip(found, taken, strict=True)
     )
     write_csv(path, [["finding", *columns, "other", "texts"], *body])

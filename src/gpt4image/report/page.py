@@ -9,15 +9,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gpt4image import __version__
-from gpt4image.compare.comparison import Comparison, Difference
+from gpt4image.compare.comparison import Comparison
 from gpt4image.describe.asking.cost import Prices
+from gpt4image.describe.endpoint.payload import to_data_url
 from gpt4image.describe.store.provenance import Provenance
 from gpt4image.files import write_text
 from gpt4image.images import ImageSet
 from gpt4image.report.charts.shares import draw_shares
 from gpt4image.report.labels.image_label import name_witness
-from gpt4image.report.pictures import as_data_url, encode_jpeg
+from gpt4image.report.pictures import encode_jpeg
 from gpt4image.report.view import View, choose_colours
+from gpt4image.shown import format_duration, in_words
 
 FINDINGS = {"gain": "gain", "loss": "loss", "none": "no measurable difference"}
 MOST_CLASSES = 24
@@ -45,9 +47,11 @@ def make_environment() -> Environment:
     environment.filters |= {
         "points": format_points,
         "percent": lambda value, digits=1: "–" if value is None else f"{value:.{digits}f}",
-        "interval": format_interval,
-        "duration": format_duration,
-        "words": format_words,
+        "interval": lambda one: (
+            f"{100 * one.level:.0f} % interval {format_points(one.low)} to {format_points(one.high)}"
+        ),
+        "duration": lambda seconds: "–" if seconds is None else format_duration(seconds),
+        "words": lambda value: in_words(value, "–"),
         "count": lambda value: f"{value:,}" if value else "–",
         "fact": lambda name: FACTS.get(name, name.replace("_", " ")),
         "minus": lambda text: re.sub(r"(?<=[\s(])-(?=\d)", "−", text),
@@ -63,7 +67,7 @@ def make_environment() -> Environment:
 
 def write_image_page(path: Path, template: str, images: ImageSet, **values: Any) -> None:
     """Writes a page that shows images and needs no other file; the template finds them as `pictures`."""
-    pictures = [as_data_url(encode_jpeg(images.decode(position), 220)) for position in range(len(images))]
+    pictures = [to_data_url(encode_jpeg(images.decode(position), 220)) for position in range(len(images))]
     write_text(path, make_environment().get_template(template).render(images=images, pictures=pictures, **values))
 
 
@@ -98,21 +102,6 @@ def format_points(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
-def format_interval(difference: Difference) -> str:
-    """An interval in words, such as `95 % interval −0.4 to +3.1`."""
-    ends = f"{format_points(difference.low)} to {format_points(difference.high)}"
-    return f"{100 * difference.level:.0f} % interval {ends}"
-
-
-def format_duration(seconds: float | None) -> str:
-    """Seconds as people say them: `45 s`, `12 min`, `3.4 h`."""
-    if seconds is None:
-        return "–"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def format_moment(text: str) -> str:
     """A time stamp such as `24 November 2026, 07:29`; what is none stays as it is."""
     try:
@@ -131,16 +120,3 @@ def format_states(states: Mapping[str, int]) -> str:
     """What did not become a description, such as `3 truncated, 1 refused`; a dash for none."""
     failed = (f"{number:,} {name.replace('_', ' ')}" for name, number in states.items() if name != "ok")
     return ", ".join(failed) or "–"
-
-
-def format_words(value: Any) -> str:
-    """Any value of a setting, on one line."""
-    if isinstance(value, bool) or value is None:
-        return {None: "–", True: "yes", False: "no"}[value]
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {format_words(inner)}" for name, inner in value.items()) or "–"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(format_words, value)) or "–"
-    return str(value)

@@ -1,6 +1,5 @@
 """Images found again by digest, and made small enough for a page."""
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gpt4image.describe.endpoint.payload import to_data_url
 from gpt4image.errors import ImageSetError, UnreadableImageError
 from gpt4image.images import ImageSet, open_images, scan_images
 from gpt4image.images.open import divide_source
@@ -38,7 +38,7 @@ class Pictures:
     def thumbnail(self, digest: str, side: int = 160) -> str | None:
         """A `data:` URL, None if the image is gone."""
         encoded = self.jpeg(digest, side)
-        return None if encoded is None else as_data_url(encoded)
+        return None if encoded is None else to_data_url(encoded)
 
     def key(self, digest: str) -> str:
         """The image's name."""
@@ -104,8 +104,3 @@ def encode_jpeg(image: Image.Image, side: int, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     make_thumbnail(image, side).save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()
-
-
-def as_data_url(jpeg: bytes) -> str:
-    """The bytes as a `data:` URL."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

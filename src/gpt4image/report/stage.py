@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gpt4image.compare import CompareResult, CompareSettings, compare
+from gpt4image.errors import SettingsError
 from gpt4image.results import StageResult
-
-if TYPE_CHECKING:
-    from gpt4image.compare.comparison import Comparison
-    from gpt4image.describe.asking.cost import Prices
 
 FILE_NAME = "index.html"
 
@@ -62,31 +60,26 @@ def report(settings: ReportSettings) -> ReportResult:
         SettingsError: the layout of feature maps is not installed.
     """
     from gpt4image.compare.comparison import load_comparison
+    from gpt4image.describe.asking.cost import Prices
     from gpt4image.files import write_text
-    from gpt4image.report.charts.feature_map import check_layout
     from gpt4image.report.page import render_report
     from gpt4image.report.view import find_provenance, view_situation
 
-    check_layout(settings.feature_map)
+    if settings.feature_map == "umap" and find_spec("umap") is None:
+        raise SettingsError("--feature-map umap needs umap-learn; pip install 'gpt4image[umap]', or use pca")
     comparison = load_comparison(settings.path)
     views = [
         view_situation(comparison, situation, settings.look_inside, settings.feature_map)
         for situation in comparison.situations
     ]
     path = settings.path / FILE_NAME
-    write_text(path, render_report(comparison, views, find_provenance(comparison), _prices(settings, comparison)))
+    # What a million tokens cost: as given, else as the recipe says.
+    recipe = comparison.recipe.get("describe") or {}
+    given = {name: getattr(settings, name) for name in ("usd_per_million_input", "usd_per_million_output")}
+    prices = Prices(**{name: recipe.get(name) if value is None else value for name, value in given.items()})
+    write_text(path, render_report(comparison, views, find_provenance(comparison), prices))
     notes = dict.fromkeys(note for view in views for note in view.notes)
     return ReportResult(path, comparison.verdict, tuple(notes))
-
-
-def _prices(settings: ReportSettings, comparison: "Comparison") -> "Prices":
-    """What a million tokens cost: as given, else as the recipe says."""
-    from gpt4image.describe.asking.cost import Prices
-
-    recipe = comparison.recipe.get("describe") or {}
-    given = (settings.usd_per_million_input, settings.usd_per_million_output)
-    names = ("usd_per_million_input", "usd_per_million_output")
-    return Prices(*(recipe.get(name) if value is None else value for name, value in zip(names, given, strict=True)))
 
 
 def write_report(comparison_folder: Path) -> Path:

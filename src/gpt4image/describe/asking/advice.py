@@ -128,16 +128,3 @@ def advise_setup(status: int, words: str) -> str:
     """What to do about an endpoint that takes no request at all."""
     found = next((advice for pattern, advice in SETUP_ADVICE if re.search(pattern, words.lower())), "")
     return found or STATUS_ADVICE.get(status, "check --endpoint, --model and the server's log")
-
-
-def write_table() -> str:
-    """The table of the documentation, in Markdown."""
-    rows = [f"| `{row.state}` | {row.cause} | {row.advice} |" for row in ADVICE]
-    rows += [f"| `{state}` | any other | {repair} |" for state, repair in REPAIRS.items()]
-    return "\n".join(["| state | cause | what to do |", "|---|---|---|", *sorted(rows, key=_order)]) + "\n"
-
-
-def _order(row: str) -> tuple[int, bool]:
-    """Rows of a state together, in the order of the states."""
-    state = State(row.split("`")[1])
-    return list(State).index(state), "| any other |" in row

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import json_repair
@@ -14,19 +15,13 @@ def read_json(text: str) -> Any:
     """
     found = list(_read_whole(text))
     if not found and (start := text.find("{")) >= 0:
-        found = _repair(text[start:])
+        # Prose with a brace in it is no object.
+        with suppress(ValueError, RecursionError):
+            repaired = json_repair.loads(text[start:])
+            values = repaired if isinstance(repaired, list) else [repaired]
+            found = [value for value in values if value and isinstance(value, dict)]
     different = [value for number, value in enumerate(found) if value not in found[:number]]
     return different[0] if len(different) == 1 else different or None
-
-
-def _repair(text: str) -> list[Any]:
-    """The objects in a text that begins with a brace, mended; prose with a brace in it is none."""
-    try:
-        repaired = json_repair.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    values = repaired if isinstance(repaired, list) else [repaired]
-    return [value for value in values if value and isinstance(value, dict)]
 
 
 def _read_whole(text: str) -> Iterator[Any]:

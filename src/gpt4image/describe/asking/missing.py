@@ -56,7 +56,7 @@ class Ask:
         index: position of the image.
         digest: its digest.
         prompt: what is asked.
-        words: the prompt for this image, its places filled.
+        words: the prompt for this image, its places filled; "" before that.
         request: how it is asked.
         sample: number of the sample.
         seed: of the sampling, None to leave it to the describer.
@@ -73,18 +73,6 @@ class Ask:
     old: Description | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """An answer that the store does not have, or that is to be redone; as in `Ask`."""
-
-    index: int
-    digest: str
-    prompt: Prompt
-    sample: int
-    request: Request
-    old: Description | None
-
-
 class DigestSet:
     """Remembers 64 bits of each digest.
 
@@ -94,9 +82,6 @@ class DigestSet:
 
     def __init__(self, digests: Iterator[str]) -> None:
         self._hashes = np.unique(np.fromiter(map(hash, digests), dtype=np.int64))
-
-    def __len__(self) -> int:
-        return len(self._hashes)
 
     def contains(self, digests: Sequence[str]) -> np.ndarray:
         """Whether each of some digests is in the set; bool [N]."""
@@ -151,18 +136,18 @@ class Wanted:
         What waits for shortlists that are not answered yet is not among it.
         """
         for batch in self._missing(store):
-            waiting = {line.prompt.name: line.prompt for line in batch if line.prompt.shortlists}
-            digests = list({line.digest for line in batch})
+            waiting = {ask.prompt.name: ask.prompt for ask in batch if ask.prompt.shortlists}
+            digests = list({ask.digest for ask in batch})
             ready = {
                 name: find_candidates(store, prompt, self.describer, digests, self.places.names)
                 for name, prompt in waiting.items()
             }
-            for line in batch:
-                candidates = ready.get(line.prompt.name, {}).get(line.digest)
-                if candidates is not None or not line.prompt.shortlists:
-                    yield self._ask(line, candidates)
+            for ask in batch:
+                candidates = ready.get(ask.prompt.name, {}).get(ask.digest)
+                if candidates is not None or not ask.prompt.shortlists:
+                    yield self._put_into_words(ask, candidates)
 
-    def _missing(self, store: DescriptionStore) -> Iterator[list["Missing"]]:
+    def _missing(self, store: DescriptionStore) -> Iterator[list[Ask]]:
         """The answers that are missing or to be redone, ready to be asked for or not, in batches of images."""
         lines = self.lines
         settled = [DigestSet(store.settled_digests(prompt.name, self.describer, n)) for prompt, n in lines]
@@ -176,37 +161,35 @@ class Wanted:
                 for (prompt, sample), mask in zip(lines, missing, strict=True)
             ]
             yield [
-                Missing(batch[position], digests[position], *lines[line], request, old)
+                Ask(batch[position], digests[position], lines[line][0], "", request, lines[line][1], old=old)
                 for position, line in np.argwhere(missing.T).tolist()
                 if (request := next_request(old := found[line].get(digests[position]), self.request, self.retry_failed))
             ]
 
-    def _ask(self, line: "Missing", candidates: Sequence[str] | None) -> Ask:
+    def _put_into_words(self, ask: Ask, candidates: Sequence[str] | None) -> Ask:
         # Another sample sees the classes in another order, so that places in the list even out.
-        words = self.places.render(line.prompt, line.index, f"{line.digest} {line.sample}", candidates)
+        words = self.places.render(ask.prompt, ask.index, f"{ask.digest} {ask.sample}", candidates)
         # What is asked goes to other processes; the shortlists have done their part.
-        prompt = replace(line.prompt, shortlists=()) if line.prompt.shortlists else line.prompt
-        seed = line.sample if self.is_seeded else None
-        return Ask(line.index, line.digest, prompt, words, line.request, line.sample, seed, line.old)
+        prompt = replace(ask.prompt, shortlists=()) if ask.prompt.shortlists else ask.prompt
+        return replace(ask, prompt=prompt, words=words, seed=ask.sample if self.is_seeded else None)
 
     def count(self, store: DescriptionStore) -> Counter[str]:
         """How many descriptions are `kept`, `redo` and `new`."""
-        missing = (line for batch in self._missing(store) for line in batch)
-        counted = Counter("new" if line.old is None else "redo" for line in missing)
+        missing = (ask for batch in self._missing(store) for ask in batch)
+        counted = Counter("new" if ask.old is None else "redo" for ask in missing)
         counted["kept"] = len(self.indices) * len(self.lines) - counted.total()
         return counted
 
 
 def next_request(old: Description | None, request: Request, retry_failed: bool) -> Request | None:
     """How to ask next, None if the old description stays: only what a change can mend is asked again."""
-    if old is None or (is_cut(old) and request.max_tokens > old.max_tokens):
+    if old is None:
+        return request
+    # The text was cut at the limit, or thinking took it all: a larger one alone may mend it.
+    is_cut = old.state is State.TRUNCATED or (old.state is State.REASONING_ONLY and CUT_WORDS in old.error)
+    if is_cut and request.max_tokens > old.max_tokens:
         return request
     return None if old.state in SETTLED or not retry_failed else repair(old, request)
-
-
-def is_cut(old: Description) -> bool:
-    """Whether a larger limit alone may mend it: the text was cut there, or thinking took it all."""
-    return old.state is State.TRUNCATED or (old.state is State.REASONING_ONLY and CUT_WORDS in old.error)
 
 
 def repair(old: Description, request: Request) -> Request:

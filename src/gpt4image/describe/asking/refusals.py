@@ -19,6 +19,7 @@ REFUSAL = re.compile(
 LONGEST_OPENING = 400
 """Characters that are looked at: more than the pattern's longest words, with some room for marks before them."""
 
+DECLINED, NO_JSON = "the answer declines to describe", "the answer is not the JSON asked for"
 LETTERS, DIGITS = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from gpt4image.describe.asking.finish import CUT_WORDS, Ending, judge_finish
 from gpt4image.describe.asking.json_answers import read_json
 from gpt4image.describe.asking.markup import split_reasoning
-from gpt4image.describe.asking.refusals import flatten_json, judge_text
+from gpt4image.describe.asking.refusals import DECLINED, NO_JSON, flatten_json, judge_text
 from gpt4image.describe.asking.usage import read_usage
 from gpt4image.describe.store.states import State
 from gpt4image.errors import UnreadableImageError
@@ -19,26 +19,26 @@ NOT_OF_THE_STORE = ("guessed", "model", "is_shrunk")
 AnswerFrom = Literal["content", "reasoning"]
 
 
+@dataclass(eq=False)
 class UnusableReplyError(Exception):
     """The bytes are no chat completion; asking again may help.
 
     Attributes:
+        message: the reason.
         status: the status that an error in the body names, None if it names none.
         tokens: read and written all the same.
         is_blocked: the endpoint has answered, and has nothing to say: asking again costs the same again.
         needs_smaller: the context was full; a smaller image may do.
     """
 
-    def __init__(
-        self,
-        message: str,
-        status: int | None = None,
-        tokens: tuple[int, int] = (0, 0),
-        is_blocked: bool = False,
-        needs_smaller: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.tokens, self.is_blocked, self.needs_smaller = status, tokens, is_blocked, needs_smaller
+    message: str
+    status: int | None = None
+    tokens: tuple[int, int] = (0, 0)
+    is_blocked: bool = False
+    needs_smaller: bool = False
+
+    def __str__(self) -> str:
+        return self.message
 
     def as_reply(self) -> "Reply":
         """What is stored if nobody is asked again."""
@@ -244,16 +244,8 @@ def _judge(text: str, reasoning: str, refusal: str, ending: Ending, as_json: boo
     if ending is Ending.CUT:
         return State.TRUNCATED, text, "cut at max_tokens"
     if judged is State.OK and as_json:
-        return _judge_json(text)
-    return judged, text, "" if judged is State.OK else "the answer declines to describe"
-
-
-def _judge_json(text: str) -> tuple[State, str, str]:
-    if flat := flatten_json(text):
-        return State.OK, flat, ""
-    is_json = read_json(text) is not None
-    return (
-        State.EMPTY,
-        text,
-        "no field of the answer says anything" if is_json else "the answer is not the JSON asked for",
-    )
+        if flat := flatten_json(text):
+            return State.OK, flat, ""
+        is_json = read_json(text) is not None
+        return State.EMPTY, text, "no field of the answer says anything" if is_json else NO_JSON
+    return judged, text, "" if judged is State.OK else DECLINED

@@ -22,14 +22,9 @@ def select_images(images: ImageSet, scan: Scan, limit: int | None = None) -> np.
     indices = np.fromiter(first.values(), dtype=np.int64, count=len(first))
     if limit is None or limit >= len(indices):
         return indices
-    return np.sort(_balanced(images.labels[indices], [scan.digests[i] for i in indices], limit, indices))
-
-
-def _balanced(labels: np.ndarray, digests: list[str], limit: int, indices: np.ndarray) -> np.ndarray:
-    """Takes turns among the classes; within a class the order is that of a hash."""
-    order = np.array([int(hashlib.sha256(digest.encode()).hexdigest()[:15], 16) for digest in digests])
-    by_class = np.lexsort((order, labels))
-    sorted_labels = labels[by_class]
-    starts = np.searchsorted(sorted_labels, sorted_labels)
-    turn = np.arange(len(labels)) - starts
-    return indices[by_class[np.lexsort((order[by_class], turn))[:limit]]]
+    # The classes take turns; within a class the order is that of a hash.
+    order = np.array([int(hashlib.sha256(scan.digests[i].encode()).hexdigest()[:15], 16) for i in indices])
+    by_class = np.lexsort((order, images.labels[indices]))
+    labels = images.labels[indices][by_class]
+    turn = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return np.sort(indices[by_class[np.lexsort((order[by_class], turn))[:limit]]])

@@ -34,10 +34,6 @@ class MaxFailures:
             raise SettingsError(f"--max-failures {text} must be a share such as 5% or a number such as 100")
         return cls(share=float(match[1]) / 100) if match[2] else cls(count=float(match[1]))
 
-    def is_exceeded(self, failed: int, finished: int) -> bool:
-        too_large_a_share = finished >= FEWEST_JUDGED and failed > self.share * finished
-        return failed > self.count or too_large_a_share
-
 
 @dataclass
 class StopRules:
@@ -67,14 +63,12 @@ class StopRules:
         return self._over_budget(in_flight) or self._over_time() or self._failing()
 
     def _over_budget(self, in_flight: int) -> str:
-        if self.budget_usd is None or self.tally.usd + (in_flight + 1) * self._usd_each() <= self.budget_usd:
-            return ""
-        by = ", by an estimate: the endpoint does not tell all tokens" if self.tally.guessed else ""
-        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd){by}"
-
-    def _usd_each(self) -> float:
         tally = self.tally
-        return tally.usd / tally.finished if tally.finished else tally.prices.usd(*self.first_guess)
+        usd_each = tally.usd / tally.finished if tally.finished else tally.prices.usd(*self.first_guess)
+        if self.budget_usd is None or tally.usd + (in_flight + 1) * usd_each <= self.budget_usd:
+            return ""
+        by = ", by an estimate: the endpoint does not tell all tokens" if tally.guessed else ""
+        return f"the budget of ${self.budget_usd:g} would be exceeded (--budget-usd){by}"
 
     def _over_time(self) -> str:
         mean_s = self.tally.seconds / max(self.tally.finished, 1)
@@ -88,7 +82,8 @@ class StopRules:
 
     def _failing(self) -> str:
         tally = self.tally
-        if self.max_failures.is_exceeded(tally.failed, tally.finished):
+        too_large_a_share = tally.finished >= FEWEST_JUDGED and tally.failed > self.max_failures.share * tally.finished
+        if too_large_a_share or tally.failed > self.max_failures.count:
             worst = max(FAILED, key=lambda state: tally.states[state])
             words = f"{tally.failed} of {tally.finished} descriptions failed, most as {worst} (--max-failures)"
             return words + self._told(worst)

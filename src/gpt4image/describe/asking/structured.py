@@ -7,7 +7,7 @@ from dataclasses import replace
 from json import JSONDecoder
 from typing import Any
 
-from gpt4image.describe.asking.refusals import judge_text
+from gpt4image.describe.asking.refusals import DECLINED, NO_JSON, judge_text
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.prompts.fields import fields_of, name_field
 from gpt4image.describe.store.rows import Description
@@ -40,31 +40,16 @@ def read_fields(reply: Reply, fields: Sequence[str]) -> tuple[Reply, dict[str, s
     description = values.pop(fields[0], "")
     state = judge_text(description)
     if state is not State.OK:
-        return replace(reply, state=state, error=NO_DESCRIPTION if state is State.EMPTY else REFUSED), {}
+        error = "no description in the answer" if state is State.EMPTY else DECLINED
+        return replace(reply, state=state, error=error), {}
     return replace(reply, text=description), values
-
-
-NO_JSON = "the answer is not the JSON asked for"
-NO_DESCRIPTION = "no description in the answer"
-REFUSED = "the answer declines to describe"
 
 
 def to_rows(main: Description, values: Mapping[str, str]) -> list[Description]:
     """The row of a description and one for each field beside it; the request is counted once, on the first."""
-    return [main, *(_field_row(main, field, text) for field, text in values.items())]
-
-
-def _field_row(main: Description, field: str, text: str) -> Description:
-    return Description(
-        main.digest,
-        name_field(main.prompt, field),
-        main.describer,
-        main.sample,
-        text=text,
-        attempts=0,
-        max_tokens=main.max_tokens,
-        created=main.created,
-    )
+    shared: dict[str, Any] = {"attempts": 0, "max_tokens": main.max_tokens, "created": main.created}
+    names = {name_field(main.prompt, field): text for field, text in values.items()}
+    return [main, *(Description(*main.name._replace(prompt=name), text=text, **shared) for name, text in names.items())]
 
 
 def missing_fields(rows: Sequence[Description]) -> list[str]:

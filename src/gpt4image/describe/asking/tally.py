@@ -80,14 +80,11 @@ class Tally:
         self.guessed += any(reply.guessed)
         self.shrunk += reply.is_shrunk
         if reply.error:
-            self._note_error(reply.state, reply.error)
+            counted = self.errors.setdefault(reply.state, Counter())
+            if reply.error in counted or len(counted) < MOST_ERRORS:
+                counted[reply.error] += 1
         self.seconds += reply.seconds
         self.silence = self.silence + 1 if reply.state is State.ENDPOINT_ERROR else 0
-
-    def _note_error(self, state: State, error: str) -> None:
-        counted = self.errors.setdefault(state, Counter())
-        if error in counted or len(counted) < MOST_ERRORS:
-            counted[error] += 1
 
     def progress_note(self, in_flight: int = 0) -> str:
         """The text behind the progress bar: failures, cost so far, requests in flight."""

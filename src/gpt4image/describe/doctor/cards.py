@@ -10,6 +10,8 @@ SIZE, SMALL_SIZE = 448, 112
 COLOURS = {"red": (220, 30, 30), "blue": (30, 50, 220), "green": (30, 160, 50), "yellow": (240, 210, 30)}
 SHAPES = ("circle", "square", "triangle")
 DIRECTIONS = ("up", "right", "down", "left")
+WHICH_COLOUR = "Which colour does the shape in this picture have? Answer with one word: red, blue, green or yellow."
+WHICH_SHAPE = "Which shape is in this picture? Answer with one word: circle, square or triangle."
 LOW, HIGH = SIZE // 4, 3 * SIZE // 4
 
 
@@ -35,23 +37,15 @@ class Card:
 def make_cards(seed: int = 0) -> list[Card]:
     """Eleven cards, none of which can be guessed from the others."""
     chance = random.Random(seed)
-    colours = [_colour_card(name, chance.choice(SHAPES)) for name in ("red", "blue", "green")]
-    shapes = [_shape_card(shape, chance.choice(["green", "yellow"])) for shape in SHAPES]
+    coloured = [(name, _draw_shape(chance.choice(SHAPES), name)) for name in ("red", "blue", "green")]
+    colours = [Card("colour", image, WHICH_COLOUR, name, tuple(COLOURS)) for name, image in coloured]
+    shaped = [(shape, _draw_shape(shape, chance.choice(["green", "yellow"]))) for shape in SHAPES]
+    shapes = [Card("shape", image, WHICH_SHAPE, shape, SHAPES) for shape, image in shaped]
     digits = [_digits_card("".join(chance.sample("23456789", 3))) for _ in range(2)]
     arrows = [_arrow_card(direction) for direction in chance.sample(DIRECTIONS, 3)]
     cards = colours + shapes + digits + arrows
     chance.shuffle(cards)
     return cards
-
-
-def _colour_card(colour: str, shape: str) -> Card:
-    question = "Which colour does the shape in this picture have? Answer with one word: red, blue, green or yellow."
-    return Card("colour", _draw_shape(shape, colour), question, colour, tuple(COLOURS))
-
-
-def _shape_card(shape: str, colour: str) -> Card:
-    question = "Which shape is in this picture? Answer with one word: circle, square or triangle."
-    return Card("shape", _draw_shape(shape, colour), question, shape, SHAPES)
 
 
 def _digits_card(digits: str) -> Card:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.errors import SettingsError
-from gpt4image.results import ExitStatus, StageResult
+from gpt4image.results import ExitStatus, StageResult, make_table
 
 RETRIES, IN_FLIGHT = 2, 2
 
@@ -82,12 +82,8 @@ class DoctorResult(StageResult):
         return ExitStatus.DONE if self.is_fit else ExitStatus.PARTLY
 
     def lines(self) -> Iterator[Any]:
-        from rich.table import Table
-
-        table = Table("card", "right answer", "given", "", box=None, header_style="bold")
-        for answer in self.answers:
-            table.add_row(answer["kind"], answer["right"], answer["given"], answer["state"])
-        yield table
+        names = "kind", "right", "given", "state"
+        yield make_table(("card", "right answer", "given", ""), ([one[name] for name in names] for one in self.answers))
         yield f"{self.seconds:.2f} s and {self.tokens_out:.0f} tokens an answer{', thinking included' * self.thinks}"
         yield f"a picture of 448 px: {self.tokens_in} tokens with the question, of 112 px: {self.tokens_in_small}"
         if self.refused_fields:
@@ -115,16 +111,12 @@ def examine(settings: DoctorSettings) -> DoctorResult:
     if not settings.model:
         raise SettingsError("doctor needs --model with the model's name at the endpoint")
     check_endpoints([settings.endpoint] if settings.endpoint else [], settings.allow_remote)
-    options = EndpointOptions(
+    options = EndpointOptions.take_from(
+        settings,
         urls=(settings.endpoint,),
-        model=settings.model,
         extra=parse_extra_body(settings.extra_body),
         api_key_env=(settings.api_key_env,),
         api_key_file=(settings.api_key_file,) if settings.api_key_file else (),
-        header=settings.header,
-        ca_file=settings.ca_file,
-        answer_from=settings.answer_from,
-        timeout_s=settings.timeout_s,
         retries=RETRIES,
         in_flight=IN_FLIGHT,
     )

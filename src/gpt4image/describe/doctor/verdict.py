@@ -75,7 +75,10 @@ def judge(examined: Sequence[Examined]) -> Verdict:
         )
     right = {kind: share_right(examined, kind) for kind in ("colour", "shape", "digits", "orientation")}
     if min(right["colour"], right["shape"]) >= SEES and right["digits"] + right["orientation"] >= SEES:
-        return _judge_seeing(examined)
+        if any(one.reply.reasoning for one in examined):
+            change = "describe with --thinking off"
+            return Verdict("the endpoint sees; it thinks first, which costs tokens", change, is_fit=True)
+        return Verdict("the endpoint sees the image", is_fit=True)
     if right["colour"] >= SEES:
         return Verdict(
             "the endpoint sees colours but hardly any forms",
@@ -91,12 +94,6 @@ def share_right(examined: Sequence[Examined], kind: str) -> float:
     """Share of right answers among the cards of one kind."""
     answers = [one.is_right for one in examined if one.card.kind == kind]
     return sum(answers) / max(len(answers), 1)
-
-
-def _judge_seeing(examined: Sequence[Examined]) -> Verdict:
-    if any(one.reply.reasoning for one in examined):
-        return Verdict("the endpoint sees; it thinks first, which costs tokens", "describe with --thinking off", True)
-    return Verdict("the endpoint sees the image", "", True)
 
 
 def _turn(examined: Sequence[Examined]) -> int:

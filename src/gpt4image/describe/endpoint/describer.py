@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
@@ -17,6 +19,7 @@ from gpt4image.describe.endpoint.tasks import answer_all
 from gpt4image.errors import Gpt4ImageError, UnreadableImageError
 from gpt4image.images import ImageSet
 
+T = TypeVar("T")
 MOST_KEPT = 32
 """Encoded images that are kept for the next prompt and sample."""
 
@@ -27,7 +30,7 @@ class InProcess:
     def __init__(self, client: RetryingClient, images: ImageSet) -> None:
         self._client, self._images = client, images
         self._threads = ThreadPoolExecutor(max_workers=os.cpu_count())
-        self._data_url = lru_cache(MOST_KEPT)(self._start_encoding)
+        self._data_url = lru_cache(MOST_KEPT)(partial(self._start, encode_data_url))
 
     @property
     def limit(self) -> int:
@@ -38,24 +41,18 @@ class InProcess:
         return self._client.pool.in_flight
 
     async def answer(self, ask: Ask) -> Reply:
+        place = ask.index, ask.request.image_size
         try:
-            data_url = await asyncio.shield(self._data_url(ask.index, ask.request.image_size))
+            data_url = await asyncio.shield(self._data_url(*place))
         except UnreadableImageError as error:
             return Reply.unreadable(error)
-
-        async def shrink() -> str | None:
-            loop = asyncio.get_running_loop()
-            arguments = self._images, ask.index, ask.request.image_size
-            return await loop.run_in_executor(self._threads, encode_half, *arguments)
-
-        return await self._client.answer(ask, data_url, shrink)
+        return await self._client.answer(ask, data_url, shrink=lambda: self._start(encode_half, *place))
 
     def end(self, reason: Gpt4ImageError) -> None:
         self._client.end(reason)
 
-    def _start_encoding(self, index: int, max_side: int) -> asyncio.Future[str]:
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads, encode_data_url, self._images, index, max_side)
+    def _start(self, encode: Callable[[ImageSet, int, int], T], index: int, max_side: int) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, encode, self._images, index, max_side)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

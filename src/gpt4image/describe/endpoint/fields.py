@@ -82,18 +82,13 @@ def optional_fields(ask: Ask, extra: Mapping[str, Any], dialect: Dialect = Diale
     if ask.request.thinking is Thinking.OFF:
         fields["reasoning_effort"] = "none"
     if ask.prompt.schema is not None and dialect.schema_form is not SchemaForm.PROMPT_ONLY:
-        fields[FORMAT] = _response_format(ask, dialect)
+        named = {"name": "description", "schema": ask.prompt.schema, "strict": True}
+        whole = {"type": "json_schema", "json_schema": named}
+        fields[FORMAT] = {"type": "json_object"} if dialect.schema_form is SchemaForm.JSON_OBJECT else whole
     if set(LIMITS) & extra.keys():
         fields.pop(dialect.limit)
     known = {name: value for name, value in fields.items() if name not in dialect.left_out}
     return {name: value for name, value in (known | dict(extra)).items() if value is not None}
-
-
-def _response_format(ask: Ask, dialect: Dialect) -> dict[str, Any]:
-    if dialect.schema_form is SchemaForm.JSON_OBJECT:
-        return {"type": "json_object"}
-    named = {"name": "description", "schema": ask.prompt.schema, "strict": True}
-    return {"type": "json_schema", "json_schema": named}
 
 
 def without_named(dialect: Dialect, words: str, sent: Mapping[str, Any], extra: Mapping[str, Any]) -> Dialect | None:
@@ -111,12 +106,9 @@ def without_named(dialect: Dialect, words: str, sent: Mapping[str, Any], extra: 
         None if the error names no field that could be left out.
     """
     named = {name for name in sent if name not in extra and re.search(rf"\b{re.escape(name)}\b", words)}
+    other = replace(dialect, left_out=dialect.left_out | (named - {FORMAT, *LIMITS}))
     if FORMAT in named or (FORMAT in sent and FORMAT not in extra and re.search("schema|json_object", words)):
-        dialect, changed = replace(dialect, schema_form=SchemaForm(dialect.schema_form + 1)), True
-    else:
-        changed = False
+        other = replace(other, schema_form=SchemaForm(dialect.schema_form + 1))
     if LIMITS[0] in named:
-        dialect, changed = replace(dialect, limit=LIMITS[1]), True
-    if leaving := named - {FORMAT, *LIMITS}:
-        dialect, changed = replace(dialect, left_out=dialect.left_out | leaving), True
-    return dialect if changed else None
+        other = replace(other, limit=LIMITS[1])
+    return other if other != dialect else None

@@ -64,9 +64,6 @@ class DescribeWorker:
         """Sends nothing more."""
         self._answerer.end(reason)
 
-    async def is_alive(self) -> bool:
-        return True
-
 
 @dataclass(eq=False)
 class _Station:
@@ -146,7 +143,7 @@ class OnRay:
         while not station.is_alive:
             await asyncio.sleep(REVIVAL_PAUSE_S)
             try:
-                station.is_alive = await station.worker.is_alive.remote()
+                station.is_alive = await station.worker.__ray_ready__.remote()
             except RayActorError:
                 continue
         self._revived.set()
@@ -191,7 +188,5 @@ class RayDescriber:
             # Prompts are filled in here, so that workers need no more of an image than where it is.
             bare = ray.put(replace(wanted.images, labels=wanted.images.labels[:0], columns={}))
             with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
-                return asyncio.run(self._answer(workers, share.in_flight, wanted, recorder))
-
-    async def _answer(self, workers: Sequence[Any], limit_each: int | None, wanted: Wanted, recorder: Recorder) -> str:
-        return await answer_all(OnRay(workers, limit_each), wanted.asks(recorder.store), recorder)
+                on_ray = OnRay(workers, share.in_flight)
+                return asyncio.run(answer_all(on_ray, wanted.asks(recorder.store), recorder))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,12 @@ class EndpointOptions:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     answer_from: AnswerFrom = "content"
+
+    @classmethod
+    def take_from(cls, settings: Any, **others: Any) -> "EndpointOptions":
+        """The options that stand in settings under the same name, and others."""
+        same = {one.name: getattr(settings, one.name) for one in fields(cls) if hasattr(settings, one.name)}
+        return cls(**same | others)
 
     def share(self, number: int) -> "EndpointOptions":
         """The options of one of `number` processes: each has its part of what all may do together."""

@@ -1,12 +1,14 @@
 """Shares the requests among the endpoints: each goes where there is the most room."""
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gpt4image.describe.endpoint.client import Endpoint, open_endpoint
-from gpt4image.describe.endpoint.first_failures import FirstFailures
+from gpt4image.describe.endpoint.failures import PassingError
 from gpt4image.describe.endpoint.keys import choose_keys
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import Pace
@@ -17,6 +19,10 @@ UNREACHED_ATTEMPTS = 3
 FIRST_PROBE = 8
 MOST_FIRST_REQUESTS = 8
 """As long as an endpoint has answered nothing: whatever is wrong with it is wrong with all of them."""
+MOST_ALIKE = 8
+FEWEST_JUDGED = 6
+"""Failures of which the last has used up a request's retries; fewer may be bad luck."""
+MOST_THROTTLED = 40
 
 
 @dataclass(eq=False)
@@ -26,7 +32,7 @@ class Lane:
     Attributes:
         endpoint: the endpoint.
         pace: how many requests it gets.
-        first_failures: what went wrong before it answered anything.
+        first_failures: how often what went wrong before it answered anything.
         closed: why it is no longer asked.
         refused_in_a_row: requests refused for good since the last answer.
         next_probe: so many of them make it doubtful that it is the pictures.
@@ -34,7 +40,7 @@ class Lane:
 
     endpoint: Endpoint
     pace: Pace
-    first_failures: FirstFailures
+    first_failures: Counter[str] = field(default_factory=Counter)
     closed: Gpt4ImageError | None = None
     refused_in_a_row: int = 0
     next_probe: int = FIRST_PROBE
@@ -44,6 +50,22 @@ class Lane:
         is_known = self.endpoint.has_answered or self.pace.in_flight < MOST_FIRST_REQUESTS
         return self.closed is None and is_known and self.pace.has_room
 
+    def is_hopeless(self, failure: PassingError, has_retries: bool) -> bool:
+        """Notes a failure of an endpoint that has answered nothing, and says whether it is time to stop.
+
+        Args:
+            failure: of an attempt.
+            has_retries: whether the request would be tried again.
+        """
+        kind = re.sub(r"[\d\W]+", " ", str(failure))[:80]
+        self.first_failures[kind] += 1
+        total = self.first_failures.total()
+        if failure.is_throttle:
+            return total >= MOST_THROTTLED
+        # A server that loads its model answers nothing for a while; that is as long as the retries last.
+        is_alike = self.first_failures[kind] >= MOST_ALIKE and not failure.is_timeout
+        return is_alike or (not has_retries and total >= FEWEST_JUDGED)
+
 
 class Pool:
     """Lanes to several endpoints; whoever waits longest gets the next free place."""
@@ -51,7 +73,7 @@ class Pool:
     def __init__(self, options: EndpointOptions) -> None:
         pace = options.share(len(options.urls)).in_flight
         self.lanes = [
-            Lane(open_endpoint(url, options, key), Pace(pace), FirstFailures())
+            Lane(open_endpoint(url, options, key), Pace(pace))
             for url, key in zip(options.urls, choose_keys(options), strict=True)
         ]
         self._max_wait_s = options.max_wait_s

@@ -61,7 +61,9 @@ def is_nearby(url: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        if has_proxy(url):
+        # A proxy that the environment names may find it.
+        proxies = getproxies()
+        if (proxies.get(urlsplit(url).scheme) or proxies.get("all")) and not proxy_bypass(host):
             return False
         raise EndpointError(
             f"{url}: the host {host} cannot be found ({getattr(error, 'strerror', error)}); check --endpoint, "
@@ -69,10 +71,3 @@ def is_nearby(url: str) -> bool:
         ) from error
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     return all(address.is_private or address.is_loopback or address.is_link_local for address in addresses)
-
-
-def has_proxy(url: str) -> bool:
-    """Whether the environment names a proxy for the URL."""
-    parts = urlsplit(url)
-    proxies = getproxies()
-    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")

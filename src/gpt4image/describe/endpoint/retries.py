@@ -213,7 +213,7 @@ class RetryingClient:
     def _give_up_at_first(self, lane: Lane, error: PassingError, course: _Course) -> EndpointError | None:
         """Why an endpoint that has answered nothing shall not be asked again; None as long as there is hope."""
         is_last = course.failures + 1 > self._options.retries
-        if not lane.first_failures.is_hopeless(error, has_retries=not is_last):
+        if not lane.is_hopeless(error, has_retries=not is_last):
             return None
         words = f"{lane.endpoint.url} has answered nothing, and the first requests all failed: {error}"
         if error.is_throttle:

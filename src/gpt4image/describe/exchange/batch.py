@@ -63,11 +63,6 @@ class BatchKey(NamedTuple):
         return hashlib.sha256("\n".join(map(str, self)).encode()).hexdigest()[:KEY_CHARACTERS]
 
 
-def make_custom_id(ask: Ask, key: BatchKey) -> str:
-    """The name of the request for one ask."""
-    return f"g4i-{ask.digest[:DIGEST_CHARACTERS]}-{key.short}-{ask.sample}"
-
-
 def parse_custom_id(custom_id: str) -> tuple[str, str, int] | None:
     """Start of the digest, short key and sample number; None if the name is not ours."""
     match = CUSTOM_ID.fullmatch(custom_id)
@@ -109,7 +104,8 @@ def emit_batch(wanted: Wanted, store: DescriptionStore, file: Path, fields: Mapp
             store.remember_batch(key.short, *key)
             body = {"messages": make_messages(ask.words, data_url)} | optional_fields(ask, fields)
             tracker.advance(1)
-            request = {"custom_id": make_custom_id(ask, key), "method": "POST", "url": url, "body": body}
+            custom_id = f"g4i-{ask.digest[:DIGEST_CHARACTERS]}-{key.short}-{ask.sample}"
+            request = {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
             return json.dumps(request, ensure_ascii=False)
 
         files = write_split(file, map(encode, _encoded(wanted.asks(store), wanted.images)))

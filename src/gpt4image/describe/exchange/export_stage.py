@@ -8,16 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpt4image.describe.prompts.pick_names import split_answers
 from gpt4image.describe.prompts.prompt_names import find_prompts
 from gpt4image.errors import DescriptionError
 from gpt4image.files import atomic_path
 from gpt4image.results import StageResult
-
-if TYPE_CHECKING:
-    from gpt4image.describe.store.store import DescriptionStore
 
 Row = dict[str, Any]
 IMAGE_COLUMNS = ("key", "class_name")
@@ -65,7 +62,11 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
 
     write = _choose_writer(settings.file)
     with DescriptionStore.open(settings.work) as store:
-        prompts = _choose_prompts(store, settings)
+        known = list(store.prompts())
+        prompts = known if settings.prompt is None else find_prompts(settings.prompt, known)
+        if settings.prompt is None and write in (_write_metadata, _write_sidecars):
+            # The forms with one text an image take no picks unless they are named.
+            prompts = split_answers(known)[1]
         counted = [store.counts(prompt, settings.describer) for prompt in prompts]
         number = sum(sum(one.values()) if settings.all_states else one.get(State.OK, 0) for one in counted)
         if not number:
@@ -77,15 +78,6 @@ def export_descriptions(settings: ExportDescriptionsSettings) -> ExportDescripti
         rows = (images.get(one.digest, unknown) | asdict(one) for one in found if one.prompt in prompts)
         write(settings.file, rows)
     return ExportDescriptionsResult(number, settings.file)
-
-
-def _choose_prompts(store: "DescriptionStore", settings: ExportDescriptionsSettings) -> list[str]:
-    """The prompts whose answers are written; the forms with one text an image take no picks unless they are named."""
-    known = list(store.prompts())
-    if settings.prompt is not None:
-        return find_prompts(settings.prompt, known)
-    is_one_text = _choose_writer(settings.file) in (_write_metadata, _write_sidecars)
-    return split_answers(known)[1] if is_one_text else known
 
 
 def _choose_writer(file: Path) -> Callable[[Path, Iterator[Row]], None]:

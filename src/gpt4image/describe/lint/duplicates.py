@@ -25,7 +25,6 @@ def check_duplicates(texts: Texts) -> Finding:
     """Groups texts by MinHash (Broder 1997), 16 bands of 4 hashes, and compares the candidates exactly."""
     groups = find_groups([_shingles(strip_boilerplate(row.text)) for row in texts.rows])
     alike = ([texts.rows[i] for i in group] for group in groups)
-    alike = ([texts.rows[i] for i in group] for group in groups)
     concerned = [rows for rows in alike if len({row.digest for row in rows}) > 1]
     rows = list(chain.from_iterable(concerned))
     words = f"{texts.share(rows)} are nearly the same as another image's, in {len(concerned)} groups"

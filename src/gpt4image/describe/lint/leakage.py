@@ -30,19 +30,16 @@ def check_other_classes(texts: Texts) -> Finding:
     """Counts the texts that say the image is of another class: its label, or the model, may be mistaken."""
     labelled = texts.labelled()
     classes = ClassWords({name for _, name in labelled})
-    others = ((row, own, _other_class(row.text, own, classes)) for row, own in labelled)
-    found = [(row, own, *other) for row, own, other in others if other]
+    # A text that names its own class is right about it, whatever else it names.
+    others = (
+        (row, own, WHAT_IT_IS.match(row.text)) for row, own in labelled if not class_pattern(own).search(row.text)
+    )
+    found = [(row, own, *other) for row, own, said in others if said and (other := classes.first_thing(said[0]))]
     words = f"{share(len(found), len(labelled))} say that the image is of another class"
     remedy = "gpt4image gallery WORK shows whether label or text is wrong; --prompt class_detailed tells the class"
     examples = [f"{_example(texts, row, *said)} (labelled {own})" for row, own, *said in _of_different_classes(found)]
     is_bad = len(found) > MANY_MISTAKEN * len(labelled)
     return texts.find("other classes", [row for row, *_ in found], words, is_bad, remedy, examples, len(labelled))
-
-
-def _other_class(text: str, own: str, classes: ClassWords) -> tuple[str, re.Match[str]] | None:
-    """The other class the text names first as what the image is, and where; None if it names its own or none."""
-    said = WHAT_IT_IS.match(text)
-    return None if said is None or class_pattern(own).search(text) else classes.first_thing(said[0])
 
 
 def _of_different_classes(found: Sequence[Any]) -> list[Any]:

@@ -14,7 +14,6 @@ from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
     from gpt4image.describe.lint.finding import Finding, Texts
-    from gpt4image.describe.store.edits import Editor
     from gpt4image.describe.store.rows import Description
     from gpt4image.describe.store.store import DescriptionStore
 
@@ -99,6 +98,7 @@ def lint(settings: LintSettings) -> LintResult:
         DescriptionError: there are no descriptions.
         SettingsError: a check is unknown.
     """
+    from gpt4image.describe.lint.openings import strip_boilerplate
     from gpt4image.describe.lint.two_classes import check_two_classes
     from gpt4image.describe.store.edits import LINT, Editor
     from gpt4image.describe.store.store import DescriptionStore
@@ -113,7 +113,12 @@ def lint(settings: LintSettings) -> LintResult:
         names = [finding.check for finding in findings]
         for name in set(settings.requeue) - set(names):
             raise SettingsError(f"--requeue {name} is no check; choose from {', '.join(names)}")
-        stripped = _strip(store, editor, settings) if settings.strip_boilerplate else 0
+        stripped = 0
+        if settings.strip_boilerplate:
+            # Of all texts, not only of those examined.
+            texts_of_all = ((row, strip_boilerplate(row.text)) for row in _descriptions(store, settings))
+            cut = ((row, replace(row, text=text, author=LINT)) for row, text in texts_of_all if text != row.text)
+            stripped = editor.change_all("strip", cut)
     chosen = {row.name: row for finding in findings if finding.check in settings.requeue for row in finding.rows}
     requeued = editor.change_all("requeue", ((row, None) for row in chosen.values()))
     return LintResult(len(texts.rows), findings, stripped, requeued, undone, settings.work)
@@ -164,15 +169,3 @@ def _descriptions(store: "DescriptionStore", settings: LintSettings) -> "Iterato
     prompts = set(_prompts(store, settings))
     only = next(iter(prompts)) if len(prompts) == 1 else None
     return (row for row in store.ok_descriptions(only, settings.describer) if row.prompt in prompts)
-
-
-def _strip(store: "DescriptionStore", editor: "Editor", settings: LintSettings) -> int:
-    """Cuts the openings of all texts, not only of those examined, and says how many."""
-    from gpt4image.describe.lint.openings import strip_boilerplate
-    from gpt4image.describe.store.edits import LINT
-
-    rows = _descriptions(store, settings)
-    stripped = ((row, strip_boilerplate(row.text)) for row in rows)
-    return editor.change_all(
-        "strip", ((row, replace(row, text=text, author=LINT)) for row, text in stripped if text != row.text)
-    )

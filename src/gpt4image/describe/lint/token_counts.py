@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import EncoderError
 from gpt4image.files import read_json
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MINILM_TOKENS, CLIP_TOKENS, USUAL_TOKENS = 256, 77, 512
 TOKENS_PER_WORD = 1.3
 """Of English in WordPiece and byte-pair vocabularies; for encoders that are not on this machine."""
-CLIP_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 CLIP_MERGES = 49152 - 256 - 2
 """Lines of CLIP's file of merges that its vocabulary uses."""
 
@@ -38,7 +37,9 @@ class TokenCounter:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before cutting, special tokens included."""
         if self.tokenizer is None:
-            return [_estimate(text) for text in texts]
+            marks = [sum(text.count(mark) for mark in ",.;:()-") for text in texts]
+            words = [round(len(text.split()) * TOKENS_PER_WORD) for text in texts]
+            return [number + more + 2 for number, more in zip(words, marks, strict=True)]
         return [len(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(list(texts))]
 
 
@@ -104,24 +105,13 @@ def _from_open_clip(encoder: str, architecture: str) -> TokenCounter:
 
 def make_clip_tokenizer(path: Path) -> "Tokenizer":
     """CLIP's byte-pair tokenizer (Radford et al. 2021) from its file of merges."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
 
     with gzip.open(path, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")[1 : CLIP_MERGES + 1]
-    merges = [(first, second) for first, second in map(str.split, lines)]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges), "<start>", "<end>"]
-    vocabulary = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    split = pre_tokenizers.Split(Regex(CLIP_WORDS), behavior="removed", invert=True)
-    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
-    ends = [(word, vocabulary[word]) for word in ("<start>", "<end>")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="<start> $A <end>", special_tokens=ends)
-    return tokenizer
-
-
-def _estimate(text: str) -> int:
-    marks = sum(text.count(mark) for mark in ",.;:()-")
-    return round(len(text.split()) * TOKENS_PER_WORD) + marks + 2
+    merges: Any = [(first, second) for first, second in map(str.split, lines)]
+    letters = sorted(ByteLevel.alphabet())
+    ends = ("<|startoftext|>", "<|endoftext|>")
+    words = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges), *ends]
+    return CLIPTokenizer({word: number for number, word in enumerate(words)}, merges).backend_tokenizer

@@ -36,7 +36,8 @@ class LocalDescriber:
         self._batch_size = batch_size
         logging.disable_progress_bar()
         try:
-            self._device = torch.device(_find_device() if device == "auto" else device)
+            there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            self._device = torch.device((there or "cpu") if device == "auto" else device)
             self._processor = AutoProcessor.from_pretrained(model)
             self._model: Any = AutoModelForImageTextToText.from_pretrained(model, dtype="auto").eval()
             self._model.to(self._device)
@@ -118,10 +119,6 @@ class LocalDescriber:
         finish = "stop" if len(ends) else "length"
         tokens_out = min(length + 1, len(written))
         return judge_answer(text, finish=finish, tokens=(int(tokens_in), tokens_out), as_json=as_json)
-
-
-def _find_device() -> str:
-    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
 
 
 def _batches(asks: Iterator[Ask], batch_size: int) -> Iterator[Sequence[Ask]]:

@@ -1,8 +1,8 @@
 """What classes are called in words, and what the user says about each: `--class-names FILE`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gpt4image.describe.replay.rows import read_rows
 from gpt4image.errors import SettingsError
@@ -34,7 +34,11 @@ def read_class_names(path: Path | None) -> ClassNames:
     if path is None:
         return ClassNames({}, {})
     try:
-        rows = list(_read_pairs(path))
+        if path.suffix == ".json":
+            given = read_json(path).items()
+            rows = [(str(name), about if isinstance(about, dict) else {"name": about}) for name, about in given]
+        else:
+            rows = [(str(row["class"]), row) for row in read_rows(path)]
         names = {name: str(about["name"]) for name, about in rows}
         explained = {name: str(about.get("explanation") or "").strip() for name, about in rows}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -43,10 +47,3 @@ def read_class_names(path: Path | None) -> ClassNames:
             "with name and explanation, or a CSV with the columns class, name and perhaps explanation"
         ) from error
     return ClassNames(names, {name: sentence for name, sentence in explained.items() if sentence})
-
-
-def _read_pairs(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    if path.suffix != ".json":
-        return ((str(row["class"]), row) for row in read_rows(path))
-    given = read_json(path).items()
-    return ((str(name), about if isinstance(about, dict) else {"name": about}) for name, about in given)

@@ -81,11 +81,11 @@ def _parse_prompt(word: str, schema: Mapping[str, Any] | None) -> Prompt:
     elif named := OWN_NAME.match(word):
         name, template = named.groups()
     else:
-        name, template = f"own-{_short_hash(word)}", word
+        name, template = f"own-{short_hash(word)}", word
     if schema is None:
         prompt = Prompt(name, template, fields=fields_of(name))
     else:
-        prompt = Prompt(f"{name}+{_short_hash(_to_json(schema))}", template, schema)
+        prompt = Prompt(f"{name}+{short_hash(_to_json(schema))}", template, schema)
     _check_places(prompt)
     return prompt
 
@@ -119,5 +119,6 @@ def _to_json(schema: Mapping[str, Any] | None) -> str:
     return json.dumps(schema, sort_keys=True)
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """What tells one text from another, in eight characters."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -41,16 +41,14 @@ class Places:
                 without it they come as they are.
             candidates: classes to list instead of the prompt's own.
         """
-        values = {place: self._value(place, index) for place in prompt.places - {"classes"}}
+        columns = self._images.columns
+        values = {place: columns[place][index] for place in prompt.places - {"class", "classes"}}
+        values = {place: "" if value is None else str(value) for place, value in values.items()}
+        if "class" in prompt.places:
+            values["class"] = self.names[self._images.classes[int(self._images.labels[index])]]
         if "classes" in prompt.places:
             values["classes"] = self._list((prompt.choices or self.names) if candidates is None else candidates, order)
         return prompt.render(values)
-
-    def _value(self, place: str, index: int) -> str:
-        if place == "class":
-            return self.names[self._images.classes[int(self._images.labels[index])]]
-        value = self._images.columns[place][index]
-        return "" if value is None else str(value)
 
     def _list(self, classes: Iterable[str], order: str) -> str:
         """Names in one line; a line each if any is explained, or has a comma in it."""

@@ -4,13 +4,12 @@ Two rounds need nothing but the describer itself, so that they work for an image
 group is a prompt of its own, asked and kept like any other.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from gpt4image.describe.prompts.fields import make_schema
-from gpt4image.describe.prompts.parse import Prompt
+from gpt4image.describe.prompts.parse import Prompt, short_hash
 from gpt4image.describe.prompts.pick_names import SHORTLIST
 from gpt4image.describe.prompts.presets import PICK_CLASS, PRESETS
 
@@ -32,14 +31,10 @@ def fit_to_classes(prompts: Sequence[Prompt], names: Mapping[str, str]) -> list[
     if len(names) <= MOST_LISTED:
         return [replace(one, schema=make_schema(one.fields, names.values())) if one.fields else one for one in prompts]
     prompts = [replace(one, schema=make_schema(one.fields)) if one.fields else one for one in prompts]
-    waiting = [_lists_classes(prompt) for prompt in prompts]
+    waiting = ["classes" in one.places and one.name.partition("@")[0] in PRESETS for one in prompts]
     shortlists = tuple(_make_shortlists(list(names))) if any(waiting) else ()
     fitted = [replace(one, shortlists=shortlists if waits else ()) for one, waits in zip(prompts, waiting, strict=True)]
     return [*shortlists, *fitted]
-
-
-def _lists_classes(prompt: Prompt) -> bool:
-    return "classes" in prompt.places and prompt.name.partition("@")[0] in PRESETS
 
 
 def _make_shortlists(classes: Sequence[str]) -> list[Prompt]:
@@ -47,9 +42,5 @@ def _make_shortlists(classes: Sequence[str]) -> list[Prompt]:
     number = -(-len(classes) // MOST_LISTED)
     bounds = [len(classes) * n // number for n in range(number + 1)]
     groups = [tuple(classes[start:end]) for start, end in pairwise(bounds)]
-    return [Prompt(f"{SHORTLIST}{_hash(group)}@1", PICK_CLASS, choices=group) for group in groups]
-
-
-def _hash(group: Sequence[str]) -> str:
-    """Of other classes a group is another prompt."""
-    return hashlib.sha256("\n".join(group).encode()).hexdigest()[:8]
+    # Of other classes a group is another prompt.
+    return [Prompt(SHORTLIST + short_hash("\n".join(group)) + "@1", PICK_CLASS, choices=group) for group in groups]

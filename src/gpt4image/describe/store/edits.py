@@ -3,12 +3,11 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from gpt4image.describe.prompts.fields import main_prompt, name_fields
 from gpt4image.describe.store.connect import FILE_NAME, find_store, is_writable, open_file
@@ -143,13 +142,6 @@ class Editor:
                 num_undone += sum(main_prompt(before.prompt) == before.prompt for _, before in undone)
         return num_undone
 
-    def history(self, digest: str) -> list[dict[str, Any]]:
-        """The changes of an image, oldest first."""
-        columns = "action, prompt, describer, sample, author, created, undone"
-        query = f"SELECT {columns} FROM edits WHERE digest = ? ORDER BY number"
-        with self._edits() as edits:
-            return [dict(zip(columns.split(", "), row, strict=True)) for row in edits.execute(query, (digest,))]
-
     def _change(self, name: Name, action: str, change: Callable[[Description], Description | None]) -> None:
         with DescriptionStore.open(self.work) as store:
             before = store.get(name)
@@ -159,10 +151,8 @@ class Editor:
             )
         self.change_all(action, [(before, change(before))])
 
-    @contextmanager
-    def _edits(self) -> Iterator[sqlite3.Connection]:
-        with closing(open_file(find_store(self.work))) as connection:
-            yield connection
+    def _edits(self) -> closing[sqlite3.Connection]:
+        return closing(open_file(find_store(self.work)))
 
 
 def read_undoable(work: Path) -> frozenset[str]:

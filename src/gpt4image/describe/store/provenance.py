@@ -1,10 +1,9 @@
 """Where the descriptions of a store come from and what they took, prompt by prompt."""
 
 import json
-import sqlite3
 from collections.abc import Collection
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpt4image.describe.store.connect import FILE_NAME, open_file
@@ -72,19 +71,13 @@ def read_provenance(work: Path, prompts: Collection[str], describers: Collection
     with closing(open_file(work / FILE_NAME)) as connection:
         wordings = dict(connection.execute("SELECT name, identity FROM prompts"))
         rows = connection.execute(QUERY).fetchall()
-        models = _read_models(connection)
-    found = [
-        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *sums)
+        models: dict[str, tuple[str, ...]] = {}
+        # The table is there once a model has answered that was not asked for.
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answering_models'").fetchone():
+            for describer, model in connection.execute("SELECT describer, model FROM answering_models ORDER BY 1, 2"):
+                models[describer] = (*models.get(describer, ()), model)
+    return [
+        Provenance(prompt, describer, wordings.get(prompt, ""), json.loads(states), *[*sums, models.get(describer, ())])
         for prompt, describer, states, *sums in rows
         if prompt in prompts and describer in describers
     ]
-    return [replace(one, models=models.get(one.describer, ())) for one in found]
-
-
-def _read_models(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """Models that answered and were not asked for, by describer; none where that never happened."""
-    models: dict[str, tuple[str, ...]] = {}
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answering_models'").fetchone():
-        for describer, model in connection.execute("SELECT describer, model FROM answering_models ORDER BY 1, 2"):
-            models[describer] = (*models.get(describer, ()), model)
-    return models

@@ -1,7 +1,8 @@
 """Enters the images of a set into the store: their names, and those that cannot be read."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,23 @@ def register_images(
 ) -> None:
     """Writes key and class of every image, and the state `unreadable_image` for each that cannot be decoded."""
     fingerprint = _fingerprint(images, scan)
+    # Those whose bytes cannot even be read have a digest of their own in the store.
+    digests = [digest or f"key:{key}" for key, digest in zip(images.keys, scan.digests, strict=True)]
     if not store.has_registered(fingerprint):
-        store.write_images(_named(images, scan))
+        # Ordered by digest: a table grows several times faster at its end than all over.
+        order = sorted(range(len(images)), key=scan.digests.__getitem__)
+        store.write_images(DescribedImage(digests[i], images.keys[i], images.class_name(i)) for i in order)
         conflicts = [index for copies in find_conflicts(images, scan.digests) for index in copies]
         store.write_conflicts(
             DescribedImage(scan.digests[index], images.keys[index], images.class_name(index)) for index in conflicts
         )
         store.note_registered(fingerprint)
-    store.write(_unreadable(images, scan, prompts, describer))
+    failed: dict[str, Any] = {"state": State.UNREADABLE_IMAGE, "attempts": 0}
+    store.write(
+        Description(digests[index], prompt, describer, error=scan.errors[images.keys[index]], **failed)
+        for index in (~scan.readable).nonzero()[0].tolist()
+        for prompt in prompts
+    )
 
 
 def remember_prompts(store: DescriptionStore, prompts: Sequence[Prompt]) -> None:
@@ -53,25 +63,3 @@ def _fingerprint(images: ImageSet, scan: Scan) -> str:
         for start in range(0, len(images), BATCH_SIZE):
             running.update("\n".join(names[start : start + BATCH_SIZE]).encode())
     return running.hexdigest()
-
-
-def _named(images: ImageSet, scan: Scan) -> Iterator[DescribedImage]:
-    """The images ordered by digest: a table grows several times faster at its end than all over."""
-    for index in sorted(range(len(images)), key=scan.digests.__getitem__):
-        key = images.keys[index]
-        yield DescribedImage(store_digest(key, scan.digests[index]), key, images.class_name(index))
-
-
-def _unreadable(images: ImageSet, scan: Scan, prompts: Sequence[str], describer: str) -> Iterator[Description]:
-    for index in (~scan.readable).nonzero()[0].tolist():
-        key = images.keys[index]
-        digest = store_digest(key, scan.digests[index])
-        for prompt in prompts:
-            yield Description(
-                digest, prompt, describer, state=State.UNREADABLE_IMAGE, error=scan.errors[key], attempts=0
-            )
-
-
-def store_digest(key: str, digest: str) -> str:
-    """The digest under which an image is stored, also one whose bytes cannot even be read."""
-    return digest or f"key:{key}"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import starmap
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
 from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
@@ -60,7 +60,7 @@ class DescriptionStore:
         with self._writing() as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO descriptions ({ALL}) VALUES ({_marks(COLUMNS)})",
-                (tuple(_masked(value, keys) for value in astuple(one)) for one in descriptions),
+                ([mask_keys(v, keys) if isinstance(v, str) else v for v in astuple(one)] for one in descriptions),
             )
 
     def remove(self, names: Iterable[Name]) -> None:
@@ -246,10 +246,6 @@ class DescriptionStore:
         )
         counted = dict(self._connection.execute(query, {"prompt": prompt, "describer": describer}))
         return {state: counted[state] for state in State if state in counted}
-
-
-def _masked(value: Any, keys: Sequence[str]) -> Any:
-    return mask_keys(value, keys) if isinstance(value, str) else value
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -1,11 +1,17 @@
 """Batches of texts of like length: little is padded, and no batch is larger than it is quick."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 TOKENS_IN_BATCH = {"cpu": 2048, "other": 16_384}
 """On a CPU a batch shall stay in its caches; a GPU wants much work at once."""
+
+
+def batches_of(items: Any, size: int) -> Iterator[Any]:
+    """Slices of at most `size` items, in order."""
+    yield from (items[start : start + size] for start in range(0, len(items), size))
 
 
 def batches_by_length(lengths: Sequence[int] | np.ndarray, most_tokens: int) -> Iterator[np.ndarray]:

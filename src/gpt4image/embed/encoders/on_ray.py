@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from gpt4image.cluster import cluster, count_workers, ended
+from gpt4image.embed.encoders.batches import batches_of
 from gpt4image.embed.encoders.encoder import Access, Precision, TextEncoder
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.embed.encoders.precision import lower_precision
@@ -49,11 +51,12 @@ class ClusterEncoder:
         self.texts_at_once = TEXTS_IN_CALL * CALLS_PER_WORKER * len(workers)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        return np.concatenate(list(self._pool.map(lambda worker, part: worker.encode.remote(part), _parts(texts))))
+        parts = list(batches_of(list(texts), TEXTS_IN_CALL))
+        return np.concatenate(list(self._pool.map(lambda worker, part: worker.encode.remote(part), parts)))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        counts = self._pool.map(lambda worker, part: worker.count_tokens.remote(part), _parts(texts))
-        return [count for part in counts for count in part]
+        parts = list(batches_of(list(texts), TEXTS_IN_CALL))
+        return list(chain(*self._pool.map(lambda worker, part: worker.count_tokens.remote(part), parts)))
 
     def lower_precision(self, precision: Precision) -> None:
         """Each worker has done that by itself, before it took the first text."""
@@ -96,7 +99,3 @@ def cluster_encoder(
         new = [kind.remote(name, device, access, precision, list(sample)) for _ in range(number)]
         with ended(ray, new) as encoders:
             yield ClusterEncoder(ray, name, encoders)
-
-
-def _parts(texts: Sequence[str]) -> list[list[str]]:
-    return [list(texts[start : start + TEXTS_IN_CALL]) for start in range(0, len(texts), TEXTS_IN_CALL)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gpt4image.embed.encoders.batches import batches_of
 from gpt4image.embed.encoders.encoder import DTYPES, Precision
 from gpt4image.errors import EncoderError
 
@@ -38,11 +39,9 @@ class OpenClipEncoder:
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
-        batches = [texts[start : start + 64] for start in range(0, len(texts), 64)]
+        batches = (self._tokenizer(batch).to(self._device) for batch in batches_of(list(texts), 64))
         with torch.inference_mode():
-            vectors = [
-                self._model.encode_text(self._tokenizer(list(batch)).to(self._device)).float() for batch in batches
-            ]
+            vectors = [self._model.encode_text(batch).float() for batch in batches]
             return torch.nn.functional.normalize(torch.cat(vectors), dim=-1).cpu().numpy()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -22,9 +22,11 @@ def is_deep(image: Image.Image) -> bool:
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
     """A deep grey image as mode L, or LA if one of its values stands for transparent."""
-    values = _read_values(image)
+    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
+    if image.mode == "I" and tags and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
+        values = values.view(np.uint32)
     grey = scale_to_bytes(values)
-    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == MIN_IS_WHITE:
+    if tags.get(PHOTOMETRIC) == MIN_IS_WHITE:
         grey = 255 - grey
     transparent = image.info.get("transparency")
     if not isinstance(transparent, int):
@@ -55,14 +57,6 @@ def _find_range(least: float, largest: float, is_fraction: bool) -> tuple[float,
     if is_fraction and largest <= 2:
         return 0.0, 1.0
     return 0.0, next((1 << bits) - 1.0 for bits in DEPTHS if largest < 1 << bits)
-
-
-def _read_values(image: Image.Image) -> np.ndarray:
-    values = np.asarray(image)
-    tags = getattr(image, "tag_v2", {})
-    if image.mode == "I" and tags and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
-        return values.view(np.uint32)
-    return values
 
 
 def brighten_dim_colours(image: Image.Image, again: Any) -> Image.Image:

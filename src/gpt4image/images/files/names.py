@@ -27,17 +27,14 @@ def find_file(root: str, name: str) -> str:
     them, other Unicode forms (NFC, NFD) and spaces around the name are understood.
     """
     path = os.path.normpath(os.path.join(root, name))
-    if _is_plain(name) or os.path.lexists(path):
+    is_plain = name.isascii() and "\\" not in name and name == name.strip()
+    if is_plain or os.path.lexists(path):
         return path
     for spelling in _spellings(name):
         found = _find_by_form(root, spelling)
         if found is not None:
             return found
     return path
-
-
-def _is_plain(name: str) -> bool:
-    return name.isascii() and "\\" not in name and name == name.strip()
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -4,14 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from gpt4image.images.decoding.decode import decode_file
 from gpt4image.images.files.names import escape_name, find_file
-from gpt4image.images.image_set import Stamp, gone
+from gpt4image.images.image_set import ImageStore, Stamp, gone
 
 
-class FileStore:
+class FileStore(ImageStore):
     """Images that are files of their own.
 
     Args:
@@ -29,9 +26,6 @@ class FileStore:
             raise OSError("is no regular file")
         with open(path, "rb") as file:
             return file.read()
-
-    def decode(self, data: bytes, draft_size: tuple[int, int] | None) -> Image.Image:
-        return decode_file(data, draft_size)
 
     def location(self, position: int) -> Path | None:
         return Path(self.path(position))

@@ -28,9 +28,15 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
         case ".csv":
             return _read_csv(path)
         case ".parquet":
-            return _read_parquet(path)
-        case _:
-            return _read_json_lines(path)
+            from pyarrow import parquet
+
+            with _parquet_errors(path):
+                table = parquet.read_table(path)
+                check_header(table.column_names, path)
+                return table.to_pydict()
+    rows = [row for _, row in _read_objects(path)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def read_text(path: Path) -> str:
@@ -94,7 +100,12 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for line, fields in rows:
                 yield line, {name: value for name, value in zip(header, fields, strict=True) if name}
         case ".parquet":
-            yield from _read_parquet_rows(path)
+            from pyarrow import parquet
+
+            with _parquet_errors(path), parquet.ParquetFile(path) as file:
+                check_header(file.schema_arrow.names, path)
+                batches = file.iter_batches(batch_size=PARQUET_ROWS)
+                yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
         case _:
             yield from _read_objects(path)
 
@@ -168,12 +179,6 @@ def show_names(names: Iterable[str], length: int = 200) -> str:
     return line if len(line) <= length else f"{line[:length]}…"
 
 
-def _read_json_lines(path: Path) -> dict[str, list[Any]]:
-    rows = [row for _, row in _read_objects(path)]
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
 def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with _open_text(path) as text:
         for number, line in enumerate(text, start=1):
@@ -193,26 +198,6 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) != len(pairs):
         raise ValueError(f"a name stands twice among {show_names(name for name, _ in pairs)}")
     return row
-
-
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    from pyarrow import parquet
-
-    with _parquet_errors(path):
-        table = parquet.read_table(path)
-        check_header(table.column_names, path)
-        return {name: table[name].to_pylist() for name in table.column_names}
-
-
-def _read_parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    from pyarrow import parquet
-
-    number = 0
-    with _parquet_errors(path), parquet.ParquetFile(path) as file:
-        check_header(file.schema_arrow.names, path)
-        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-            for row in batch.to_pylist():
-                yield (number := number + 1), row
 
 
 @contextmanager

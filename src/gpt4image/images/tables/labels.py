@@ -37,10 +37,8 @@ def number_labels(
     remarks = Remarks() if remarks is None else remarks
     names = _read_names(values, source, remarks)
     found = {name for name in names if name is not None}
-    if all(map(str.isdecimal, found)):
-        classes = tuple(sorted(found, key=lambda name: (int(name), name)))
-    else:
-        classes = tuple(sorted(found))
+    are_numbers = all(map(str.isdecimal, found))
+    classes = tuple(sorted(found, key=lambda name: (int(name) if are_numbers else 0, name)))
     number = {name: label for label, name in enumerate(classes)}
     remark_alike(classes, remarks)
     return np.array([UNLABELLED if name is None else number[name] for name in names], dtype=np.int64), classes

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
-import numpy as np
 from markupsafe import Markup
 
 from gpt4image.compare.comparison import Arm, Situation
@@ -19,15 +19,6 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One measure of one arm: `epochs` int [E], `values` float [seeds, E]."""
-
-    arm: str
-    epochs: np.ndarray
-    values: np.ndarray
-
-
-@dataclass(frozen=True)
 class CurveChart:
     """One chart and its last values, which a table repeats."""
 
@@ -36,8 +27,8 @@ class CurveChart:
     last: dict[str, float]
 
 
-def read_curve(arm: Arm, measure: str) -> Curve | None:
-    """Reads one measure of all runs of an arm, as far as all of them go; None if a run does not have it."""
+def read_curve(arm: Arm, measure: str) -> dict[int, list[float]]:
+    """One measure of an arm by epoch, a value a run, as far as all runs go; empty if a run does not have it."""
     rows = []
     for run in arm.runs:
         path = run.path / METRICS
@@ -45,31 +36,31 @@ def read_curve(arm: Arm, measure: str) -> Curve | None:
         found = {entry["epoch"]: entry[measure] for entry in map(json.loads, lines) if entry.get(measure) is not None}
         rows.append(found)
     shared = sorted(set.intersection(*map(set, rows))) if rows else []
-    if not shared:
-        return None
-    return Curve(arm.name, np.array(shared), np.array([[row[epoch] for epoch in shared] for row in rows]))
+    return {epoch: [row[epoch] for row in rows] for epoch in shared}
 
 
 def draw_curves(situation: Situation, colours: Mapping[str, str]) -> list[CurveChart]:
     """One chart a measure that any arm has."""
     charts = []
     for measure, title in MEASURES.items():
-        curves = [curve for arm in situation.arms.values() if (curve := read_curve(arm, measure)) is not None]
+        curves = {name: curve for name, arm in situation.arms.items() if (curve := read_curve(arm, measure))}
         if curves:
-            last = {curve.arm: float(curve.values[:, -1].mean()) for curve in curves}
+            last = {arm: fmean(curve[max(curve)]) for arm, curve in curves.items()}
             charts.append(CurveChart(title, _draw(title, curves, colours, last), last))
     return charts
 
 
-def _draw(title: str, curves: list[Curve], colours: Mapping[str, str], last: Mapping[str, float]) -> Markup:
-    values = np.concatenate([curve.values.ravel() for curve in curves])
-    epochs = np.concatenate([curve.epochs for curve in curves])
-    low, high = float(values.min()), float(values.max())
-    axes = svg.Axes((int(epochs.min()), int(epochs.max())), (low, high + 0.02 * (high - low)))
+def _draw(
+    title: str, curves: Mapping[str, dict[int, list[float]]], colours: Mapping[str, str], last: Mapping[str, float]
+) -> Markup:
+    values = [value for curve in curves.values() for several in curve.values() for value in several]
+    epochs = [epoch for curve in curves.values() for epoch in curve]
+    low, high = min(values), max(values)
+    axes = svg.Axes((min(epochs), max(epochs)), (low, high + 0.02 * (high - low)))
     body = axes.grid("epoch", x_least_step=1)
-    for curve in curves:
-        xs, ys = curve.epochs.tolist(), curve.values
-        body += svg.band(axes, xs, ys.min(0).tolist(), ys.max(0).tolist(), colours[curve.arm])
-        body += svg.line(axes, xs, ys.mean(0).tolist(), colours[curve.arm])
+    for arm, curve in curves.items():
+        xs, ys = list(curve), curve.values()
+        body += svg.band(axes, xs, list(map(min, ys)), list(map(max, ys)), colours[arm])
+        body += svg.line(axes, xs, list(map(fmean, ys)), colours[arm])
     at_end = ", ".join(f"{arm} {value:.3g}" for arm, value in last.items())
     return svg.draw(axes, title, f"By epoch, mean and range over seeds. At the end: {at_end}.", body)

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from markupsafe import Markup
 
-from gpt4image.errors import SettingsError
 from gpt4image.report.charts import svg
 
 Layout = Literal["pca", "umap"]
@@ -60,16 +58,6 @@ def align(places: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 2"])
     a principal component analysis have no sign, and two maps shall be comparable."""
     left, _, right = np.linalg.svd(places.T @ reference)
     return places @ (left @ right)
-
-
-def check_layout(layout: Layout) -> None:
-    """Checks that features can be laid out so.
-
-    Raises:
-        SettingsError: umap-learn is not installed.
-    """
-    if layout == "umap" and find_spec("umap") is None:
-        raise SettingsError("--feature-map umap needs umap-learn; pip install 'gpt4image[umap]', or use pca")
 
 
 def compute_umap(features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n 2"]:

@@ -6,6 +6,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from gpt4image.describe.store.rows import Description, Name
@@ -17,10 +18,11 @@ QUEUED = "queued"
 """Taken out of the store by a person, to be described again."""
 
 
+@dataclass
 class GalleryData:
     """Entries and the words that stand for numbers in the scripts.
 
-    Args:
+    Attributes:
         entries: in the order of the gallery.
         pictures: digests of the images that can be shown.
         title: of the page.
@@ -28,19 +30,16 @@ class GalleryData:
         reviewed: whether it has a page for answers about labels.
     """
 
-    def __init__(
-        self,
-        entries: list[Entry],
-        pictures: frozenset[str],
-        title: str,
-        editable: bool = False,
-        reviewed: bool = False,
-    ) -> None:
-        self.entries, self.pictures, self.title = entries, pictures, title
-        self.editable, self.reviewed = editable, reviewed
-        self.position = {entry.digest: number for number, entry in enumerate(entries)}
+    entries: list[Entry]
+    pictures: frozenset[str]
+    title: str
+    editable: bool = False
+    reviewed: bool = False
+
+    def __post_init__(self) -> None:
+        self.position = {entry.digest: number for number, entry in enumerate(self.entries)}
         self._words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
-        for entry in entries:
+        for entry in self.entries:
             self._compact(entry)
 
     def update(self, entry: Entry) -> None:

@@ -4,11 +4,12 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Lock
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gpt4image.describe.store.edits import Editor
@@ -18,7 +19,7 @@ from gpt4image.report.gallery.data import GalleryData
 from gpt4image.report.gallery.entries import read_entry
 from gpt4image.report.gallery.pages import QUALITY, SIDE, render_page
 from gpt4image.report.labels.queue import ReviewQueue
-from gpt4image.report.labels.routes import CHANGES, Reply, reply_to_change, reply_to_get
+from gpt4image.report.labels.routes import CHANGES, Reply, reply_to_change, reply_to_get, reply_with
 from gpt4image.report.pictures import Pictures
 
 MAX_BODY_BYTES = 64 * 1024
@@ -122,6 +123,14 @@ def _carry_out(editor: Editor, request: dict[str, Any], digest: str) -> None:
             raise DescriptionError(f"there is no action {other!r}")
 
 
+class _RefusedError(Exception):
+    """Why a request is not carried out, and the status that says so."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: GalleryServer
     server_version, sys_version = "gpt4image", ""
@@ -129,44 +138,33 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        if not self._host_is_ours():
-            return
-        if address.path == "/" and "token" in parse_qs(address.query):
-            self._exchange_token(parse_qs(address.query)["token"][0])
-        elif self._is_known():
-            self._get(address.path, address.query)
+        self._answer(self._get)
 
     def do_POST(self) -> None:
         self.close_connection = True
-        if not self._host_is_ours() or not self._origin_is_ours() or not self._is_known():
-            return
-        labels = CHANGES if self.server.labels else ()
-        if self.path not in ("/change", *labels) or self.headers.get_content_type() != "application/json":
-            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
-            return
-        body = self._read_body()
-        if body is not None:
-            self._change(body)
+        self._answer(self._change)
 
-    def _host_is_ours(self) -> bool:
-        """Another name that points here is how a foreign page gets around the same-origin rule."""
-        known = self.headers.get("Host", "").lower() in self.server.hosts
-        return known or self._refuse(HTTPStatus.FORBIDDEN, "this host name is not served")
+    def _answer(self, find: Callable[[], Reply]) -> None:
+        try:
+            # Another name that points here is how a foreign page gets around the same-origin rule.
+            if self.headers.get("Host", "").lower() not in self.server.hosts:
+                raise _RefusedError(HTTPStatus.FORBIDDEN, "this host name is not served")
+            reply = find()
+        except RecursionError:
+            reply = self._refuse(HTTPStatus.BAD_REQUEST, "the JSON is too deep")
+        except _RefusedError as error:
+            reply = self._refuse(error.status, str(error))
+        except (DescriptionError, LabelError, ValueError, KeyError, TypeError, OverflowError) as error:
+            reply = self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        self._send(reply)
 
-    def _origin_is_ours(self) -> bool:
-        known = self.headers.get("Origin", "") in {f"http://{host}" for host in self.server.hosts}
-        return known or self._refuse(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
-
-    def _is_known(self) -> bool:
+    def _check_cookie(self) -> None:
         try:
             morsel = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie_name())
         except CookieError:
             morsel = None
-        known = morsel is not None and self._is_token(morsel.value)
-        return known or self._refuse(
-            HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token"
-        )
+        if morsel is None or not self._is_token(morsel.value):
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "open the address that gpt4image gallery printed, with its token")
 
     def _is_token(self, word: str) -> bool:
         return hmac.compare_digest(word.encode(), self.server.token.encode())
@@ -174,98 +172,80 @@ class _Handler(BaseHTTPRequestHandler):
     def _cookie_name(self) -> str:
         return f"{COOKIE}_{self.server.server_port}"
 
-    def _exchange_token(self, token: str) -> None:
+    def _exchange_token(self, token: str) -> Reply:
         """The token moves from the address into a cookie, where no link, log or screenshot shows it."""
         if not self._is_token(token):
-            self._refuse(HTTPStatus.FORBIDDEN, "the token is wrong; open the address that gpt4image gallery printed")
-            return
+            reason = "the token is wrong; open the address that gpt4image gallery printed"
+            raise _RefusedError(HTTPStatus.FORBIDDEN, reason)
         cookie = f"{self._cookie_name()}={token}; HttpOnly; SameSite=Strict; Path=/"
-        self._send(HTTPStatus.SEE_OTHER, "text/plain", b"", {"Location": "/", "Set-Cookie": cookie})
+        return Reply(HTTPStatus.SEE_OTHER, "text/plain", b"", {"Location": "/", "Set-Cookie": cookie})
 
-    def _get(self, path: str, query: str) -> None:
-        data = self.server.data
+    def _get(self) -> Reply:
+        address, data, labels = urlsplit(self.path), self.server.data, self.server.labels
+        path, query = address.path, parse_qs(address.query)
+        if path == "/" and "token" in query:
+            return self._exchange_token(query["token"][0])
+        self._check_cookie()
         part = re.fullmatch(r"/data/(\d{1,7})\.js", path)
         picture = re.fullmatch(r"/(thumbnails|images)/([0-9a-f]{2})/([0-9a-f]{62})\.jpg", path)
         if path == "/":
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", render_page(data).encode())
-        elif path == "/data/index.js":
-            self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.index_script().encode())
-        elif part and int(part[1]) < data.num_parts():
-            self._send(HTTPStatus.OK, "text/javascript; charset=utf-8", data.part_script(int(part[1])).encode())
-        elif picture and self.server.pictures is not None:
-            self._send_picture(picture[2] + picture[3], large=picture[1] == "images")
-        elif self.server.labels is None or not self._get_label(self.server.labels, path, query):
-            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
+            return Reply(HTTPStatus.OK, "text/html; charset=utf-8", render_page(data).encode(), {})
+        if path == "/data/index.js":
+            return Reply(HTTPStatus.OK, "text/javascript; charset=utf-8", data.index_script().encode(), {})
+        if part and int(part[1]) < data.num_parts():
+            return Reply(HTTPStatus.OK, "text/javascript; charset=utf-8", data.part_script(int(part[1])).encode(), {})
+        if picture and self.server.pictures is not None:
+            size = (LARGE_SIDE, LARGE_QUALITY) if picture[1] == "images" else (SIDE, QUALITY)
+            encoded = self.server.pictures.jpeg(picture[2] + picture[3], *size)
+            if encoded is None:
+                raise _RefusedError(HTTPStatus.NOT_FOUND, "there is no such image")
+            return Reply(HTTPStatus.OK, "image/jpeg", encoded, {"Cache-Control": "private, max-age=86400"})
+        reply = None if labels is None else reply_to_get(labels, data.title, path, query)
+        if reply is None:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "there is nothing here")
+        return reply
 
-    def _get_label(self, labels: ReviewQueue, path: str, query: str) -> bool:
-        """Whether there was something to say, if only why not."""
-        try:
-            reply = reply_to_get(labels, self.server.data.title, path, parse_qs(query))
-        except (LabelError, ValueError) as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
-            return True
-        if reply is not None:
-            self._send_reply(reply)
-        return reply is not None
+    def _change(self) -> Reply:
+        if self.headers.get("Origin", "") not in {f"http://{host}" for host in self.server.hosts}:
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "changes come from the gallery's own page only")
+        self._check_cookie()
+        labels = self.server.labels if self.path in CHANGES else None
+        if (self.path != "/change" and labels is None) or self.headers.get_content_type() != "application/json":
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "there is nothing here")
+        request = json.loads(self._read_body())
+        return (
+            reply_with(self.server.change(request)) if labels is None else reply_to_change(labels, self.path, request)
+        )
 
-    def _send_picture(self, digest: str, large: bool) -> None:
-        assert self.server.pictures is not None
-        encoded = self.server.pictures.jpeg(digest, *((LARGE_SIDE, LARGE_QUALITY) if large else (SIDE, QUALITY)))
-        if encoded is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is no such image")
-        else:
-            self._send(HTTPStatus.OK, "image/jpeg", encoded, {"Cache-Control": "private, max-age=86400"})
-
-    def _read_body(self) -> bytes | None:
+    def _read_body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if re.fullmatch(r"[0-9]+", length) is None:
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "the length of the body is missing")
-        elif len(length) > LONGEST_NUMBER:
-            self._refuse(HTTPStatus.BAD_REQUEST, "the length of the body is no number of bytes")
-        elif int(length) > MAX_BODY_BYTES:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes are taken")
-        else:
-            return self.rfile.read(int(length))
-        return None
+            raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "the length of the body is missing")
+        if len(length) > LONGEST_NUMBER:
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "the length of the body is no number of bytes")
+        if int(length) > MAX_BODY_BYTES:
+            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes are taken")
+        return self.rfile.read(int(length))
 
-    def _change(self, body: bytes) -> None:
-        labels = self.server.labels
-        try:
-            request = json.loads(body)
-            if self.path in CHANGES and labels is not None:
-                self._send_reply(reply_to_change(labels, self.path, request))
-                return
-            answer = self.server.change(request)
-        except (DescriptionError, LabelError, ValueError, KeyError, TypeError, OverflowError) as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
-        except RecursionError:
-            self._refuse(HTTPStatus.BAD_REQUEST, "the JSON is too deep")
-        else:
-            self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
-
-    def _send_reply(self, reply: Reply) -> None:
-        self._send(reply.status, reply.kind, reply.body, dict(reply.headers))
-
-    def _refuse(self, status: HTTPStatus, reason: str) -> Literal[False]:
-        self._send(status, "application/json", json.dumps({"error": reason}).encode(), {"Connection": "close"})
+    def _refuse(self, status: HTTPStatus, reason: str) -> Reply:
         self.close_connection = True
-        return False
+        return Reply(status, "application/json", json.dumps({"error": reason}).encode(), {"Connection": "close"})
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
         fixed = {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
+            "Content-Type": reply.kind,
+            "Content-Length": str(len(reply.body)),
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store",
         }
-        for name, value in (fixed | (headers or {})).items():
+        for name, value in (fixed | dict(reply.headers)).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: the address with the token must not end up in a log."""

@@ -66,36 +66,38 @@ class Inside:
     notes: list[str]
 
 
+@dataclass
 class Inspector:
     """Looks at the first seed of an arm against the baseline's.
 
-    Args:
+    Attributes:
         comparison: whose.
         arms: baseline and arm.
         predictions: of both, one a seed, all on the same images.
         pictures: the test images.
         layout: of the maps.
+        notes: what could not be shown and why.
     """
 
-    def __init__(
-        self,
-        comparison: Comparison,
-        arms: tuple[Arm, Arm],
-        predictions: tuple[list[Predictions], list[Predictions]],
-        pictures: Pictures,
-        layout: Layout = "pca",
-    ) -> None:
-        self.layout: Layout = layout
-        self.comparison, self.arms, self.predictions, self.pictures = comparison, arms, predictions, pictures
-        self.digests, self.labels = predictions[0][0].digests, predictions[0][0].labels
-        self.manifest = load_manifest(arms[1].runs[0].path)
-        self.answers = [mean_probabilities(side) for side in predictions]
-        self.changes = find_changes(*predictions)
-        self.sampled = self._sample()
+    comparison: Comparison
+    arms: tuple[Arm, Arm]
+    predictions: tuple[list[Predictions], list[Predictions]]
+    pictures: Pictures
+    layout: Layout = "pca"
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.digests, self.labels = self.predictions[0][0].digests, self.predictions[0][0].labels
+        self.manifest = load_manifest(self.arms[1].runs[0].path)
+        self.answers = [mean_probabilities(side) for side in self.predictions]
+        self.changes = find_changes(*self.predictions)
+        changed = {*self.changes.improved, *self.changes.worsened}
+        available = [i for i, digest in enumerate(self.digests) if digest in self.pictures.index]
+        # Images spread evenly over the test set, and those that changed and are shown.
+        self.sampled = sorted({*_spread(available, NUM_MAPPED), *changed.intersection(available)})
         # A few images for the projector's words, each of another class where there are enough.
         self.worded = _spread(sorted({int(self.labels[i]): i for i in reversed(self.sampled)}.values()), NUM_WORDS)
-        self.shown = sorted({*self.changes.improved, *self.changes.worsened, *self.worded})
-        self.notes: list[str] = []
+        self.shown = sorted({*changed, *self.worded})
 
     def look(self) -> Inside:
         """Runs both models on a sample of images and puts together what there is to see."""
@@ -121,13 +123,6 @@ class Inspector:
             maps=draw_maps(features, labels, self.layout),
             map_classes=[classes[label] for label in choose_classes(labels)],
             notes=self.notes,
-        )
-
-    def _sample(self) -> list[int]:
-        """Images spread evenly over the test set, and those that changed and are shown."""
-        available = [i for i, digest in enumerate(self.digests) if digest in self.pictures.index]
-        return sorted(
-            {*_spread(available, NUM_MAPPED), *({*self.changes.improved, *self.changes.worsened} & {*available})}
         )
 
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from gpt4image.errors import Gpt4ImageError
 from gpt4image.images import ImageSet, open_images
+from gpt4image.images.image_set import ImageStore
 from gpt4image.images.scan import find_conflicts
 from gpt4image.label.artifact import LabelTable
 from gpt4image.report.labels.near_duplicates import MOST_COMPARED, find_near_duplicates
@@ -50,12 +51,14 @@ def find_doubts(table: LabelTable, source: str | None = None) -> Doubts:
     ranked = rankable[np.argsort(-columns["doubt"][rankable], kind="stable")]
     is_open = np.flatnonzero(states == "open")
     skipped: list[str] = []
+    # To compare bytes the images need not be there.
+    nowhere = ImageSet("", table.rows["key"].to_pylist(), labels, table.classes, ImageStore(), np.arange(len(labels)))
     pairs, threshold = _find_pairs(table, source, labels, ranked, skipped)
     return Doubts(
         ranked=ranked,
         num_overruled=int((states[ranked] == "overruled").sum()),
         num_by_person=int((by_person & (labels >= 0)).sum()),
-        same_bytes=_find_copies(table, labels),
+        same_bytes=find_conflicts(nowhere, table.rows["digest"].to_pylist()),
         near_duplicates=pairs,
         threshold=threshold,
         no_class=is_open[np.argsort(-columns["none"][is_open], kind="stable")],
@@ -79,13 +82,6 @@ def open_labelled(table: LabelTable, source: str | None, rows: np.ndarray) -> Im
     if lost := [key for key in keys if key not in position]:
         raise LabelError(f"{place} has no image {lost[0]} any more; say where it is with --images, or label again")
     return images.subset(np.array([position[key] for key in keys], dtype=np.int64))
-
-
-def _find_copies(table: LabelTable, labels: np.ndarray) -> list[list[int]]:
-    """Rows of the same bytes with several labels; the images need not be there for that."""
-    keys, digests = table.rows["key"].to_pylist(), table.rows["digest"].to_pylist()
-    nowhere = ImageSet(str(table.folder), keys, labels, table.classes, None, np.arange(len(keys)))  # type: ignore[arg-type]
-    return find_conflicts(nowhere, digests)
 
 
 def _find_pairs(

@@ -37,11 +37,11 @@ def reply_to_get(queue: ReviewQueue, title: str, path: str, query: Mapping[str, 
             )
             return Reply(HTTPStatus.OK, "text/html; charset=utf-8", page.encode(), {})
         case "/labels/facts":
-            return _as_json(queue.facts(_word(query, "who")))
+            return reply_with(queue.facts(_word(query, "who")))
         case "/labels/next":
-            return _as_json(queue.following(_number(query, "after"), _number(query, "count"), _word(query, "page")))
+            return reply_with(queue.following(_number(query, "after"), _number(query, "count"), _word(query, "page")))
         case "/labels/image":
-            return _as_json(queue.image(_word(query, "digest")))
+            return reply_with(queue.image(_word(query, "digest")))
         case "/labels/answers.jsonl":
             lines = queue.file.read_bytes() if queue.file.exists() else b""
             headers = {"Content-Disposition": 'attachment; filename="answers.jsonl"'}
@@ -57,10 +57,11 @@ def reply_to_change(queue: ReviewQueue, path: str, request: dict[str, Any]) -> R
         KeyError, TypeError: the request lacks something.
     """
     written, state = queue.change(request, undo=CHANGES[path])
-    return _as_json(state, HTTPStatus.OK if written else HTTPStatus.CONFLICT)
+    return reply_with(state, HTTPStatus.OK if written else HTTPStatus.CONFLICT)
 
 
-def _as_json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Reply:
+def reply_with(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Reply:
+    """A value as JSON."""
     return Reply(status, "application/json", json.dumps(value).encode(), {})
 
 
