@@ -132,7 +132,7 @@ def compute_shared_features(jobs: Sequence[Job]) -> None:
 
     frozen = [job for job in jobs if job.settings.freeze]
     for settings in {(job.settings.model, job.settings.input_size): job.settings for job in frozen}.values():
-        backbone = find_frozen(settings.model, settings.input_size, settings.init_weights)
+        backbone = find_frozen(settings.model, settings.input_size, settings.init_weights, settings.model_kwargs)
         for source in dict.fromkeys(source for job in frozen for source in (job.settings.images, job.test_images)):
             images = open_images(source)
             scan = scan_images(images)
