@@ -20,6 +20,7 @@ from gpt4image.models.tap import find_classifier
 from gpt4image.runs import BACKBONE, HEAD, RunManifest
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.frozen.head import Head, ScaledFeatures, fit_head
+from gpt4image.train.frozen.robust import fit_robust_head
 from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
@@ -38,14 +39,16 @@ def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
         ImageSetError: no image teaches a class.
     """
     start_s = time.monotonic()
-    backbone = find_frozen(settings.model, settings.input_size, settings.init_weights)
+    backbone = find_frozen(settings.model, settings.input_size, settings.init_weights, settings.model_kwargs)
     known = load_image_features(inputs.images, inputs.digests, backbone, settings.device, settings.workers)
     features = torch.from_numpy(known.vectors[known.rows].astype(np.float32))
     targets = torch.from_numpy(compute_class_targets(settings, inputs)[np.arange(len(inputs.images))])
     if not (targets.sum(1) > 0).any():
         raise ImageSetError(f"{settings.images} has no label to learn from; give --labels NAME (gpt4image label)")
     scaled = _scale(features, f"{backbone.identity} {inputs.digests_hash}")
-    head = fit_head(scaled, targets, settings.seed, "loss" if settings.balance == "loss" else "none")
+    fit = fit_robust_head if settings.label_loss == "gce" else fit_head
+    assert settings.balance != "sampler"
+    head = fit(scaled, targets, settings.seed, settings.balance)
     log_p = head.compute_logits(features).log_softmax(1)
     loss = float(-(targets * log_p).sum() / targets.sum())
     metrics: dict[str, Any] = {"epoch": 1, "loss": loss, "penalty": head.penalty}
