@@ -75,10 +75,17 @@ ARMS = {
     ),
     "self_training": Arm(
         "relative",
-        "the image model's own predictions as further targets, no text",
-        PLAIN | GIVEN,
+        "what the image model itself is sure of, learnt under strong augmentation (FixMatch's rule), no text",
+        PLAIN | GIVEN | {"rand_augment": "rand-m9-mstd0.5-inc1"},
         uses_text=False,
         needs_baseline=True,
+        needs_labels=True,
+    ),
+    "gce": Arm(
+        "relative",
+        "the given labels by the generalised cross-entropy (arXiv 1805.07836), robust to wrong ones",
+        PLAIN | GIVEN | {"label_loss": "gce"},
+        uses_text=False,
         needs_labels=True,
     ),
     "label_text": Arm(

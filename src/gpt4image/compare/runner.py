@@ -1,16 +1,20 @@
-"""Trains and evaluates the runs of a comparison, several at once in processes of their own."""
+"""Weighs labels, trains and evaluates the runs of a comparison, several at once in processes of their own."""
 
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpt4image import progress
 from gpt4image.errors import RunError
+from gpt4image.label import LabelSettings, label
 from gpt4image.stopping import end_children, end_with
 from gpt4image.train.settings import TrainSettings
 
@@ -43,29 +47,60 @@ class Job:
         return f"{self.settings.run.parent.name}/{self.settings.run.name}"
 
 
-def run_jobs(jobs: Sequence[Job], num_processes: int) -> Iterator[Job]:
-    """Runs jobs and yields each when it is done; a run that is finished already is not trained again.
+@contextmanager
+def start_pool(num_processes: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes that work at once, begun when they are needed; None if it is one alone, which is this one.
 
-    Args:
-        jobs: a job that waits for another comes after it; one that waits for a run that is none of the jobs is ready.
-        num_processes: how many train at once.
-
-    Raises:
-        RunError: a training process was killed. Errors of a run are raised as they are.
+    They end with the block, at once if it is interrupted.
     """
     if num_processes == 1:
-        for job in jobs:
-            run_job(job)
-            yield job
+        yield None
         return
     context = multiprocessing.get_context("spawn")
     prepared = max(1, (os.cpu_count() or 1) // num_processes), os.getpid()
     with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=prepared) as pool:
         try:
-            yield from _run_at_once(jobs, num_processes, pool)
+            yield pool
         except (KeyboardInterrupt, GeneratorExit):
             end_children()
             raise
+
+
+def run_jobs(jobs: Sequence[Job], pool: ProcessPoolExecutor | None, num_processes: int) -> Iterator[Job]:
+    """Runs jobs and yields each when it is done; a run that is finished already is not trained again.
+
+    Args:
+        jobs: a job that waits for another comes after it; one that waits for a run that is none of the jobs is ready.
+        pool: see `start_pool`.
+        num_processes: how many train at once.
+
+    Raises:
+        RunError: a training process was killed. Errors of a run are raised as they are.
+    """
+    if pool is not None:
+        yield from _run_at_once(jobs, num_processes, pool)
+        return
+    for job in jobs:
+        run_job(job)
+        yield job
+
+
+def weigh_labels(wanted: Sequence[LabelSettings], pool: ProcessPoolExecutor | None) -> Iterator[LabelSettings]:
+    """Weighs labels and yields what is done; the first alone, as the others find the features that it computes.
+
+    Raises:
+        RunError: a process was killed. Errors of the label stage are raised as they are.
+    """
+    alone = len(wanted) if pool is None else 1
+    for settings in wanted[:alone]:
+        label(settings)
+        yield settings
+    if pool is not None:
+        try:
+            for settings, _ in zip(wanted[1:], pool.map(label, wanted[1:]), strict=True):
+                yield settings
+        except BrokenProcessPool as error:
+            raise RunError("a process that weighed labels was killed; run the same again") from error
 
 
 def _run_at_once(jobs: Sequence[Job], num_processes: int, pool: ProcessPoolExecutor) -> Iterator[Job]:
@@ -89,6 +124,23 @@ def _run_at_once(jobs: Sequence[Job], num_processes: int, pool: ProcessPoolExecu
             yield job
 
 
+def compute_shared_features(jobs: Sequence[Job]) -> None:
+    """Computes what frozen runs look up, on all cores, before each process would begin to for itself."""
+    from gpt4image.images import open_images, scan_images
+    from gpt4image.models.frozen import find_frozen
+    from gpt4image.models.image_features import load_image_features
+
+    frozen = [job for job in jobs if job.settings.freeze]
+    for settings in {(job.settings.model, job.settings.input_size): job.settings for job in frozen}.values():
+        backbone = find_frozen(settings.model, settings.input_size, settings.init_weights, settings.model_kwargs)
+        for source in dict.fromkeys(source for job in frozen for source in (job.settings.images, job.test_images)):
+            images = open_images(source)
+            scan = scan_images(images)
+            readable = np.flatnonzero(scan.readable)
+            digests = [scan.digests[place] for place in readable]
+            load_image_features(images.subset(readable), digests, backbone, settings.device, settings.workers)
+
+
 def run_job(job: Job) -> None:
     """Trains and evaluates one run."""
     from gpt4image.evaluate import EvaluateSettings, evaluate
@@ -102,8 +154,6 @@ def run_job(job: Job) -> None:
 
 
 def _measure_retrieval(job: Job) -> None:
-    import numpy as np
-
     from gpt4image.embed.table import EmbeddingTable, find_table
     from gpt4image.evaluate.retrieval import has_text_projector, measure_retrieval
     from gpt4image.images import open_images, scan_images

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpt4image.compare.lineup import Lineup
     from gpt4image.compare.recipe import Recipe, Situation
     from gpt4image.compare.runner import Job
+    from gpt4image.label import LabelSettings
 
 COMPARISON = "comparison.json"
 REPORT = "index.html"
@@ -84,7 +85,7 @@ def run_recipe(
 ) -> CompareResult:
     """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report."""
     from gpt4image.compare.lineup import draw_up, wants_texts
-    from gpt4image.compare.runner import run_jobs
+    from gpt4image.compare.runner import compute_shared_features, run_jobs, start_pool, weigh_labels
     from gpt4image.compare.summary import summarise
     from gpt4image.progress import track
 
@@ -94,12 +95,18 @@ def run_recipe(
     lineups = draw_up(recipe, work)
     texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
     planned = _plan(recipe, out, lineups, texts, device, corruptions)
-    _label(recipe, lineups, texts, device)
     missing = [job for job in planned if not _is_done(job)]
-    if missing:
-        with track("training and evaluating runs", len(missing)) as tracker:
-            for job in run_jobs(missing, min(_num_processes(jobs), len(missing))):
-                tracker.advance(note=job.label)
+    num_processes = min(_num_processes(jobs), max(len(missing), 1))
+    with start_pool(num_processes) as pool:
+        labels = _labels(recipe, lineups, texts, device)
+        with track("weighing labels", len(labels)) as tracker:
+            for settings in weigh_labels(labels, pool):
+                tracker.advance(note=settings.name)
+        if missing:
+            compute_shared_features(missing)
+            with track("training and evaluating runs", len(missing)) as tracker:
+                for job in run_jobs(missing, pool, num_processes):
+                    tracker.advance(note=job.label)
     comparison, report = summarise(out, recipe, lineups), out / REPORT
     if is_new := not _is_known(out / COMPARISON, comparison):
         write_json(out / COMPARISON, comparison)
@@ -179,26 +186,21 @@ def _plan(
     return planned
 
 
-def _label(recipe: "Recipe", lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str) -> None:
-    """Weighs the labels of every situation, seed and method, once for all arms that learn them."""
-    from gpt4image.label import LabelSettings, label
-    from gpt4image.progress import track
+def _labels(
+    recipe: "Recipe", lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str
+) -> "list[LabelSettings]":
+    """What is weighed: labels of every situation, seed and method, once for all arms that learn them."""
+    from gpt4image.label import LabelSettings
 
-    wanted = [
-        (seed, lineup, method)
-        for seed in range(recipe.seeds)
-        for lineup in lineups
-        for method in dict.fromkeys(arm.method for arm in lineup.arms.values())
-    ]
-    with track("weighing labels", len(wanted)) as tracker:
-        for seed, lineup, method in wanted:
-            values: dict[str, Any] = {"device": device, **recipe.label, **lineup.situation.labels}
-            values |= {"method": method, "seed": seed}
+    wanted = []
+    for seed, lineup in itertools.product(range(recipe.seeds), lineups):
+        prompts, embeddings = lineup.prompts or ("none",), texts["embeddings"] or None
+        values: dict[str, Any] = {"device": device, **recipe.label, **lineup.situation.labels, "seed": seed}
+        for method in dict.fromkeys(arm.method for arm in lineup.arms.values()):
             name = labels_name(lineup.situation, method, seed)
-            prompts = lineup.prompts or ("none",)
-            embeddings = texts["embeddings"] or None
-            label(LabelSettings(recipe.images, texts["work"], name, prompts, embeddings=embeddings, **values))
-            tracker.advance(note=name)
+            values |= {"method": method, "embeddings": embeddings}
+            wanted.append(LabelSettings(recipe.images, texts["work"], name, prompts, **values))
+    return wanted
 
 
 def labels_name(situation: "Situation", method: str, seed: int) -> str:

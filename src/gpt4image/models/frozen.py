@@ -33,13 +33,16 @@ class FrozenBackbone:
     load: Callable[[], nn.Module]
 
 
-def find_frozen(model: str, input_size: int | None = None, weights: Path | None = None) -> FrozenBackbone:
+def find_frozen(
+    model: str, input_size: int | None = None, weights: Path | None = None, kwargs: Mapping[str, Any] | None = None
+) -> FrozenBackbone:
     """A model to look with.
 
     Args:
         model: a timm name with published weights (`tf_efficientnet_lite0` comes with the package), or a run's folder.
         input_size: side of its input in pixels; its own if None.
         weights: file with the weights of the timm model instead of the published ones.
+        kwargs: further arguments of the timm model.
 
     Raises:
         ModelError: there is no such model, or its weights cannot be had.
@@ -50,15 +53,15 @@ def find_frozen(model: str, input_size: int | None = None, weights: Path | None 
         if input_size not in (None, size):
             raise ModelError(f"{model} was trained for {size} px; leave --input-size out")
         return backbone
-    return _find_timm(model, input_size or find_input_size(model), weights)
+    return _find_timm(model, input_size or find_input_size(model), weights, json.dumps(kwargs or {}))
 
 
 @lru_cache(maxsize=2)
-def _find_timm(model: str, size: int, weights: Path | None) -> FrozenBackbone:
+def _find_timm(model: str, size: int, weights: Path | None, kwargs: str) -> FrozenBackbone:
     from timm.data import resolve_data_config
 
     # The head is not looked at; two classes are as good as any number.
-    network = create_model(model, 2, size, pretrained=weights is None, weights=weights).eval()
+    network = create_model(model, 2, size, weights is None, json.loads(kwargs), weights).eval()
     return _describe(model, network, resolve_data_config({"input_size": (3, size, size)}, model=network))
 
 

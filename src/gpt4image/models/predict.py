@@ -15,6 +15,9 @@ from gpt4image.models.pixels import Change, load_batches
 from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
 
+BATCH, CPU_BATCH = 128, 16
+"""Images at a time on an accelerator, and on a processor, whose cache holds no more (benchmarks/freeze.py)."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -46,7 +49,7 @@ def predict(
     model: nn.Module,
     images: ImageSet,
     data_config: Mapping[str, Any],
-    batch_size: int = 128,
+    batch_size: int | None = None,
     workers: int = 0,
     device: str = "auto",
     label: str = "evaluating",
@@ -58,7 +61,7 @@ def predict(
         model: takes float32 [B, C, H, W], returns logits [B, classes].
         images: all of them must be decodable (`scan_images` says which are).
         data_config: timm's: input_size, interpolation, mean, std, crop_pct.
-        batch_size: images at a time.
+        batch_size: images at a time; as many as suit the device if None.
         workers: processes that decode images.
         device: where to run, or `auto`.
         label: what the progress bar says.
@@ -69,10 +72,11 @@ def predict(
     """
     chosen = choose_device(device)
     model = model.to(chosen).to(memory_format=torch.channels_last).eval()
+    size = batch_size or (CPU_BATCH if chosen.type == "cpu" else BATCH)
     tap = FeatureTap(model)
     logits, features = [], []
     with track(label, len(images)) as tracker:
-        for pixels in load_batches(images, data_config, batch_size, workers, chosen, change):
+        for pixels in load_batches(images, data_config, size, workers, chosen, change):
             logits.append(model(pixels).float().cpu())
             features.append(tap.take().float().cpu())
             tracker.advance(len(pixels))

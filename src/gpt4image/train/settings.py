@@ -82,7 +82,7 @@ class Length:
         epochs: passes over the images; 30 from nothing, 10 where weights are given
         batch_size: images a step, over all processes
         grad_accum_steps: steps an update
-        validation_share: share of each class set aside; the epoch that is best on it is the model that is saved
+        validation_share: share of each class set aside; the epoch best on it is saved (without it the last one is)
         ema_decay: average the weights over updates with a decay that rises to this; the average is what is saved
     """
 
@@ -192,13 +192,15 @@ class Labels:
         labels: name of weighed labels in WORK/labels (gpt4image label); without it given labels are learnt as they are
         targets: what of them is learnt: all that is known; or, to compare, given labels, picks, or the set's own
         teacher: finished plain run whose predictions are further targets (self-training, no text)
-        balance: let rare classes count as much as frequent ones, in the loss or by drawing them more often
+        balance: let rare classes count as much as frequent ones: by weights, by drawing, or by logit adjustment
+        label_loss: cross-entropy, or gce (arXiv 1805.07836), which learns less of labels that look wrong
     """
 
     labels: str | None = None
     targets: Literal["weighed", "given", "picks", "true"] = "weighed"
     teacher: Path | None = None
-    balance: Literal["none", "loss", "sampler"] = "none"
+    balance: Literal["none", "loss", "sampler", "prior"] = "none"
+    label_loss: Literal["cross_entropy", "gce"] = "cross_entropy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +268,6 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
                 f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
-
         if self.freeze:
             self._check_freeze()
 
@@ -277,7 +278,7 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
         if self.objective != "none":
             raise SettingsError(f"--objective {self.objective} trains the backbone; --freeze leaves it as it is")
         if self.balance == "sampler" or self.model.startswith("import:"):
-            raise SettingsError("--freeze takes timm models, and --balance none or loss")
+            raise SettingsError("--freeze takes timm models, and --balance none, loss or prior")
 
     @property
     def starts_from_weights(self) -> bool:

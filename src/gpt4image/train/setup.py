@@ -15,13 +15,22 @@ from gpt4image.progress import say
 from gpt4image.train.data.augment import create_augmentation, create_mixup
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
+from gpt4image.train.objectives.losses import generalised_cross_entropy, soft_cross_entropy
 from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
-from gpt4image.train.targets.source import TargetSource, TextTargets, find_most_probable, find_taught, repeat_rare
+from gpt4image.train.targets.source import (
+    ClassTargets,
+    TargetSource,
+    TextTargets,
+    find_log_prior,
+    find_most_probable,
+    find_taught,
+    repeat_rare,
+)
 from gpt4image.train.targets.tokens import TokenTargets
 
 FINE_TUNING = (
@@ -109,7 +118,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         loader=create_loader(dataset, sampler, settings.workers, pin_memory=accelerator.device.type == "cuda"),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
-        objective=_create_objective(settings),
+        objective=_create_objective(settings, classes),
         mixup=create_mixup(settings, settings.batch_size // accelerator.num_processes),
         data_config=data_config,
         num_features=num_features,
@@ -169,7 +178,7 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
     return BatchSampler(stream, settings.batch_size, num_steps, accelerator.process_index, num_processes)
 
 
-def _create_objective(settings: TrainSettings) -> Objective:
+def _create_objective(settings: TrainSettings, classes: ClassTargets) -> Objective:
     return Objective(
         settings.objective,
         settings.text_weight,
@@ -177,4 +186,6 @@ def _create_objective(settings: TrainSettings) -> Objective:
         settings.related,
         adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
+        label_loss=soft_cross_entropy if settings.label_loss == "cross_entropy" else generalised_cross_entropy,
+        log_prior=torch.from_numpy(find_log_prior(classes)) if settings.balance == "prior" else None,
     )

@@ -73,7 +73,7 @@ def test_weighed_labels_teach_a_frozen_model(make_photos: Make, tmp_path: Path) 
     [
         ({"pretrained": False}, "--freeze needs weights to start from: --pretrained or --init-weights FILE"),
         ({"objective": "clip"}, "--objective clip trains the backbone; --freeze leaves it as it is"),
-        ({"balance": "sampler"}, "--freeze takes timm models, and --balance none or loss"),
+        ({"balance": "sampler"}, "--freeze takes timm models, and --balance none, loss or prior"),
     ],
 )
 def test_what_cannot_be_frozen_is_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:

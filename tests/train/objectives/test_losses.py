@@ -86,3 +86,16 @@ def test_soft_cross_entropy_skips_rows_without_target() -> None:
     slow = -(0.7 * log_probability(0, 1) + 0.3 * log_probability(0, 2) + log_probability(2, 0)) / 2
     assert losses.soft_cross_entropy(logits, targets).item() == pytest.approx(slow)
     assert losses.soft_cross_entropy(logits, torch.zeros(3, 3)).item() == 0
+
+
+def test_generalised_cross_entropy_lies_between_its_limits() -> None:
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    targets = torch.tensor([[1, 0, 0], [0, 1, 0], [0.2, 0.3, 0.5], [0, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    slow = 0.0
+    for row, wanted in zip(logits.tolist(), targets.tolist(), strict=True):
+        total = sum(map(math.exp, row))
+        for z, t in zip(row, wanted, strict=True):
+            slow += t * (1 - (math.exp(z) / total) ** 0.7) / 0.7
+    assert losses.generalised_cross_entropy(logits, targets).item() == pytest.approx(slow / 4, rel=1e-5)
+    near_zero = losses.generalised_cross_entropy(logits, targets, 1e-3).item()
+    assert near_zero == pytest.approx(losses.soft_cross_entropy(logits, targets).item(), rel=1e-2)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.targets.source import Targets
 
@@ -101,3 +102,21 @@ def test_the_official_objective_takes_copies_for_negatives(batch) -> None:
     )
     assert official.text.item() == pytest.approx(compute(batch, "clip").text.item())
     assert right.text.item() < official.text.item()
+
+
+def test_the_prior_is_added_to_the_logits_of_the_label_loss_alone(batch) -> None:
+    head, _, features, targets = batch
+    log_prior = torch.tensor([0.7, 0.2, 0.1]).log()
+    plain, adjusted = compute(batch, "clip"), compute(batch, "clip", log_prior=log_prior)
+    slow = 0.0
+    for row, label in zip(head(features), targets.classes.argmax(1), strict=True):
+        terms = [math.exp(z + p) for z, p in zip(row.tolist(), log_prior.tolist(), strict=True)]
+        slow -= math.log(terms[label] / sum(terms)) / len(features)
+    assert adjusted.label.item() == pytest.approx(slow, rel=1e-5)
+    assert adjusted.text.item() == plain.text.item()
+
+
+def test_labels_may_teach_by_another_loss(batch) -> None:
+    head, _, features, targets = batch
+    found = compute(batch, "clip", label_loss=losses.generalised_cross_entropy).label
+    assert found.item() == pytest.approx(losses.generalised_cross_entropy(head(features), targets.classes).item())

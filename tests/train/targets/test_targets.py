@@ -8,7 +8,8 @@ import torch
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import open_images, scan_images
-from gpt4image.train.targets.source import LabelTargets, Targets, TargetSource, find_taught, one_hot
+from gpt4image.train.targets.classes import add_soft_predictions, add_sure_predictions
+from gpt4image.train.targets.source import LabelTargets, Targets, TargetSource, find_log_prior, find_taught, one_hot
 
 SEVERAL = {"cat/000.png": 3, "cat/001.png": 0, "dog/002.png": 2}
 
@@ -91,3 +92,19 @@ def test_labels_are_as_good_as_an_array_of_probabilities() -> None:
     assert (
         find_taught(LabelTargets(labels, 3)).tolist() == find_taught(wanted).tolist() == [True, False, True, True, True]
     )
+
+
+def test_the_prior_is_the_share_of_images_that_teach_a_class() -> None:
+    labels = np.array([0, 0, 0, 1, -1, -1])
+    wanted = np.log([3 / 5, 1 / 5, 1 / 5])  # The class that nothing teaches counts as one image.
+    assert find_log_prior(LabelTargets(labels, 3)) == pytest.approx(wanted)
+    assert find_log_prior(one_hot(labels, 3)) == pytest.approx(wanted)
+
+
+def test_what_a_teacher_is_sure_of_is_learnt_as_a_label() -> None:
+    classes = one_hot(np.array([0, 0, 0, -1, -1]), 2)
+    predicted = np.array([[0.97, 0.03], [0.03, 0.97], [0.1, 0.9], [0.04, 0.96], [0.1, 0.9]], dtype=np.float32)
+    sure = [[1, 0], [0.5, 0.5], [1, 0], [0, 1], [0, 0]]
+    assert add_sure_predictions(classes, predicted).tolist() == sure
+    soft = [[0.985, 0.015], [0.515, 0.485], [0.55, 0.45], [0.04, 0.96], [0.1, 0.9]]
+    assert add_soft_predictions(classes, predicted) == pytest.approx(np.array(soft), abs=1e-6)

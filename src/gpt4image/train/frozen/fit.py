@@ -19,10 +19,13 @@ from gpt4image.models.image_features import load_image_features
 from gpt4image.models.tap import find_classifier
 from gpt4image.runs import BACKBONE, HEAD, RunManifest
 from gpt4image.train.data.inputs import Inputs
-from gpt4image.train.frozen.head import Head, fit_head
+from gpt4image.train.frozen.head import Head, ScaledFeatures, fit_head
+from gpt4image.train.frozen.robust import fit_robust_head
 from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
+
+_scaled: dict[str, ScaledFeatures] = {}
 
 
 def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
@@ -36,13 +39,16 @@ def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
         ImageSetError: no image teaches a class.
     """
     start_s = time.monotonic()
-    backbone = find_frozen(settings.model, settings.input_size, settings.init_weights)
+    backbone = find_frozen(settings.model, settings.input_size, settings.init_weights, settings.model_kwargs)
     known = load_image_features(inputs.images, inputs.digests, backbone, settings.device, settings.workers)
     features = torch.from_numpy(known.vectors[known.rows].astype(np.float32))
     targets = torch.from_numpy(compute_class_targets(settings, inputs)[np.arange(len(inputs.images))])
     if not (targets.sum(1) > 0).any():
         raise ImageSetError(f"{settings.images} has no label to learn from; give --labels NAME (gpt4image label)")
-    head = fit_head(features, targets, settings.seed, "loss" if settings.balance == "loss" else "none")
+    scaled = _scale(features, f"{backbone.identity} {inputs.digests_hash}")
+    fit = fit_robust_head if settings.label_loss == "gce" else fit_head
+    assert settings.balance != "sampler"
+    head = fit(scaled, targets, settings.seed, settings.balance)
     log_p = head.compute_logits(features).log_softmax(1)
     loss = float(-(targets * log_p).sum() / targets.sum())
     metrics: dict[str, Any] = {"epoch": 1, "loss": loss, "penalty": head.penalty}
@@ -51,6 +57,14 @@ def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
     MetricsLog(settings.run, 0).write(metrics)
     _save(settings, inputs, backbone, head, time.monotonic() - start_s)
     return loss
+
+
+def _scale(features: torch.Tensor, name: str) -> ScaledFeatures:
+    """The features scaled; of one set at a time they are kept, as the runs of a comparison share them."""
+    if name not in _scaled:
+        _scaled.clear()
+        _scaled[name] = ScaledFeatures(features)
+    return _scaled[name]
 
 
 def _compute_top1(settings: TrainSettings, inputs: Inputs, backbone: FrozenBackbone, head: Head) -> float:

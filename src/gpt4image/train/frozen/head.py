@@ -29,6 +29,8 @@ BIAS_PENALTY = 1.0
 TOLERANCE, ROUGH = 1e-9, 1e-6
 """Relative change of the loss at which a fit has converged; the second where only penalties are compared."""
 
+Balance = Literal["none", "loss", "prior"]
+
 
 @dataclass(frozen=True)
 class Head:
@@ -80,7 +82,7 @@ def fit_head(
     features: ScaledFeatures | Float[Tensor, "rows features"],
     targets: Float[Tensor, "rows classes"],
     seed: int = 0,
-    balance: Literal["none", "loss"] = "none",
+    balance: Balance = "none",
 ) -> Head:
     """Fits a linear classifier to soft targets until it has converged.
 
@@ -92,7 +94,9 @@ def fit_head(
         features: frozen features, float32 [N, F]; as `ScaledFeatures` if several heads are fitted to them.
         targets: class probabilities [N, C]; a row that sums to less teaches less, a row of zeros nothing.
         seed: of the split into held-out parts.
-        balance: `loss` weighs classes so that each teaches as much as every other.
+        balance: `loss` weighs classes so that each teaches as much as every other; `prior` adds the logarithm of each
+            class's share to its logit in the loss (logit adjustment, arXiv 2007.07314, eq. 10, tau 1). With biases that
+            are drawn to minus that instead of zero it is the plain fit, less that logarithm in the end.
 
     Raises:
         ValueError: no row has a target, or something is not finite, or targets are negative.
@@ -112,6 +116,8 @@ def fit_head(
     bias = torch.full((num_classes,), -float(np.log(len(wanted) + num_classes)))
     weight[known] = (directions @ free[:-1]).T / scaled.scale
     bias[known] = free[-1] - weight[known] @ scaled.mean
+    if balance == "prior":
+        bias[known] -= (wanted.sum(0) / wanted.sum()).log()
     return Head(weight, bias, penalty, tried, int(taught.sum()))
 
 
@@ -127,7 +133,7 @@ def _compute_scale(features: Float[Tensor, "rows features"]) -> Float[Tensor, " 
 
 def _balance(targets: Float[Tensor, "rows classes"], balance: str) -> Float[Tensor, "rows classes"]:
     """Weighs classes by the inverse of how much they are taught; the sum over all stays."""
-    if balance == "none":
+    if balance != "loss":
         return targets
     mass = targets.sum(0)
     return targets * (mass.sum() / (len(mass) * mass))

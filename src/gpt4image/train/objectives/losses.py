@@ -11,6 +11,9 @@ from torch import Tensor
 
 from gpt4image.train.objectives.pairs import Pairs
 
+GCE_Q = 0.7
+"""The paper's, on all its data sets."""
+
 
 def clip_loss(
     v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], temperature: float, pairs: Pairs | None = None
@@ -44,6 +47,16 @@ def textteacher_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], pairs: Pa
 def soft_cross_entropy(logits: Float[Tensor, "B C"], targets: Float[Tensor, "B C"]) -> Float[Tensor, ""]:
     """Cross-entropy with probabilities as targets, averaged over the rows that have a target (sum above zero)."""
     per_row = -(targets * F.log_softmax(logits.float(), dim=1)).sum(1)
+    return per_row.sum() / targets.sum().clamp_min(1e-6)
+
+
+def generalised_cross_entropy(
+    logits: Float[Tensor, "B C"], targets: Float[Tensor, "B C"], q: float = GCE_Q
+) -> Float[Tensor, ""]:
+    """L_q (arXiv 1805.07836, eq. 6): (1 - p_y^q) / q, between cross-entropy (q to 0) and absolute error (q = 1), so
+    that a label that the model finds unlikely pulls less. Averaged over targets and rows as the cross-entropy is.
+    """
+    per_row = (targets * (1 - F.softmax(logits.float(), dim=1) ** q) / q).sum(1)
     return per_row.sum() / targets.sum().clamp_min(1e-6)
 
 

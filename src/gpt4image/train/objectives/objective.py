@@ -1,5 +1,6 @@
 """The training objective: cross-entropy with the class targets plus the weighted alignment with the texts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,9 @@ from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
 from gpt4image.train.objectives.pairs import Related, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
+
+LabelLoss = Callable[[Tensor, Tensor], Tensor]
+"""Of logits [B, C] and class probabilities [B, C]: the mean over the rows that have a target."""
 
 
 @dataclass
@@ -32,6 +36,9 @@ class Objective:
         related: what pairs of different images of the same class count as.
         adaptive: balance the two losses by the norms of their gradients.
         official: behave like the official code in its gather and its negatives (`--compat gpt4image`).
+        label_loss: what labels teach by.
+        log_prior: [C], added to the logits in the label loss (logit adjustment, arXiv 2007.07314, eq. 10, tau 1): the
+            logits themselves then say what they would where all classes are as frequent. None for nothing.
     """
 
     name: str
@@ -40,6 +47,8 @@ class Objective:
     related: Related = "negative"
     adaptive: bool = False
     official: bool = False
+    label_loss: LabelLoss = losses.soft_cross_entropy
+    log_prior: Tensor | None = None
 
     def __call__(self, logits: Tensor, features: Tensor, projected: Tensor | None, targets: Targets) -> Loss:
         """Loss of a batch.
@@ -50,7 +59,8 @@ class Objective:
             projected: projected features [B, D], or None for a plain model.
             targets: of the B images.
         """
-        label = _label_loss(logits, targets.classes)
+        shown = logits if self.log_prior is None else logits + self.log_prior.to(logits)
+        label = _label_loss(self.label_loss, shown, targets.classes)
         zero = label.new_zeros(())
         if projected is None:
             return Loss(label, label, zero, zero)
@@ -94,9 +104,9 @@ class Objective:
         return mean * (len(v) * count_processes() / num_described)
 
 
-def _label_loss(logits: Tensor, classes: Tensor) -> Tensor:
+def _label_loss(compute_loss: LabelLoss, logits: Tensor, classes: Tensor) -> Tensor:
     """Mean over the labelled rows of all processes, whatever their share on this one."""
-    loss, here = losses.soft_cross_entropy(logits, classes), classes.sum()
+    loss, here = compute_loss(logits, classes), classes.sum()
     if count_processes() == 1:
         return loss
     return loss * here * count_processes() / sum_over_processes(here).clamp_min(1e-6)

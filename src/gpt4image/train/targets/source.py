@@ -133,11 +133,20 @@ def find_most_probable(classes: ClassTargets) -> np.ndarray:
 
 def balance(targets: LabelTargets | LearntLabels | np.ndarray) -> BalancedTargets:
     """Weighs classes by the inverse of how many images teach them; the sum over all images stays."""
-    taught = find_most_probable(targets)
-    num_classes = targets[np.arange(1)].shape[1]
-    counts = np.bincount(taught[taught != UNLABELLED], minlength=num_classes)
+    counts = _count_taught(targets)
     weights = counts.sum() / (max((counts > 0).sum(), 1) * np.maximum(counts, 1))
     return BalancedTargets(targets, weights.astype(np.float32))
+
+
+def find_log_prior(targets: ClassTargets) -> np.ndarray:
+    """float32 [C], log of the share of images that teach each class; a class that none teaches counts as one image."""
+    counts = np.maximum(_count_taught(targets), 1)
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def _count_taught(targets: ClassTargets) -> np.ndarray:
+    taught = find_most_probable(targets)
+    return np.bincount(taught[taught != UNLABELLED], minlength=targets[np.arange(1)].shape[1])
 
 
 def repeat_rare(pool: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
