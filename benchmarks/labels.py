@@ -46,6 +46,18 @@ TABLES = ("share", "errors", "open", "tail", "two")
 WITNESSES = ("picks", "texts", "images")
 
 
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """What `load_world` reads."""
+    parser.add_argument("images", help="a folder, a list, or fashion-mnist:1k")
+    parser.add_argument("work", type=Path, help="with descriptions, picks and embeddings")
+    parser.add_argument("--witnesses", nargs="+", choices=WITNESSES, default=list(WITNESSES))
+    parser.add_argument("--prompts", nargs="*", default=[], help="of the texts")
+    parser.add_argument("--picks", nargs="*", default=[], help="prompts of the picks")
+    parser.add_argument("--picked", action="store_true", help="only images that have a pick")
+    parser.add_argument("--class-names", type=Path)
+    parser.add_argument("--input-size", type=int, default=160, help="of the image features, in pixels")
+
+
 def load_world(arguments: argparse.Namespace) -> World:
     """Everything that the label stage gathers, and the true labels; only picked images with --picked."""
     from gpt4image.label.collect import collect
@@ -161,19 +173,12 @@ def tell_tail(world: World, seeds: range) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", help="a folder, a list, or fashion-mnist:1k")
-    parser.add_argument("work", type=Path, help="with descriptions, picks and embeddings")
+    add_sources(parser)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--situations", nargs="+", help="of the table share; those of all labels also of errors")
-    parser.add_argument("--witnesses", nargs="+", choices=WITNESSES, default=list(WITNESSES))
-    parser.add_argument("--prompts", nargs="*", default=[], help="of the texts")
-    parser.add_argument("--picks", nargs="*", default=[], help="prompts of the picks")
-    parser.add_argument("--picked", action="store_true", help="only images that have a pick")
     parser.add_argument("--pairs", nargs="*", default=[], metavar="ONE,OTHER", help="classes of the table two")
-    parser.add_argument("--class-names", type=Path)
-    parser.add_argument("--input-size", type=int, default=160, help="of the image features, in pixels")
     arguments = parser.parse_args()
     say_missing()
     world, seeds = load_world(arguments), range(arguments.first_seed, arguments.first_seed + arguments.draws)
