@@ -1,5 +1,6 @@
 """Evidence as arrays to fit on: some of the images, vectors as components, images in folds."""
 
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -125,8 +126,11 @@ def prepare(evidence: Evidence, seed: int, most: int = MOST_FIT) -> Prepared:
 
 
 def take_vectors(block: Vectors, rows: np.ndarray) -> np.ndarray:
-    """Vectors of some images, float32; of images without one, any."""
-    return np.asarray(block.vectors[np.maximum(block.rows[rows], 0)], dtype=np.float32)
+    """Vectors of some images, float32; of images without one, any. What a memory map has read leaves memory again."""
+    vectors = np.asarray(block.vectors[np.maximum(block.rows[rows], 0)], dtype=np.float32)
+    if isinstance(block.vectors.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        block.vectors.base.madvise(mmap.MADV_DONTNEED)
+    return vectors
 
 
 def take_picks(picks: Picks, rows: np.ndarray) -> Picks:
