@@ -151,6 +151,19 @@ def test_file_first_flags_win(tmp_path: Path) -> None:
     assert settings.model_kwargs == {"a": [1]}
 
 
+def test_a_file_may_hold_every_setting_and_words_win_wherever_they_stand(tmp_path: Path) -> None:
+    from gpt4image.cli import parse_settings
+    from gpt4image.describe import DescribeSettings
+
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump({"images": "photos", "work": "work", "limit": 7}))
+    for words in (["--config", str(path)], [f"--config={path}"]):
+        settings = parse_settings("describe", DescribeSettings, words)
+        assert (settings.images, settings.work, settings.limit) == ("photos", Path("work"), 7)
+        settings = parse_settings("describe", DescribeSettings, ["others", "--limit", "3", *words])
+        assert (settings.images, settings.work, settings.limit) == ("others", Path("work"), 3)
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_what_is_not_given_is_the_default(command: str) -> None:
     from gpt4image.cli import parse_settings

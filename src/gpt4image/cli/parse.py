@@ -22,12 +22,19 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
     """
     from argparse import ArgumentError
 
+    import yaml
+
     settings = read_settings(settings_class)
     _refuse_repeated(settings, arguments)
     try:
-        values = vars(_make_parser(name, settings).parse_args(arguments))
+        values = vars(_make_parser(name, settings).parse_args(_files_first(arguments)))
     except ArgumentError as error:
         raise SettingsError(f"{' '.join(str(error).split())} (see gpt4image {name} --help-all)") from error
+    for config in values["config"] or ():  # argparse takes a word that is not there for the default
+        written = yaml.safe_load(config.get_content()) or {}
+        for setting in settings:
+            if setting.is_positional and values[setting.name] is None and setting.name in written:
+                values[setting.name] = setting.hint(written[setting.name])
     missing = [setting.flag for setting in settings if setting.is_positional and values.get(setting.name) is None]
     if missing:
         raise SettingsError(f"{' and '.join(missing)} missing (see gpt4image {name} --help)")
@@ -41,6 +48,17 @@ def _refuse_repeated(settings: tuple[Setting, ...], arguments: list[str]) -> Non
     for setting in settings:
         if setting.is_list and given.count(setting.flag) > 1:
             raise SettingsError(f"{setting.flag} is given twice; write all values after one: {setting.flag} A B")
+
+
+def _files_first(arguments: list[str]) -> list[str]:
+    """The same words, `--config FILE` before all others, which win over what stands before them."""
+    files, others, words = [], [], iter(arguments)
+    for word in words:
+        if word == "--config":
+            files += [word, *([value] if (value := next(words, None)) is not None else [])]
+        else:
+            (files if word.startswith("--config=") else others).append(word)
+    return files + others
 
 
 def _make_parser(name: str, settings: tuple[Setting, ...]) -> Any:
