@@ -52,7 +52,9 @@ def _refuse_repeated(settings: tuple[Setting, ...], arguments: list[str]) -> Non
 
 def _files_first(arguments: list[str]) -> list[str]:
     """The same words, `--config FILE` before all others, which win over what stands before them."""
-    files, others, words = [], [], iter(arguments)
+    files: list[str] = []
+    others: list[str] = []
+    words = iter(arguments)
     for word in words:
         if word == "--config":
             files += [word, *([value] if (value := next(words, None)) is not None else [])]
