@@ -29,7 +29,7 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
     try:
         values = vars(_make_parser(name, settings).parse_args(arguments))
     except ArgumentError as error:
-        raise SettingsError(f"{' '.join(str(error).split())} (see gpt4image {name} --help-all)") from error
+        raise SettingsError(f"{error} (see gpt4image {name} --help-all)") from error
     missing = [setting.flag for setting in settings if setting.is_positional and values.get(setting.name) is None]
     if missing:
         raise SettingsError(f"{' and '.join(missing)} missing (see gpt4image {name} --help)")
