@@ -42,7 +42,7 @@ from gpt4image.train.run_folder import MetricsLog, load_content
 LONGEST_S = 60
 """A single file that takes longer counts as a hang."""
 MARKS = b"\"',:;\n\r\t {}[]\\/.0-1aeN"
-"""Half of the flipped bytes become one of these: any other byte makes most texts no UTF-8, which ends all further reading."""
+"""Half of the flipped bytes become one of these; others make most texts no UTF-8, which ends all further reading."""
 FORMATS = ("jpg", "png", "gif", "bmp", "tif", "webp", "avif", "jp2", "tga", "ppm", "ico", "dds")
 
 

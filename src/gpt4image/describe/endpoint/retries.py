@@ -85,7 +85,7 @@ class RetryingClient:
     async def aclose(self) -> None:
         """Closes the connections to all endpoints."""
         for lane in self.pool.lanes:
-            await lane.endpoint.client.close()
+            await lane.endpoint.connection.client.close()
 
     def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more; requests in flight may still be answered."""

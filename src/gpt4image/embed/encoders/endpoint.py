@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpt4image.describe.endpoint.keys import NO_KEY
-from gpt4image.describe.endpoint.privacy import check_endpoints, is_nearby
+from gpt4image.describe.endpoint.access.keys import NO_KEY
+from gpt4image.describe.endpoint.access.privacy import check_endpoints, is_nearby
 from gpt4image.embed.encoders.encoder import Access, Precision
 from gpt4image.errors import EncoderError
 
