@@ -35,6 +35,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
+from gpt4image.cli import main as run_command
+
 SERVER = Path(__file__).with_name("describe_server.py")
 IN_FLIGHT, NUM_PHOTOS = 4, 40
 LEFT_AFTER_S = 2.0
@@ -42,10 +44,10 @@ RECIPE = """title: t
 images: photos
 test_images: photos
 work: work
-seeds: 2
+seeds: 1
 arms: [baseline, aligned]
 train: {model: test_resnet, input_size: 32, epochs: 3, batch_size: 8}
-label: {input_size: 96}
+label: {features: none}
 """
 TINY_DEMO = "tiny-demo"
 OUTPUTS = {
@@ -95,7 +97,6 @@ def commands(url: str) -> dict[str, list[str]]:
 
 def run_tiny_demo() -> int:
     """The command `demo`, its recipes with the made photos, less of everything and a small model."""
-    from gpt4image.cli import main as run_command
     from gpt4image.demo import stage
 
     whole = stage._recipe
@@ -110,10 +111,11 @@ def run_tiny_demo() -> int:
             situations, arms = recipe.situations[1:2], recipe.arms
             train = {"model": "test_resnet", "input_size": 32, "epochs": 2, "batch_size": 8}
         smaller = {"situations": situations, "arms": arms, "describe": describe, "train": train}
+        smaller["label"] = {"features": "none"}
         return replace(recipe, images="photos", test_images="photos", **smaller)
 
     stage._recipe = make_smaller
-    return run_command(["demo", "--out", "demo", "--jobs", "2"])
+    return run_command(["demo", "--out", "demo", "--jobs", "1"])
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -156,20 +158,59 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-def start(folder: Path, words: list[str], **pipes: Any) -> "subprocess.Popen[str]":
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": (folder.parent / "errors.txt").open("a"), "text": True}
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    program = [str(Path(__file__).resolve())] if words == [TINY_DEMO] else ["-m", "gpt4image.cli"]
-    return subprocess.Popen([sys.executable, *program, *words], cwd=folder, env=environment, **quiet | pipes)
+def load_libraries() -> None:
+    """Once, for all commands: else most of the time would be spent on loading, and most signals would meet nothing else."""
+    import accelerate
+    import sentence_transformers
+    import sklearn.linear_model
+    import timm
+    import torch.onnx
+    import torch.utils.data
+
+    import gpt4image.report.page
+    import gpt4image.train.loop
+
+    del accelerate, sentence_transformers, sklearn, timm, torch, gpt4image
 
 
-def end(folder: Path, process: "subprocess.Popen[str]", number: int) -> list[str]:
+class Command:
+    """A command in a process of its own, a fork of this one, which works in a folder."""
+
+    def __init__(self, folder: Path, words: list[str], out: int | None = None) -> None:
+        self._process = os.fork()
+        if self._process:
+            return
+        status = 70
+        try:
+            os.chdir(folder)
+            os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+            os.dup2(os.open(os.devnull, os.O_WRONLY) if out is None else out, 1)
+            os.dup2(os.open(folder.parent / "errors.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)
+            status = run_tiny_demo() if words == [TINY_DEMO] else run_command(words)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def wait(self, seconds: float = 3600) -> int | None:
+        """The exit status, or minus the signal; None if it has not ended yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended, status = os.waitpid(self._process, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.01)
+
+    def send(self, number: int) -> None:
+        os.kill(self._process, number)
+
+
+def end(folder: Path, process: Command, number: int) -> list[str]:
     """Sends a signal; returns what is wrong then."""
-    process.send_signal(number)
-    try:
-        status = process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
+    process.send(number)
+    if (status := process.wait(120)) is None:
+        process.send(signal.SIGKILL)
         return ["it does not end"]
     wrong = [] if number == signal.SIGKILL or status in (0, 4) else [f"exit status {status}"]
     deadline = time.monotonic() + LEFT_AFTER_S
@@ -181,10 +222,8 @@ def end(folder: Path, process: "subprocess.Popen[str]", number: int) -> list[str
 def disturb(folder: Path, words: list[str], number: int, draw: random.Random, seconds: float, output: Path) -> Any:
     """Ends a command after a while; returns what is wrong then, and how often it was done before that."""
     for num_done in range(20):
-        process, after_s = start(folder, words), draw.uniform(0.1, 1.0) * seconds
-        try:
-            process.wait(after_s)
-        except subprocess.TimeoutExpired:
+        process, after_s = Command(folder, words), draw.uniform(0.0, 1.0) * seconds
+        if process.wait(after_s) is None:
             return [f"after {after_s:.1f} s: {what}" for what in end(folder, process, number)], num_done
         if output.is_dir():
             shutil.rmtree(output)
@@ -223,9 +262,11 @@ class Page:
 def edit_until_killed(folder: Path, number: int, draw: random.Random) -> list[str]:
     """Edits one text after another in a served gallery until it ends; every edit that was said to be done is there."""
     words = ["gallery", "edited", "--images", "photos", "--serve", "--port", "0"]
-    process, done = start(folder, words, stdout=subprocess.PIPE), {}
-    assert process.stdout is not None
-    page, names = Page(process.stdout.readline().strip()), read_names(folder / "edited")
+    read, write = os.pipe()
+    process, done = Command(folder, words, write), {}
+    os.close(write)
+    with open(read) as printed:
+        page, names = Page(printed.readline().strip()), read_names(folder / "edited")
     until = time.monotonic() + draw.uniform(0.0, 0.5)
     for count in range(10**6):
         name = draw.choice(names)
@@ -234,7 +275,6 @@ def edit_until_killed(folder: Path, number: int, draw: random.Random) -> list[st
         if time.monotonic() > until:
             break
     wrong = end(folder, process, number)
-    process.stdout.close()
     with closing(sqlite3.connect(folder / "edited/descriptions.sqlite")) as connection:
         query = "SELECT text FROM descriptions WHERE digest = ? AND prompt = ? AND describer = ? AND sample = ?"
         stored = {name: connection.execute(query, name).fetchone()[0] for name in done}
@@ -270,7 +310,7 @@ def try_all(folder: Path, url: str, signals: list[signal.Signals], draw: random.
     wrong, seconds, todo, num_done = list[str](), {}, commands(url), Counter[str]()
     for name, words in todo.items():
         begin = time.monotonic()
-        if status := start(whole, words).wait():
+        if status := Command(whole, words).wait():
             wrong.append(f"{name}: exit status {status} undisturbed: {(folder / 'errors.txt').read_text()[-500:]}")
         seconds[name] = time.monotonic() - begin
     before, kinds = num_asked_again(url), [*todo, "edits"]
@@ -280,7 +320,9 @@ def try_all(folder: Path, url: str, signals: list[signal.Signals], draw: random.
             found, done = disturb(killed, words, number, draw, seconds[name], killed / OUTPUTS[name])
             num_done[name] += done
             wrong += [f"{name}, {number.name} {what}" for what in found]
-        if status := start(killed, words).wait():
+            print(".", end="", flush=True)
+        print(f" {name}: {len(wrong)} findings", flush=True)
+        if status := Command(killed, words).wait():
             wrong.append(f"{name}: exit status {status} at last: {(folder / 'errors.txt').read_text()[-500:]}")
     # The server counts each picture of the second folder as asked twice, for the first was asked about the same.
     again = num_asked_again(url) - before - NUM_PHOTOS * (1 + num_done["describe"])
@@ -292,6 +334,7 @@ def try_all(folder: Path, url: str, signals: list[signal.Signals], draw: random.
     shutil.copytree(killed / "work", killed / "edited")
     for number in planned["edits"]:
         wrong += [f"edits, {number.name}: {what}" for what in edit_until_killed(killed, number, draw)]
+    print()
     told = ", ".join(f"{name} {seconds.get(name, 0):.0f} s x {len(planned[name])}" for name in kinds)
     print(f"{told}; {again} answers paid for again; {len(expected)} results compared")
     return wrong
@@ -303,6 +346,7 @@ def main() -> int:
     parser.add_argument("--terms", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    load_libraries()
     draw = random.Random(arguments.seed)
     signals = [signal.SIGKILL] * arguments.kills + [signal.SIGTERM] * arguments.terms
     with served() as url, tempfile.TemporaryDirectory() as folder:
@@ -312,4 +356,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tiny_demo() if sys.argv[1:] == [TINY_DEMO] else main())
+    sys.exit(main())

@@ -65,7 +65,7 @@ class DescribeResult(StageResult):
             new=tally.new,
             redone=tally.redone,
             states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
-            errors={prompt.name: store.worst_errors(prompt.name, wanted.describer) for prompt in wanted.prompts},
+            errors={prompt.name: store.worst_errors([prompt.name], wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
             tokens_in=tally.tokens_in,
             tokens_out=tally.tokens_out,

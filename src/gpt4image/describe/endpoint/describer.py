@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ class InProcess:
         return self._client.pool.limit
 
     @property
-    def in_flight(self) -> int:
-        return self._client.pool.in_flight
+    def awaited(self) -> Mapping[str, int]:
+        return self._client.pool.awaited
 
     async def answer(self, ask: Ask) -> Reply:
         try:

@@ -122,16 +122,16 @@ class DescriptionStore:
             connection.execute(MODELS_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, model))
 
-    def worst_errors(self, prompt: str, describer: str) -> dict[State, str]:
-        """The most frequent error of each state that has one."""
+    def worst_errors(self, prompts: Sequence[str], describer: str | None) -> dict[State, str]:
+        """The most frequent error of each state that has one, by a describer or by any."""
         query = (
             "SELECT state, error, COUNT(*) AS number FROM descriptions INDEXED BY descriptions_by_state"
-            " WHERE prompt = ? AND describer = ? AND state NOT IN ('ok', 'rejected') AND error != ''"
+            f" WHERE prompt IN ({_marks(prompts)}) AND (? IS NULL OR describer = ?)"
+            " AND state NOT IN ('ok', 'rejected') AND error != ''"
             " GROUP BY state, error ORDER BY number"
         )
-        return {
-            read_state(state, ""): error for state, error, _ in self._connection.execute(query, (prompt, describer))
-        }
+        rows = self._connection.execute(query, (*prompts, describer, describer))
+        return {read_state(state, ""): error for state, error, _ in rows}
 
     def find_digest(self, start: str) -> str | None:
         """The digest of the one image seen whose digest begins with `start`."""
