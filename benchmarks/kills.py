@@ -13,6 +13,7 @@ differs.
 import argparse
 import hashlib
 import http.client
+import importlib
 import json
 import os
 import random
@@ -159,18 +160,15 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def load_libraries() -> None:
-    """Once, for all commands: else most of the time would be spent on loading, and most signals would meet nothing else."""
-    import accelerate
-    import sentence_transformers
-    import sklearn.linear_model
-    import timm
-    import torch.onnx
-    import torch.utils.data
-
-    import gpt4image.report.page
-    import gpt4image.train.loop
-
-    del accelerate, sentence_transformers, sklearn, timm, torch, gpt4image
+    """Once, for all commands: else most signals would meet nothing but loading."""
+    for name in (
+        "sentence_transformers",
+        "sklearn.linear_model",
+        "timm",
+        "gpt4image.train.loop",
+        "gpt4image.report.page",
+    ):
+        importlib.import_module(name)
 
 
 class Command:

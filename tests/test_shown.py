@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
-from gpt4image.describe.endpoint.access.privacy import check_endpoints
+from gpt4image.describe.endpoint.privacy import check_endpoints
 from gpt4image.errors import SettingsError
 from gpt4image.files import write_csv, write_json
 from gpt4image.shown import mask_keys, note_key_variable, printable, printable_json, printable_line

@@ -136,10 +136,10 @@ def choose_describer(settings: DescribeSettings) -> Describer:
 
 
 def _choose_endpoint(settings: DescribeSettings, model: str) -> Describer:
-    from gpt4image.describe.endpoint.access.privacy import check_endpoints
     from gpt4image.describe.endpoint.describer import EndpointDescriber
     from gpt4image.describe.endpoint.on_ray import RayDescriber
     from gpt4image.describe.endpoint.options import EndpointOptions
+    from gpt4image.describe.endpoint.privacy import check_endpoints
 
     check_endpoints(settings.endpoint, settings.allow_remote)
     keys = settings.api_key_env

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
-from gpt4image.describe.endpoint.access import connection
-from gpt4image.describe.endpoint.access.keys import Key, choose_keys
+from gpt4image.describe.endpoint import connection
+from gpt4image.describe.endpoint.keys import Key, choose_keys
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.errors import SettingsError
 
@@ -201,7 +201,7 @@ def test_mistakes_are_one_clear_line(describing, options, words) -> None:
 def test_headers_of_several_hosts_and_keys_of_strange_files_are_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GATE", "x")
     urls = ("http://127.0.0.1:9/v1", "http://localhost:9/v1")
-    from gpt4image.describe.endpoint.access.keys import read_headers
+    from gpt4image.describe.endpoint.keys import read_headers
 
     with pytest.raises(SettingsError, match="endpoints of one host"):
         read_headers(EndpointOptions(urls, "m", header=("X-Gate=GATE",)))

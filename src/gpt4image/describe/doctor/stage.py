@@ -109,8 +109,8 @@ def examine(settings: DoctorSettings) -> DoctorResult:
     from gpt4image.describe.doctor.cards import SMALL_SIZE, make_cards
     from gpt4image.describe.doctor.show import show_cards
     from gpt4image.describe.doctor.verdict import judge
-    from gpt4image.describe.endpoint.access.privacy import check_endpoints
     from gpt4image.describe.endpoint.options import EndpointOptions, parse_extra_body
+    from gpt4image.describe.endpoint.privacy import check_endpoints
 
     if not settings.model:
         raise SettingsError("doctor needs --model with the model's name at the endpoint")

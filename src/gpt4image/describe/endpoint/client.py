@@ -12,8 +12,7 @@ from openai import AsyncOpenAI
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.asking.usage import estimate_read, estimate_written
-from gpt4image.describe.endpoint.access.connection import Connection
-from gpt4image.describe.endpoint.access.keys import Key
+from gpt4image.describe.endpoint.connection import Connection
 from gpt4image.describe.endpoint.failures import TOO_LARGE, PassingError, Told, UnavailableError, classify
 from gpt4image.describe.endpoint.fields import (
     LIMITS,
@@ -24,6 +23,7 @@ from gpt4image.describe.endpoint.fields import (
     optional_fields,
     without_named,
 )
+from gpt4image.describe.endpoint.keys import Key
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.errors import EndpointError
 from gpt4image.progress import say

@@ -16,8 +16,8 @@ from gpt4image.cluster import cluster, count_workers, ended
 from gpt4image.describe.asking.missing import Ask, Wanted
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
-from gpt4image.describe.endpoint.access.keys import choose_keys, read_headers
 from gpt4image.describe.endpoint.describer import InProcess
+from gpt4image.describe.endpoint.keys import choose_keys, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import START
 from gpt4image.describe.endpoint.retries import RetryingClient

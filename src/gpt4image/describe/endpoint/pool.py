@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from gpt4image.describe.endpoint.access.keys import choose_keys
 from gpt4image.describe.endpoint.client import Endpoint, open_endpoint
-from gpt4image.describe.endpoint.first_failures import FirstFailures
+from gpt4image.describe.endpoint.failures import FirstFailures
+from gpt4image.describe.endpoint.keys import choose_keys
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import Pace
 from gpt4image.errors import Gpt4ImageError

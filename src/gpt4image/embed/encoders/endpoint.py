@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt4image.describe.endpoint.access.privacy import check_endpoints
+from gpt4image.describe.endpoint.privacy import check_endpoints
 from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.embed.encoders.encoder import Access, Precision
 from gpt4image.errors import EncoderError
@@ -17,7 +17,7 @@ from gpt4image.errors import EncoderError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from gpt4image.describe.endpoint.access.connection import Connection
+    from gpt4image.describe.endpoint.connection import Connection
     from gpt4image.describe.endpoint.failures import PassingError
     from gpt4image.describe.endpoint.waits import Waits
 
@@ -62,8 +62,8 @@ class EndpointEncoder:
         return asyncio.run(self._ask_at_once(texts))
 
     async def _ask_at_once(self, texts: Sequence[str]) -> np.ndarray:
-        from gpt4image.describe.endpoint.access.connection import Connection
-        from gpt4image.describe.endpoint.access.keys import choose_keys
+        from gpt4image.describe.endpoint.connection import Connection
+        from gpt4image.describe.endpoint.keys import choose_keys
         from gpt4image.describe.endpoint.options import EndpointOptions
         from gpt4image.describe.endpoint.waits import Waits
 

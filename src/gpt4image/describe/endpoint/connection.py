@@ -1,4 +1,4 @@
-"""The connection to one endpoint: its client, key and headers, and what its silence means."""
+"""The connection to one endpoint: its client, key and headers, what it may send, and what its silence means."""
 
 import asyncio
 import os
@@ -11,21 +11,72 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import aiohttp
 import openai
-from openai import AsyncOpenAI, Omit
+from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
 
-from gpt4image.describe.endpoint.access.bounds import BoundedClient, TooLongError
-from gpt4image.describe.endpoint.access.keys import NO_KEY, Key, read_headers
-from gpt4image.describe.endpoint.access.privacy import is_nearby
 from gpt4image.describe.endpoint.failures import PassingError, Told, shorten
+from gpt4image.describe.endpoint.keys import NO_KEY, Key, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
+from gpt4image.describe.endpoint.privacy import is_nearby
 from gpt4image.errors import EndpointError, SettingsError
 from gpt4image.progress import say
 
 KEY_PATIENCE_S, KEY_POLL_S = 60.0, 0.5
 CONNECT_S = 10.0
 """Longer than any host takes to be reached; waiting for an answer is another matter."""
+MOST_BODY_BYTES = 16 * 1024 * 1024
+"""Of one answer, unpacked. Sixty-four embeddings of 4,096 numbers take 6 MB as JSON."""
+OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers of a body that has been unpacked by now."""
 Call = Callable[[AsyncOpenAI, Mapping[str, Any]], Awaitable[Any]]
 """One request by the SDK's client with these further headers; gives its raw answer."""
+
+
+class TooLongError(Exception):
+    """A body is longer than any answer."""
+
+
+class BoundedClient(DefaultAioHttpClient):
+    """The SDK's client, which reads whole answers only, of at most so many bytes and within so many seconds.
+
+    The SDK itself unpacks whatever comes, and its timeout begins anew with every byte. Headers are limited by aiohttp.
+
+    Args:
+        whole_s: seconds for a request from its first byte to the answer's last.
+    """
+
+    def __init__(self, whole_s: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._whole_s = whole_s
+
+    async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+        """As the base class does, but the answer has been read, whether `stream` or not.
+
+        Raises:
+            openai.APITimeoutError: it took too long.
+            openai.APIConnectionError: it is too long, or no HTTP.
+        """
+        try:
+            async with asyncio.timeout(self._whole_s):
+                answer = await super().send(request, stream=True, **options)
+                try:
+                    body = await _read(answer)
+                finally:
+                    await answer.aclose()
+        except TimeoutError as error:
+            raise openai.APITimeoutError(request) from error
+        except (TooLongError, aiohttp.ClientError) as error:
+            raise openai.APIConnectionError(request=request) from error
+        headers = [pair for pair in answer.headers.multi_items() if pair[0].lower() not in OF_THE_BODY]
+        return type(answer)(answer.status_code, headers=headers, content=body, request=request)
+
+
+async def _read(answer: Any) -> bytes:
+    body = bytearray()
+    async for part in answer.aiter_bytes():
+        body += part
+        if len(body) > MOST_BODY_BYTES:
+            raise TooLongError(f"the answer is longer than {MOST_BODY_BYTES:,} bytes")
+    return bytes(body)
 
 
 @dataclass
