@@ -68,6 +68,18 @@ def test_a_full_disk_stops_a_command_with_one_line(work: Path, tmp_path: Path) -
     assert list(tmp_path.glob(".out*")) == []
 
 
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_where_a_folder_shall_be_is_one_line(work: Path, tmp_path: Path, capsys, name: str) -> None:
+    photos, captions = tmp_path / "photos", tmp_path / "c.csv"
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "0.png")
+    (tmp_path / "file").write_text("")
+    captions.write_text("path,description\n0.png,a text\n")
+    words = ["describe", str(photos), str(tmp_path / name), "--describer", "replay", "--file", str(captions)]
+    assert main(words) == 2
+    assert "is in the way" in capsys.readouterr().err
+
+
 def test_a_locked_store_says_so(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
