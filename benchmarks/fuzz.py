@@ -41,6 +41,8 @@ from gpt4image.train.run_folder import MetricsLog, load_content
 
 LONGEST_S = 60
 """A single file that takes longer counts as a hang."""
+MARKS = b"\"',:;\n\r\t {}[]\\/.0-1aeN"
+"""Half of the flipped bytes become one of these; others make most texts no UTF-8, which ends all further reading."""
 FORMATS = ("jpg", "png", "gif", "bmp", "tif", "webp", "avif", "jp2", "tga", "ppm", "ico", "dds")
 
 
@@ -64,7 +66,7 @@ def change(data: bytes, draw: random.Random) -> bytes:
         case _:
             for _ in range(draw.choice((1, 1, 2, 10, 100))):
                 if changed:
-                    changed[draw.randrange(len(changed))] = draw.randrange(256)
+                    changed[draw.randrange(len(changed))] = draw.choice((draw.randrange(256), draw.choice(MARKS)))
     return bytes(changed)
 
 

@@ -19,6 +19,7 @@ from gpt4image.describe import Description, DescriptionStore
 from gpt4image.describe.store import connect
 from gpt4image.describe.store.edits import Editor
 from gpt4image.describe.store.rows import DescribedImage
+from gpt4image.errors import DescriptionError
 from gpt4image.results import ExitStatus
 
 
@@ -67,6 +68,18 @@ def test_a_full_disk_stops_a_command_with_one_line(work: Path, tmp_path: Path) -
     assert list(tmp_path.glob(".out*")) == []
 
 
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_where_a_folder_shall_be_is_one_line(work: Path, tmp_path: Path, capsys, name: str) -> None:
+    photos, captions = tmp_path / "photos", tmp_path / "c.csv"
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "0.png")
+    (tmp_path / "file").write_text("")
+    captions.write_text("path,description\n0.png,a text\n")
+    words = ["describe", str(photos), str(tmp_path / name), "--describer", "replay", "--file", str(captions)]
+    assert main(words) == 2
+    assert "is in the way" in capsys.readouterr().err
+
+
 def test_a_locked_store_says_so(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +115,26 @@ def test_an_unknown_state_in_a_store_is_one_line(work: Path, capsys: pytest.Capt
         connection.execute("UPDATE descriptions SET state = 'oj' WHERE digest LIKE '%1'")
     assert main(["describe-export", str(work), str(work.parent / "out.jsonl"), "--all-states"]) == 2
     assert "has the state 'oj', which is none; the store is damaged: put" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [("state", "oj", "the state 'oj', which is none"), ("text", None, "no text"), ("tokens_in", "x", "tokens_in")],
+)
+def test_what_cannot_stand_in_a_row_is_one_line_and_never_left_uncounted(
+    work: Path, column: str, value: object, words: str
+) -> None:
+    with closing(sqlite3.connect(work / "descriptions.sqlite", isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_master SET sql = REPLACE(sql, ' NOT NULL', '')")
+    with closing(sqlite3.connect(work / "descriptions.sqlite", isolation_level=None)) as connection:
+        connection.execute(f"UPDATE descriptions SET {column} = ? WHERE digest LIKE '%1'", (value,))
+    with DescriptionStore.open(work) as store:
+        with pytest.raises(DescriptionError, match=f"has .*{words}.*; the store is damaged: put a copy of it"):
+            list(store.descriptions())
+        if column == "state":
+            with pytest.raises(DescriptionError, match="is damaged"):
+                store.counts()
 
 
 def test_a_read_only_store_can_be_looked_at_and_stays_as_it_is(

@@ -192,3 +192,17 @@ def test_a_pool_that_a_library_forks_ends_without_a_word() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux does it")
+def test_a_worker_ends_with_its_parent_even_while_a_library_holds_it(start: Start) -> None:
+    """As one does that is being loaded: no thread of the worker gets its turn."""
+    worker = (
+        "import ctypes, os; from gpt4image.stopping import kill_with_parent; kill_with_parent(); "
+        "print(os.getpid(), flush=True); ctypes.PyDLL(None).sleep(60)"
+    )
+    parent = start("-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])")
+    assert parent.stdout is not None
+    process = int(parent.stdout.readline())
+    parent.kill()
+    wait_until(lambda: not is_running(process), 2)

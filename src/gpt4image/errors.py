@@ -1,8 +1,16 @@
 """The tree of errors. Every mistake a user can make is one of these: one line on stderr, exit status 2."""
 
+import re
+
 
 class Gpt4ImageError(Exception):
-    """Base class. The message says what is wrong, what is allowed, and what to do next, on one line."""
+    """Base class. The message says what is wrong, what is allowed, and what to do next, on one line.
+
+    The words of a library that it quotes may have had several.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(re.sub(r"\s*[\n\r]\s*", " ", message))
 
 
 class SettingsError(Gpt4ImageError):

@@ -11,7 +11,8 @@ SHORTEST_KEY = 8
 MASK = "***"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """All but tab and line feed: what moves a terminal's cursor, and what turns the direction of writing."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]+$)")
+"""How formulas begin; +1 and -0.5 are numbers."""
 
 _key_variables: set[str] = set()
 _key_values: set[str] = set()
@@ -82,4 +83,4 @@ def in_words(value: Any, nothing: str = "none") -> str:
 
 def defuse(cell: Any) -> Any:
     """A cell of a CSV that people open: a spreadsheet takes text that begins like a formula for one."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell

@@ -1,8 +1,10 @@
 """How processes end, and keep out of each other's way: SIGTERM, workers without a parent, locks that die with them."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from typing import Any
 from gpt4image.errors import Gpt4ImageError
 
 WATCH_INTERVAL_S = 0.5
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when the thread that started it has ended."""
 
 
 def terminate_as_interrupt() -> None:
@@ -33,6 +37,15 @@ def _terminate_as_ever() -> None:
 
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def kill_with_parent(is_on: bool = True) -> None:
+    """Lets Linux kill this process when its parent ends, whatever it is at; for processes that have started no others.
+
+    What `end_with` does has to wait while a library is being loaded.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL if is_on else 0)
 
 
 def end_with(parent: int) -> None:

@@ -140,15 +140,20 @@ def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served_vlm(tiny_vlm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of `transformers serve` with the tiny model; its name there is its folder."""
-    cache = tmp_path_factory.mktemp("hub")
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_CACHE": str(cache)}
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(tiny_vlm), "--device", "cpu"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    log = (cache / "log.txt").open("w")
-    with _running(command, env=environment, stdout=log, stderr=log):
-        _wait_until_healthy(f"http://127.0.0.1:{port}/health")
+    port = free_port()
+    with serve_vlm(tiny_vlm, tmp_path_factory.mktemp("hub"), port):
         yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def serve_vlm(model: Path, cache: Path, port: int) -> Iterator[subprocess.Popen]:
+    """`transformers serve`, which answers by now."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_CACHE": str(cache)}
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--device", "cpu"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with (cache / "log.txt").open("w") as log, _running(command, env=environment, stdout=log, stderr=log) as process:
+        _wait_until_healthy(f"http://127.0.0.1:{port}/health")
+        yield process
 
 
 @contextmanager
@@ -161,7 +166,7 @@ def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

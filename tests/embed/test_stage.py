@@ -223,3 +223,20 @@ def test_the_default_name_tells_describers_and_prompts_apart(tmp_path: Path) -> 
     folders = [EmbedSettings(tmp_path, **one).folder for one in given]
     assert len(set(folders)) == len(given)
     assert {folder.parent for folder in folders} == {tmp_path / "embeddings"}
+
+
+def test_a_second_embed_into_one_table_is_refused(write_texts, tiny_encoder: str) -> None:
+    """Else one writes vectors of the texts that the other has found."""
+    work = write_texts({"a": "word1"})
+    lock = work / ".locks/texts"
+    holder = (
+        "import sys, time; from pathlib import Path; from gpt4image.stopping import locked\n"
+        f"with locked(Path({str(lock)!r}), 'it', ValueError): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DescriptionError, match=rf"texts is being written by another .*{other.pid}"):
+            embed(EmbedSettings(work, tiny_encoder, name="texts"))
+        other.kill()
+    assert embed(EmbedSettings(work, tiny_encoder, name="texts")).num_new == 1

@@ -140,6 +140,19 @@ def test_exports_for_other_trainers(photos: Path, tmp_path: Path) -> None:
         export_labels(LabelExportSettings(work, tmp_path / "none.csv", states=("overruled",)))
 
 
+def test_names_like_formulas_are_defused_in_csv_and_left_as_they_are_elsewhere(photos: Path, tmp_path: Path) -> None:
+    work, formula = tmp_path / "work", "=cmd|'/C calc'!A0"
+    pick(photos, work, lambda image: formula if right(image) == "ant" else right(image))
+    (tmp_path / "list.csv").write_text(photos.read_text().replace("ant", f'"{formula}"'))
+    label(settings(tmp_path / "list.csv", work))
+    for name in ("out.csv", "out.jsonl"):
+        export_labels(LabelExportSettings(work, tmp_path / name))
+    labels = {row["label"] for row in csv.DictReader((tmp_path / "out.csv").open())}
+    assert {f"'{formula}", "bee"} < labels
+    assert formula not in labels
+    assert formula in {json.loads(line)["label"] for line in (tmp_path / "out.jsonl").read_text().splitlines()}
+
+
 def test_second_choices_and_confidence_are_read_beside_the_pick(photos: Path, tmp_path: Path) -> None:
     from gpt4image.label.collect import collect
 

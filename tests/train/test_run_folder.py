@@ -93,6 +93,19 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path) -> None:
             load_checkpoint(path, {"network": torch.nn.Linear(2, 2)})
 
 
+def test_a_checkpoint_of_another_model_is_told_on_one_line(tmp_path: Path) -> None:
+    import torch
+
+    from gpt4image.train.checkpoint import load_checkpoint, save_checkpoint
+
+    save_checkpoint(tmp_path / "last.pt", 3, {"network": torch.nn.Linear(4, 2)})
+    network = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Linear(2, 2))
+    with pytest.raises(RunError, match="is of another model") as refused:
+        load_checkpoint(tmp_path / "last.pt", {"network": network})
+    assert "\n" not in str(refused.value)
+    assert "Missing key" in str(refused.value)
+
+
 def test_damaged_lines_of_metrics_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n{"epo\xff": 2}\n[}\n{"epoch": "x"}\n{"epoch": 2}\n')
     MetricsLog(tmp_path, finished_epochs=2)

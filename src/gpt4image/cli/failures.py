@@ -27,6 +27,11 @@ def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, Ex
             return FULL, ExitStatus.STOPPED
         if isinstance(one, OSError) and one.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return f"{one.filename or 'a file'} {READ_ONLY} ({one.strerror})", ExitStatus.MISTAKE
+        if isinstance(one, NotADirectoryError | FileExistsError | IsADirectoryError):
+            return (
+                f"{one.filename or 'a file'} is in the way ({one.strerror}); choose another folder",
+                ExitStatus.MISTAKE,
+            )
     if any(words in str(one).lower() for one in chain for words in WORDS_OF_FULL):
         return FULL, ExitStatus.STOPPED
     broken = next((one for one in chain if isinstance(one, sqlite3.Error)), None)

@@ -29,7 +29,7 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
     try:
         values = vars(_make_parser(name, settings).parse_args(_files_first(arguments)))
     except ArgumentError as error:
-        raise SettingsError(f"{' '.join(str(error).split())} (see gpt4image {name} --help-all)") from error
+        raise SettingsError(f"{error} (see gpt4image {name} --help-all)") from error
     for config in values["config"] or ():  # argparse takes a word that is not there for the default
         written = yaml.safe_load(config.get_content()) or {}
         for setting in settings:

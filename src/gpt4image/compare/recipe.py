@@ -87,7 +87,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise SettingsError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"{path} is no recipe; it must hold settings such as title, images and test_images")
     situations = tuple(_parse(Situation, entry, f"{path}: situation") for entry in values.pop("situations", []))

@@ -15,7 +15,7 @@ import numpy as np
 from gpt4image import progress
 from gpt4image.errors import RunError
 from gpt4image.label import LabelSettings, label
-from gpt4image.stopping import end_children, end_with
+from gpt4image.stopping import end_children, end_with, kill_with_parent
 from gpt4image.train.settings import TrainSettings
 
 
@@ -173,8 +173,11 @@ def _measure_retrieval(job: Job) -> None:
 
 def _prepare(threads: int, parent: int) -> None:
     """A process of the pool: its share of the cores, no progress of its own, and no life without its parent."""
+    kill_with_parent()
     end_with(parent)
     import torch
 
+    # From now on it may have workers of its own, which it ends.
+    kill_with_parent(False)
     torch.set_num_threads(threads)
     progress.silence()

@@ -63,7 +63,7 @@ class DescribeResult(StageResult):
             store=store.path,
             images=len(wanted.images),
             states={prompt.name: store.counts(prompt.name, wanted.describer) for prompt in wanted.prompts},
-            errors={prompt.name: store.worst_errors(prompt.name, wanted.describer) for prompt in wanted.prompts},
+            errors={prompt.name: store.worst_errors([prompt.name], wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
             stopped=stopped,
             notes=tuple(tally.notes),

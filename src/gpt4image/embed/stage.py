@@ -36,7 +36,11 @@ class EmbedSettings:
         precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999
         long_texts: texts longer than the encoder reads: cut them, or pool their sentences
         allow_remote: allow endpoints outside this machine and private networks
-        api_key_env: name of the environment variable that holds an endpoint's API key
+        api_key_env: environment variable that holds an endpoint's API key
+        api_key_file: file that holds the API key instead, read again when it changes
+        header: further headers for an endpoint as NAME=ENVIRONMENT_VARIABLE, such as api-key=AZURE_KEY
+        ca_file: PEM file of an authority that vouches for the endpoint's certificate; SSL_CERT_FILE if not given
+        max_wait: longest wait in seconds for an endpoint that asks to wait, or that is not there any more
         on: here, or ray: an encoder on each GPU or CPU of a Ray cluster (extra ray)
         ray_address: of the cluster; RAY_ADDRESS or else one on this machine if not given
         ray_workers: encoders on the cluster; as many as there is room for if not given
@@ -54,6 +58,10 @@ class EmbedSettings:
     long_texts: Literal["cut", "pool"] = "cut"
     allow_remote: bool = False
     api_key_env: str = "OPENAI_API_KEY"
+    api_key_file: Path | None = None
+    header: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    max_wait: float = 600.0
     on: Literal["here", "ray"] = "here"
     ray_address: str | None = None
     ray_workers: int | None = None
@@ -154,7 +162,14 @@ def _encoder(settings: EmbedSettings, sample: Sequence[str]) -> "Iterator[TextEn
     from gpt4image.embed.encoders.load import load_encoder
     from gpt4image.embed.encoders.precision import lower_precision
 
-    access = Access(settings.allow_remote, settings.api_key_env)
+    access = Access(
+        settings.allow_remote,
+        (settings.api_key_env,),
+        (Path(settings.api_key_file),) if settings.api_key_file else (),
+        settings.header,
+        settings.ca_file,
+        settings.max_wait,
+    )
     if settings.on == "ray":
         from gpt4image.embed.encoders.on_ray import cluster_encoder
 

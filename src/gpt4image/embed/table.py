@@ -53,7 +53,7 @@ class EmbeddingTable:
             vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
             number = int(manifest["num_rows"])
         except (OSError, ValueError, TypeError, LookupError, SyntaxError, TokenError) as error:
-            raise DescriptionError(f"{folder} is damaged ({' '.join(str(error).split())}); embed again") from error
+            raise DescriptionError(f"{folder} is damaged ({error}); embed again") from error
         if len(vectors) != number:
             raise DescriptionError(f"{folder} is damaged ({len(vectors)} vectors, {number} rows); embed again")
         return cls(folder, vectors, manifest)

@@ -1,6 +1,5 @@
 """`gpt4image label-export`: weighed labels for anybody's trainer, as a list or as a folder of links by class."""
 
-import csv
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpt4image.errors import LabelError, SettingsError
-from gpt4image.files import atomic_path, remove_left_over
+from gpt4image.files import atomic_path, remove_left_over, write_csv
 from gpt4image.label.artifact import LabelTable
 from gpt4image.label.weigh.evidence import STATES
 from gpt4image.results import StageResult
@@ -105,17 +104,15 @@ def _write_list(out: Path, rows: Any, paths: Sequence[str]) -> None:
     table = rows.drop_columns(["classes", "probabilities"]).rename_columns({"proposed": "label"})
     names = ["label", *(name for name in table.column_names if name != "label")]
     table = table.select(names).add_column(0, "path", pa.array(paths))
+    if out.suffix == ".csv":
+        write_csv(out, [table.column_names, *(row.values() for row in table.to_pylist())])
+        return
     with atomic_path(out) as temporary:
         if out.suffix == ".parquet":
             parquet.write_table(table, temporary)
             return
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            if out.suffix == ".jsonl":
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
-            else:
-                writer = csv.DictWriter(file, table.column_names)
-                writer.writeheader()
-                writer.writerows(table.to_pylist())
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
 
 
 def _write_folder(settings: LabelExportSettings, images: Any, indices: Sequence[int], labels: Sequence[str]) -> None:

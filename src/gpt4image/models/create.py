@@ -64,7 +64,7 @@ def create_model(
             _start_at_zero(created)
         return created
     except (RuntimeError, TypeError, ValueError, AssertionError, OSError) as error:
-        raise ModelError(f"model {name!r} cannot be created: {' '.join(str(error).split())}") from error
+        raise ModelError(f"model {name!r} cannot be created: {error}") from error
 
 
 def _create_timm_model(name: str, input_size: int, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:

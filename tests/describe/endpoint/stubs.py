@@ -41,6 +41,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    seconds_a_byte: float = 0.0
 
     @property
     def payload(self) -> bytes:
@@ -138,6 +139,11 @@ def _make_handler(respond: Respond, stub: Stub) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
-            self.wfile.write(payload)
+            if not answer.seconds_a_byte:
+                self.wfile.write(payload)
+                return
+            for byte in payload:
+                self.wfile.write(bytes([byte]))
+                time.sleep(answer.seconds_a_byte)
 
     return Handler

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
-from gpt4image.describe.endpoint import client
+from gpt4image.describe.endpoint import connection
 from gpt4image.describe.endpoint.keys import Key, choose_keys
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.errors import SettingsError
@@ -69,7 +69,7 @@ def test_a_key_file_is_read_again_when_it_changes(describing, tmp_path: Path) ->
 def test_a_key_file_that_does_not_change_stops_the_run_and_keeps_what_was_answered(
     describing, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(client, "KEY_PATIENCE_S", 1.0)
+    monkeypatch.setattr(connection, "KEY_PATIENCE_S", 1.0)
     (tmp_path / "key").write_text("old")
     stub = describing.serve(lambda asked: answer(asked) if asked.number <= 10 else failure(401, "this token is over"))
     run = describing.run(stub.url, options=["--api-key-file", str(tmp_path / "key")])

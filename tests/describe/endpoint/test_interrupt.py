@@ -1,5 +1,6 @@
 """Ctrl-C, and servers that die and come back, in the middle of a run."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import time
 from functools import partial
 
 import pytest
-from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
+from tests.describe.endpoint.stubs import Answer, completion, failure
 
 from gpt4image.describe import DescriptionStore
+from gpt4image.describe.endpoint.tasks import GRACE_S
 
 
 def wait_for(condition, seconds: float = 30.0) -> None:
@@ -20,40 +22,70 @@ def wait_for(condition, seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", ["asked to wait", "loading", "hanging", "retrying"])
-def test_ctrl_c_in_a_long_wait_ends_within_two_seconds_and_keeps_every_answer(describing, kind: str) -> None:
-    later = {
-        "asked to wait": failure(429, "not now", {"Retry-After": "300"}),
-        "loading": failure(503, "Loading the model"),
-        "hanging": failure(500, "never sent", seconds=60),
-        "retrying": failure(500, "oops"),
-    }[kind]
-
-    def respond(asked: Asked) -> Answer:
-        return completion(asked.text) if asked.number <= 10 else later
-
-    stub = describing.serve(respond)
+def start_describing(describing, stub, *options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "gpt4image.cli", "describe", str(describing.folder), str(describing.work)]
-    command += ["--endpoint", stub.url, "--model", "m"]
+    command += ["--endpoint", stub.url, "--model", "m", *options]
     # A test run in the background of a shell hands on that it ignores Ctrl-C.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, **pipes, preexec_fn=heed)
-    wait_for(lambda: len(stub.asked) > 14)
-    time.sleep(1.0)
-    start = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    if kind == "hanging":
-        # What is in flight may yet be answered, and is awaited unless Ctrl-C is pressed once more.
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+    return subprocess.Popen(command, **pipes, preexec_fn=heed)
+
+
+def check_stopped(describing, process: "subprocess.Popen[str]", num_stored: int) -> str:
     out, err = process.communicate(timeout=20)
-    assert time.monotonic() - start < 2
     assert process.returncode == 4
     assert "stopped: interrupted; the same command goes on from here" in out
     assert "Traceback" not in err
     with DescriptionStore.open(describing.work) as store:
-        assert len(list(store.ok_descriptions())) == 10
+        assert len(list(store.ok_descriptions())) == num_stored
+    return err
+
+
+LATER = {
+    "asked to wait": failure(429, "not now", {"Retry-After": "300"}),
+    "loading": failure(503, "Loading the model"),
+    "retrying": failure(500, "oops"),
+    "waiting for a key": failure(401, "this token is over"),
+    "within the plan": completion("a text"),
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_ctrl_c_in_a_long_wait_ends_at_once_and_keeps_every_answer(describing, kind: str) -> None:
+    """At the first press: nothing is in flight that could be answered and paid for."""
+    num_answered = 1 if kind == "within the plan" else 10
+    stub = describing.serve(lambda asked: completion(asked.text) if asked.number <= num_answered else LATER[kind])
+    (describing.folder.parent / "key").write_text("old")
+    options = {
+        "waiting for a key": ["--api-key-file", str(describing.folder.parent / "key")],
+        "within the plan": ["--requests-per-minute", "3"],
+    }.get(kind, [])
+    process = start_describing(describing, stub, *options)
+    wait_for(lambda: len(stub.asked) > num_answered - (kind == "within the plan"), 60)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    process.wait(GRACE_S - 10)
+    assert "answers of" not in check_stopped(describing, process, num_answered)
+
+
+def test_ctrl_c_waits_for_what_is_in_flight_and_says_for_whom_and_until_when(describing) -> None:
+    stub = describing.serve(lambda asked: Answer(completion(asked.text).body, seconds=4 * (asked.number > 10)))
+    process = start_describing(describing, stub, "--in-flight", "3")
+    wait_for(lambda: len(stub.asked) > 12)
+    process.send_signal(signal.SIGINT)
+    err = check_stopped(describing, process, 13)
+    assert re.search(rf"stopping: waits for 3 answers of {stub.url}, until \d\d:\d\d:\d\d at most; once more to", err)
+
+
+def test_ctrl_c_pressed_twice_waits_for_nobody(describing) -> None:
+    stub = describing.serve(lambda asked: Answer(completion(asked.text).body, seconds=60 * (asked.number > 10)))
+    process = start_describing(describing, stub)
+    wait_for(lambda: len(stub.asked) > 10)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.wait(GRACE_S - 10)
+    assert "once more to stop at once" in check_stopped(describing, process, 10)
 
 
 def test_a_server_that_is_restarted_in_the_middle_costs_no_picture(describing, chat_server) -> None:

@@ -1,6 +1,6 @@
 """A real llama.cpp server of random weights: what the doctor says of it, and twenty images.
 
-Needs the packages xllamacpp and gguf, which nothing else here needs.
+Needs the packages xllamacpp and gguf of the extra dev, for which not every machine has wheels.
 """
 
 import importlib.util

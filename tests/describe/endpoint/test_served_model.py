@@ -1,9 +1,13 @@
 """The endpoint describer against `transformers serve` with a real, tiny vision-language model."""
 
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.describe.conftest import free_port, serve_vlm
 
 from gpt4image.describe import DescribeSettings, DescriptionStore, State, describe
 from gpt4image.errors import EndpointError
@@ -36,6 +40,41 @@ def test_two_prompts_and_two_samples_through_a_real_model(
     assert all(row.attempts == 1 and not row.error.startswith("status") for row in rows)
     again = describe(settings)
     assert (again.kept, again.new, again.redone) == (12, 0, 0)
+
+
+def test_restarted_in_the_middle_it_costs_none_of_twenty_images(
+    tiny_vlm: Path, image_folder: ImageFolder, tmp_path: Path
+) -> None:
+    port, work = free_port(), tmp_path / "work"
+    settings = DescribeSettings(
+        str(image_folder(20)), work, endpoint=(f"http://127.0.0.1:{port}/v1",), model=str(tiny_vlm), max_tokens=12
+    )
+    settings = replace(settings, in_flight=1, max_failures="100%")
+
+    def count_rows() -> int:
+        with DescriptionStore.open(work, create=True) as store:
+            return sum(store.counts().values())
+
+    def restart() -> None:
+        with serve_vlm(tiny_vlm, tmp_path, port) as process:
+            is_served.set()
+            while count_rows() < 5:
+                time.sleep(0.02)
+            process.kill()
+        num_before.append(count_rows())
+        with serve_vlm(tiny_vlm, tmp_path, port):
+            is_done.wait(300)
+
+    num_before, is_served, is_done = list[int](), threading.Event(), threading.Event()
+    thread = threading.Thread(target=restart)
+    thread.start()
+    assert is_served.wait(180)
+    result = describe(settings)
+    is_done.set()
+    thread.join()
+    assert 5 <= num_before[0] < 20, "it was killed in the middle"
+    assert result.new == 20
+    assert State.ENDPOINT_ERROR not in result.states["detailed@1"], result.errors
 
 
 def test_unknown_model_is_one_clear_line(served_vlm: str, image_folder: ImageFolder, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt4image.describe import DescribedImage, DescribeSettings, Description, DescriptionStore, State, describe
+from gpt4image.describe.asking.advice import advise
 from gpt4image.describe.lint.class_words import ClassWords, class_pattern, thing_pattern
 from gpt4image.describe.lint.duplicates import find_groups
 from gpt4image.describe.lint.language import detect_language
@@ -61,8 +62,21 @@ def test_each_check_finds_what_was_put_there(work: Path) -> None:
     assert [row.digest for row in found["language"].rows] == ["cat/4.jpg"]
     assert found["coverage"].examples == ["dog: 3 of 4"]
     assert "--retry-failed" in found["failed"].remedy
+    assert found["failed"].examples == [f"refused: {advise(State.REFUSED, '')}"]
     assert any("to look at: failed, evasions, boilerplate" in str(line) for line in result.lines())
     assert '"rows": []' in result.to_json()
+
+
+def test_failures_come_with_their_most_frequent_error_and_what_mends_that(work: Path) -> None:
+    errors = ["status 413: too large", "status 413: too large", "status 500: oops"]
+    with DescriptionStore.open(work) as store:
+        store.write(
+            Description(f"cat/{n}.jpg", "p", "other", state=State.ENDPOINT_ERROR, error=error)
+            for n, error in enumerate(errors)
+        )
+    failed = next(finding for finding in lint(LintSettings(work)).findings if finding.check == "failed")
+    advice = "a smaller --image-size, or a server with a larger context; then --retry-failed"
+    assert f"endpoint_error: status 413: too large; {advice}" in failed.examples
 
 
 def _texts(work: Path) -> dict[str, str]:

@@ -48,6 +48,21 @@ def test_rows_are_matched_by_key_path_and_suffix(image_folder: ImageFolder, tmp_
     }
 
 
+def test_a_limit_takes_the_same_images_as_when_an_endpoint_is_asked(image_folder: ImageFolder, tmp_path: Path) -> None:
+    from gpt4image.describe.asking.selection import select_images
+    from gpt4image.images import open_images, scan_images
+
+    images = open_images(str(image_folder(8)))
+    file = write_rows(tmp_path / "rows.jsonl", [{"key": key, "description": f"text of {key}"} for key in images.keys])
+    settings = DescribeSettings(images.source, tmp_path / "work", describer="replay", file=file, limit=4)
+    result = describe(settings)
+    assert (result.new, result.notes) == (4, (f"4 rows of {file} are about images that --limit leaves out",))
+    chosen = [images.keys[index] for index in select_images(images, scan_images(images), 4)]
+    assert texts_by_key(tmp_path / "work") == {key: f"text of {key}" for key in chosen}
+    again = describe(replace(settings, limit=None))
+    assert (again.kept, again.new, again.notes) == (4, 4, ())
+
+
 def test_a_row_about_a_file_that_is_none_of_the_images_matches_none_of_them(
     image_folder: ImageFolder, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from gpt4image.embed import EmbeddingTable, EmbedSettings, embed
 from gpt4image.embed.encoders.batches import batches_by_length
+from gpt4image.embed.encoders.encoder import Access
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.embed.encoders.precision import lower_precision
 from gpt4image.errors import EncoderError, EndpointError
@@ -80,6 +83,12 @@ def test_pooled_texts_have_a_table_of_their_own(write_texts, tiny_encoder: str) 
     assert EmbeddingTable.open(pooled.folder).manifest["encoder"] == tiny_encoder + "+pool"
 
 
+def run_command(*words: object) -> str:
+    """What a command prints to the terminal as its error."""
+    command = [sys.executable, "-m", "gpt4image.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True).stderr
+
+
 class EmbeddingServer:
     """An embeddings API on loopback: vectors tell their text; answers come in no order, and some fail at first."""
 
@@ -87,6 +96,9 @@ class EmbeddingServer:
         self.requests: list[dict] = []
         self.keys: set[str | None] = set()
         self.width, self.failures, self.loses = 5, 0, 0
+        self.failure: tuple[int, str, dict[str, str]] = (429, "slow down", {"Retry-After": "0.01"})
+        self.asked: list[web.Request] = []
+        self.good_key = ""
         self.url = ""
 
     def vector_of(self, text: str) -> list[float]:
@@ -95,11 +107,15 @@ class EmbeddingServer:
     async def embeddings(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.keys.add(request.headers.get("Authorization"))
+        self.asked.append(request)
+        if self.good_key and request.headers.get("Authorization") != f"Bearer {self.good_key}":
+            return web.json_response({"error": {"message": "this token is over"}}, status=401)
         if body["model"] != "e5":
             return web.json_response({"error": {"message": "no such model"}}, status=404)
         if self.failures:
             self.failures -= 1
-            return web.json_response({"error": {}}, status=429, headers={"Retry-After": "0.01"})
+            status, words, headers = self.failure
+            return web.json_response({"error": {"message": words}}, status=status, headers=headers)
         self.requests.append(body)
         data = [
             {"object": "embedding", "index": place, "embedding": self.vector_of(text)}
@@ -154,6 +170,40 @@ def test_an_endpoints_vectors_belong_to_their_texts(server, write_texts, monkeyp
     assert embed(settings).num_new == 0
     assert len(server.requests) == asked
     assert "sesame" not in json.dumps(table.manifest)
+
+
+def test_an_embeddings_endpoint_is_reached_as_those_that_describe(server, write_texts, monkeypatch, tmp_path) -> None:
+    """Headers, a key in a file that is read again, and a query in the base URL."""
+    monkeypatch.setenv("GATE", "let me in")
+    (tmp_path / "key").write_text("old-key\n")
+    server.good_key = "old-key"
+    access = Access(api_key_file=(tmp_path / "key",), header=("X-Gate=GATE",))
+    encoder = load_encoder(f"endpoint:{server.url}?api-version=7#e5", access=access)
+    server.good_key = "new-key"
+    (tmp_path / "key").write_text("new-key\n")
+    assert encoder.encode(["a", "b"]).shape == (2, 5)
+    assert {request.headers["X-Gate"] for request in server.asked} == {"let me in"}
+    assert {request.query_string for request in server.asked} == {"api-version=7"}
+    assert server.keys == {"Bearer old-key", "Bearer new-key"}
+    work = write_texts({"a": "a"})
+    told = run_command("embed", work, "--encoder", f"endpoint:{server.url}#e5", "--header", "X-Gate=let-me-in-secretly")
+    assert "what follows the = must name an environment variable that is set" in told
+    assert "secretly" not in told
+
+
+def test_waits_of_an_embeddings_endpoint_are_borne_within_bounds(server, capsys) -> None:
+    access = Access(max_wait_s=20)
+    encoder = load_encoder(f"endpoint:{server.url}#e5", access=access)
+    server.failures, server.failure = 7, (503, "Loading the model", {"Retry-After": "0.05"})
+    assert encoder.encode(["a"]).shape == (1, 5), "more often than there are retries"
+    server.failures, server.failure = 1, (429, "enough", {"Retry-After": "86400"})
+    with pytest.raises(
+        EncoderError, match=r"asks to wait until \d{4}-.*, which is longer than --max-wait 20 s \(.*enough"
+    ):
+        encoder.encode(["a"])
+    server.failures, server.failure = 1, (429, "not so fast", {"Retry-After": "6"})
+    assert encoder.encode(["a"]).shape == (1, 5)
+    assert "not so fast; waits until" in capsys.readouterr().err
 
 
 def test_endpoint_in_a_running_event_loop(server) -> None:

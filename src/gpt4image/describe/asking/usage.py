@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-MOST_TOKENS = 10**9
+MOST_TOKENS = 10**7
+"""Of one answer; no context is longer. More is a mistake, and as good as not told."""
 BYTES_A_TOKEN = 4
 """Of text in UTF-8, about; for English by the rule of thumb of OpenAI's documentation."""
 PIXELS_A_TOKEN = 28 * 28
@@ -32,9 +33,10 @@ def read_usage(usage: Any) -> tuple[int, int]:
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name)
     try:
-        return min(max(int(value or 0), 0), MOST_TOKENS)
+        count = int(value or 0)
     except (TypeError, ValueError, OverflowError):
         return 0
+    return count if 0 <= count <= MOST_TOKENS else 0
 
 
 def estimate_read(words: str, data_url: str) -> int:

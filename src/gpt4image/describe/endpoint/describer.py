@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class InProcess:
         return self._client.pool.limit
 
     @property
-    def in_flight(self) -> int:
-        return self._client.pool.in_flight
+    def awaited(self) -> Mapping[str, int]:
+        return self._client.pool.awaited
 
     async def answer(self, ask: Ask) -> Reply:
         place = ask.index, ask.request.image_size

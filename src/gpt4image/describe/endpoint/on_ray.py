@@ -6,8 +6,9 @@ time, so that a stop at a budget or a killed driver would lose answers that are 
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +39,7 @@ class Report:
 
     reply: Reply | Gpt4ImageError
     limit: int
-    in_flight: int
+    awaited: Mapping[str, int]
 
 
 class DescribeWorker:
@@ -58,7 +59,7 @@ class DescribeWorker:
             reply: Reply | Gpt4ImageError = await answerer.answer(ask)
         except Gpt4ImageError as error:
             reply = error
-        return Report(reply, answerer.limit, answerer.in_flight)
+        return Report(reply, answerer.limit, answerer.awaited)
 
     async def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more."""
@@ -72,7 +73,7 @@ class _Station:
     worker: Any
     load: int = 0
     limit: int = START
-    in_flight: int = 0
+    awaited: Mapping[str, int] = field(default_factory=dict)
     is_alive: bool = True
 
 
@@ -90,8 +91,12 @@ class OnRay:
         return sum(station.limit for station in self._stations)
 
     @property
-    def in_flight(self) -> int:
-        return sum(station.in_flight for station in self._stations)
+    def awaited(self) -> Mapping[str, int]:
+        """As the workers have told last; at the end all that they have not given back yet."""
+        if self._end:
+            load = sum(station.load for station in self._stations)
+            return {"the cluster": load} if load else {}
+        return sum((Counter(station.awaited) for station in self._stations), Counter[str]())
 
     async def answer(self, ask: Ask) -> Reply:
         from ray.exceptions import RayActorError
@@ -107,7 +112,7 @@ class OnRay:
                 continue
             finally:
                 station.load -= 1
-            station.limit, station.in_flight = report.limit, report.in_flight
+            station.limit, station.awaited = report.limit, report.awaited
             if isinstance(report.reply, Gpt4ImageError):
                 raise report.reply
             return report.reply
@@ -132,7 +137,7 @@ class OnRay:
     def _note_death(self, station: _Station) -> None:
         """Ray starts the worker again; until it answers, it gets nothing."""
         if station.is_alive:
-            station.is_alive, station.in_flight = False, 0
+            station.is_alive, station.awaited = False, {}
             task = asyncio.create_task(self._revive(station))
             self._revivals.add(task)
             task.add_done_callback(self._revivals.discard)

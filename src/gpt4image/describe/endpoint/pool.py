@@ -86,8 +86,10 @@ class Pool:
         return sum(lane.pace.limit for lane in self.lanes if lane.closed is None)
 
     @property
-    def in_flight(self) -> int:
-        return sum(lane.pace.in_flight for lane in self.lanes)
+    def awaited(self) -> dict[str, int]:
+        """How many requests each endpoint has got that may yet be answered; none at one that was never there."""
+        there = [lane.endpoint for lane in self.lanes if lane.endpoint.has_answered or not lane.pace.unreached]
+        return {endpoint.url: number for endpoint in there if (number := endpoint.connection.in_flight)}
 
     @property
     def has_answered(self) -> bool:
@@ -130,9 +132,10 @@ class Pool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
-        self._check_end()
+        self.check_end()
 
-    def _check_end(self) -> None:
+    def check_end(self) -> None:
+        """Raises the reason of the end, if it has come."""
         if self._end is not None:
             raise self._end
 
@@ -158,7 +161,7 @@ class Pool:
 
     def _freest_lane(self) -> Lane | None:
         """The lane with most room; one that could not be reached last time only when the others are full."""
-        self._check_end()
+        self.check_end()
         free = [lane for lane in self.lanes if lane.has_room]
         return min(
             free, key=lambda lane: (lane.pace.unreached > 0, lane.pace.in_flight / lane.pace.limit), default=None

@@ -85,7 +85,7 @@ class RetryingClient:
     async def aclose(self) -> None:
         """Closes the connections to all endpoints."""
         for lane in self.pool.lanes:
-            await lane.endpoint.client.close()
+            await lane.endpoint.connection.client.close()
 
     def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more; requests in flight may still be answered."""
@@ -131,7 +131,7 @@ class RetryingClient:
         self._give_up_if_absent(error)
         # When nobody is there, or asks for a long wait, the whole lane pauses; another one may be free at once.
         if not error.is_absent and (error.retry_after_s or 0.0) <= SHORTEST_SAID_S:
-            seconds = _pause_s(course.attempts, error.retry_after_s)
+            seconds = choose_pause_s(course.attempts, error.retry_after_s)
             self._waits.note("a request", f"tried again after: {error}", seconds)
             await self.pool.pause(seconds)
         return None
@@ -232,6 +232,7 @@ class RetryingClient:
         lane.refused_in_a_row += 1
         async with self._probing:
             if lane.closed is None and (not lane.endpoint.has_answered or lane.refused_in_a_row >= lane.next_probe):
+                self.pool.check_end()
                 lane.next_probe = 2 * max(lane.refused_in_a_row, lane.next_probe)
                 with suppress(PassingError, EndpointError):
                     try:
@@ -258,7 +259,7 @@ class RetryingClient:
             raise UnavailableError(f"{error}, for longer than --max-wait {self._options.max_wait_s:g} s")
 
 
-def _pause_s(attempts: int, retry_after_s: float | None) -> float:
+def choose_pause_s(attempts: int, retry_after_s: float | None) -> float:
     """What the endpoint asks for, else twice as long each time; scattered, so that not all come back at once."""
     if retry_after_s is not None:
         return retry_after_s * random.uniform(1.0, 1.1)

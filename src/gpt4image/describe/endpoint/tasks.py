@@ -8,14 +8,15 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.failures import UnavailableError
+from gpt4image.describe.endpoint.waits import tell_hour
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError
 from gpt4image.progress import say
@@ -24,6 +25,8 @@ READY_AHEAD = 4 * (os.cpu_count() or 1)
 """Images encoded before their turn, so that no place at an endpoint waits for one."""
 GRACE_S = 25.0
 """Kubernetes kills 30 s after SIGTERM."""
+STEP_S, STORING_S = 0.1, 0.5
+"""What has been answered is read and stored within this."""
 INTERRUPTED = "interrupted"
 
 
@@ -35,8 +38,8 @@ class Answerer(Protocol):
         """How many requests may be in flight."""
 
     @property
-    def in_flight(self) -> int:
-        """How many are."""
+    def awaited(self) -> Mapping[str, int]:
+        """How many are in flight, by endpoint."""
 
     async def answer(self, ask: Ask) -> Reply:
         """Asks about one image.
@@ -70,7 +73,7 @@ async def answer_all(answerer: Answerer, asks: Iterator[Ask], recorder: Recorder
         sqlite3.Error: the store cannot be written.
     """
     run, reason = _Run(answerer, recorder), ""
-    drain = Drain(lambda: run.end(UnavailableError(INTERRUPTED)), lambda: answerer.in_flight)
+    drain = Drain(lambda: run.end(UnavailableError(INTERRUPTED)), answerer)
     try:
         with on_signals(drain):
             async with asyncio.timeout(recorder.rules.deadline_s), asyncio.TaskGroup() as tasks:
@@ -128,7 +131,7 @@ class _Run:
     async def _answer(self, ask: Ask) -> None:
         try:
             reply = await self._ask(ask)
-            self._recorder.record(ask, reply, self._answerer.in_flight)
+            self._recorder.record(ask, reply, sum(self._answerer.awaited.values()))
         except Gpt4ImageError as error:
             self._fail(error)
         except sqlite3.Error as error:
@@ -155,8 +158,9 @@ class _Run:
         self._free.set()
 
     def _fail(self, error: Gpt4ImageError) -> None:
-        if self.failure is None and self._answerer.in_flight > 0 and self._recorder.tally.answered:
-            say(f"stops, and waits for {self._answerer.in_flight} requests in flight, whose answers are kept")
+        awaited = self._answerer.awaited
+        if self.failure is None and awaited and self._recorder.tally.answered:
+            say(f"stops, and waits for {_tell(awaited)}, which are kept")
         self.end(error)
 
 
@@ -167,10 +171,10 @@ class Drain:
         is_open: whether it was told so.
     """
 
-    def __init__(self, stop_sending: Callable[[], None], num_in_flight: Callable[[], int]) -> None:
+    def __init__(self, stop_sending: Callable[[], None], answerer: Answerer) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._task, self._stop_sending, self._num_in_flight = task, stop_sending, num_in_flight
+        self._task, self._stop_sending, self._answerer = task, stop_sending, answerer
         self._waiting: asyncio.Task[None] | None = None
         self.is_open = False
 
@@ -181,8 +185,8 @@ class Drain:
             return
         self.is_open = True
         self._stop_sending()
-        if number := self._num_in_flight():
-            say(f"stopping: waiting at most {GRACE_S:g} s for {number} answers in flight; once more to stop at once")
+        if awaited := self._answerer.awaited:
+            say(f"stopping: waits for {_tell(awaited)}, until {tell_hour(GRACE_S)} at most; once more to stop at once")
         self._waiting = asyncio.create_task(self._wait())
 
     def close(self) -> None:
@@ -191,8 +195,17 @@ class Drain:
             self._waiting.cancel()
 
     async def _wait(self) -> None:
-        await asyncio.sleep(GRACE_S)
+        """Nobody is waited for who has no request of ours, whatever the tasks are at."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                while self._answerer.awaited:
+                    await asyncio.sleep(STEP_S)
+                await asyncio.sleep(STORING_S)
         self._task.cancel()
+
+
+def _tell(awaited: Mapping[str, int]) -> str:
+    return " and ".join(f"{number} answers of {who}" for who, number in awaited.items())
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import re
 
-from gpt4image.describe.lint.finding import Finding, Texts
-from gpt4image.describe.store.states import FAILED, REPAIRS
+from gpt4image.describe.asking.advice import advise
+from gpt4image.describe.lint.finding import Finding, Texts, shorten
+from gpt4image.describe.store.states import FAILED, State
 
 EVASIVE = re.compile(
     r"\bas an ai\b|\blanguage model\b|\bno image (?:was|is|has been)\b|\bplease (?:provide|upload|share)\b|"
@@ -23,8 +24,13 @@ def check_failures(texts: Texts) -> Finding:
         words=", ".join(f"{number} {state}" for state, number in failed.items()) or "no description has failed",
         is_bad=bool(failed),
         remedy="gpt4image describe ... --retry-failed",
-        examples=[f"{state}: {REPAIRS[state]}" for state in failed],
+        examples=[_explain(state, texts.errors.get(state, "")) for state in failed],
     )
+
+
+def _explain(state: State, error: str) -> str:
+    """The most frequent error, if there was one, and what to do about it."""
+    return f"{state}: {f'{shorten(error)}; ' if error else ''}{advise(state, error)}"
 
 
 def check_evasions(texts: Texts) -> Finding:

@@ -42,11 +42,13 @@ class Texts:
         rows: `ok` descriptions.
         images: all images the store has seen, by digest.
         all_states: number of descriptions in each state.
+        errors: the most frequent error of each state that has one.
     """
 
     rows: Sequence[Description]
     images: Mapping[str, DescribedImage]
     all_states: Mapping[str, int]
+    errors: Mapping[str, str] = field(default_factory=dict)
 
     def labelled(self) -> list[tuple[Description, str]]:
         """The descriptions of images with a class, and that."""

@@ -156,7 +156,8 @@ def _read(store: "DescriptionStore", settings: LintSettings) -> "Texts":
         states += Counter({str(state): n for state, n in store.counts(prompt, settings.describer).items()})
     last = rows[-1].digest
     images = {image.digest: image for image in store.images() if len(rows) < MOST_TEXTS or image.digest <= last}
-    return Texts(rows, images, states)
+    errors = store.worst_errors(_prompts(store, settings), settings.describer)
+    return Texts(rows, images, states, {str(state): error for state, error in errors.items()})
 
 
 def _prompts(store: "DescriptionStore", settings: LintSettings) -> list[str]:

@@ -58,17 +58,24 @@ class ReplayDescriber:
     def _say(self, counts: Counter[str], notes: list[str]) -> None:
         if counts["other"]:
             notes.append(f"{counts['other']} rows of {self.file} are about other images")
+        if counts["left out"]:
+            notes.append(f"{counts['left out']} rows of {self.file} are about images that --limit leaves out")
         if counts["without text"]:
             notes.append(f"{counts['without text']} rows of {self.file} have no text")
 
     def _match(self, wanted: Wanted, counts: Counter[str]) -> Iterator[tuple[int, Row]]:
-        """Rows about readable images, with the positions of these."""
+        """Rows about the images that are wanted, with the positions of these."""
         matcher = ImageMatcher(wanted.images.keys, wanted.scan.digests, self.file.parent, wanted.images.location)
+        chosen = {wanted.scan.digests[index] for index in wanted.indices}
         for row in read_rows(self.file):
             index = matcher.find(row)
             counts["other" if index is None else "matched"] += 1
-            if index is not None and wanted.scan.readable[index]:
+            if index is None or not wanted.scan.readable[index]:
+                continue
+            if wanted.scan.digests[index] in chosen:
                 yield index, row
+            else:
+                counts["left out"] += 1
 
     def _refuse_nothing(self, wanted: Wanted, counts: Counter[str], num_texts: int) -> None:
         if not counts:
@@ -81,7 +88,7 @@ class ReplayDescriber:
                 f"{named or list(first)}, the images have keys such as {wanted.images.keys[0]!r}; "
                 f"a row names its image by {', '.join(COLUMNS)}"
             )
-        if not num_texts:
+        if not num_texts and not counts["left out"]:
             names = ", ".join(repr(prompt.name) for prompt in wanted.prompts)
             raise DescriptionError(
                 f"{self.file} has no text in {names}; its fields are {', '.join(first)}: choose with --field"

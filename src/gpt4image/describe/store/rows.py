@@ -7,6 +7,8 @@ from typing import NamedTuple
 from gpt4image.describe.store.states import State
 from gpt4image.errors import DescriptionError
 
+DAMAGED = "the store is damaged: put a copy of it in its place"
+
 
 def now() -> str:
     """The time as the store has it: UTC, in seconds."""
@@ -25,6 +27,20 @@ def is_clean(text: str) -> bool:
 def clean(text: str) -> str:
     """The text with its half emoji joined, or replaced if the other half is missing, and without NUL."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
+
+
+def read_state(value: str, digest: str) -> State:
+    """The state that a row has.
+
+    Raises:
+        DescriptionError: there is no such state.
+    """
+    try:
+        return State(value)
+    except ValueError as error:
+        raise DescriptionError(
+            f"a description of {digest!s:.12} has the state {value!r}, which is none; {DAMAGED}"
+        ) from error
 
 
 class Name(NamedTuple):
@@ -75,16 +91,15 @@ class Description:
     created: str = field(default_factory=now)
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "state", State(self.state))
-        except ValueError as error:
-            raise DescriptionError(
-                f"a description of {self.digest!s:.12} has the state {self.state!r}, which is none; the store is "
-                "damaged: put a copy of it in its place"
-            ) from error
+        object.__setattr__(self, "state", read_state(self.state, self.digest))
         for name in ("text", "reasoning", "error"):
-            if not is_clean(text := getattr(self, name)):
+            if not isinstance(text := getattr(self, name), str):
+                raise DescriptionError(f"a description of {self.digest!s:.12} has no {name}; {DAMAGED}")
+            if not is_clean(text):
                 object.__setattr__(self, name, clean(text))
+        for name in ("tokens_in", "tokens_out", "attempts"):
+            if not isinstance(getattr(self, name), int):
+                raise DescriptionError(f"a description of {self.digest!s:.12} has no number of {name}; {DAMAGED}")
 
     @property
     def name(self) -> Name:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from gpt4image.describe.store.connect import FILE_NAME, connect, find_store
-from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage
+from gpt4image.describe.store.rows import COLUMNS, DescribedImage, Description, Name, Usage, read_state
 from gpt4image.describe.store.states import SETTLED, State
 from gpt4image.shown import find_keys, mask_keys
 
@@ -122,14 +122,16 @@ class DescriptionStore:
             connection.execute(MODELS_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, model))
 
-    def worst_errors(self, prompt: str, describer: str) -> dict[State, str]:
-        """The most frequent error of each state that has one."""
+    def worst_errors(self, prompts: Sequence[str], describer: str | None) -> dict[State, str]:
+        """The most frequent error of each state that has one, by a describer or by any."""
         query = (
             "SELECT state, error, COUNT(*) AS number FROM descriptions INDEXED BY descriptions_by_state"
-            " WHERE prompt = ? AND describer = ? AND state NOT IN ('ok', 'rejected') AND error != ''"
+            f" WHERE prompt IN ({_marks(prompts)}) AND (? IS NULL OR describer = ?)"
+            " AND state NOT IN ('ok', 'rejected') AND error != ''"
             " GROUP BY state, error ORDER BY number"
         )
-        return {State(state): error for state, error, _ in self._connection.execute(query, (prompt, describer))}
+        rows = self._connection.execute(query, (*prompts, describer, describer))
+        return {read_state(state, ""): error for state, error, _ in rows}
 
     def find_digest(self, start: str) -> str | None:
         """The digest of the one image seen whose digest begins with `start`."""
@@ -241,10 +243,11 @@ class DescriptionStore:
     def counts(self, prompt: str | None = None, describer: str | None = None) -> dict[State, int]:
         """How many descriptions are in each state that occurs."""
         query = (
-            "SELECT state, COUNT(*) FROM descriptions WHERE (:prompt IS NULL OR prompt = :prompt)"
+            "SELECT state, COUNT(*), MIN(digest) FROM descriptions WHERE (:prompt IS NULL OR prompt = :prompt)"
             " AND (:describer IS NULL OR describer = :describer) GROUP BY state"
         )
-        counted = dict(self._connection.execute(query, {"prompt": prompt, "describer": describer}))
+        rows = self._connection.execute(query, {"prompt": prompt, "describer": describer})
+        counted = {read_state(state, digest): number for state, number, digest in rows}
         return {state: counted[state] for state in State if state in counted}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,10 +14,23 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 @dataclass(frozen=True)
 class Access:
-    """Whether texts may leave this machine, and which environment variable holds the key."""
+    """Whether texts may leave this machine, and how an endpoint is reached.
+
+    Attributes:
+        allow_remote: they may.
+        api_key_env: environment variable that holds the API key.
+        api_key_file: file that holds it instead, read again when it changes.
+        header: further headers as NAME=ENVIRONMENT_VARIABLE.
+        ca_file: certificates of the authorities to be trusted beside the usual ones.
+        max_wait_s: longest wait for an endpoint that asks to wait, or is not there any more.
+    """
 
     allow_remote: bool = False
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: tuple[str, ...] = ("OPENAI_API_KEY",)
+    api_key_file: tuple[Path, ...] = ()
+    header: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    max_wait_s: float = 600.0
 
 
 class TextEncoder(Protocol):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gpt4image.images import ImageSet
-from gpt4image.stopping import end_with
+from gpt4image.stopping import end_with, kill_with_parent
 from gpt4image.train.data.crop import Reader
 
 
@@ -116,5 +116,6 @@ def create_loader(
 
 
 def _prepare(parent: int, worker: int) -> None:
+    kill_with_parent()
     end_with(parent)
     torch.set_num_threads(1)
