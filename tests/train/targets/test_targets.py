@@ -8,6 +8,7 @@ import torch
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import open_images, scan_images
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.source import LabelTargets, Targets, TargetSource, find_taught, one_hot
 
 SEVERAL = {"cat/000.png": 3, "cat/001.png": 0, "dog/002.png": 2}
@@ -74,7 +75,7 @@ def test_targets_are_mixed_as_pixels_are(table_and_index) -> None:
 
 def test_mixing_with_an_undescribed_image_keeps_the_text_of_the_larger_part_only() -> None:
     text = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    targets = Targets(torch.eye(2), text, torch.tensor([True, False]), torch.tensor([0, 1]))
+    targets = Targets(torch.eye(2), text, torch.tensor([True, False]), Shown.whole(torch.arange(2), torch.eye(2)))
     weights = torch.tensor([[0.8, 0.2], [0.2, 0.8]])
     mixed = targets.mix(weights)
     assert mixed.has_text.tolist() == [True, False]

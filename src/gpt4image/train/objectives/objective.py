@@ -75,7 +75,7 @@ class Objective:
             return None
         t, pairs = described.text, None
         if not self.official:
-            pairs = relate_classes(own_pairs(described.images), described.classes, self.related)
+            pairs = relate_classes(own_pairs(described.shown), described.shown, self.related)
         match self.name:
             case "clip":
                 return losses.clip_loss(v, t, self.temperature, pairs)
