@@ -180,8 +180,7 @@ class AlignmentLoss(nn.Module):
         classes = self._to_classes(labels, text)
         targets = Targets(classes, text, text.any(1), Shown.whole(images.to(text.device), classes))
         targets = targets if weights is None else targets.mix(weights.to(text))
-        loss = self._objective.compute_text_loss(projected, targets)
-        return 0 * projected.float().sum() if loss is None else self._objective.weight * loss
+        return self._objective.weight * self._objective.compute_text_loss(projected, targets)[0]
 
     def _to_classes(self, labels: Tensor | None, text: Tensor) -> Tensor:
         """Class probabilities [B, C]; zero where the class is unknown or does not matter."""

@@ -177,4 +177,5 @@ def _create_objective(settings: TrainSettings) -> Objective:
         settings.related,
         adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
+        even=True,
     )

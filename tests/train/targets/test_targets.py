@@ -51,9 +51,8 @@ def test_targets_of_a_batch(table_and_index) -> None:
     targets = source.gather(torch.tensor([1, 6, 1, 0]))
     assert targets.classes.tolist() == [[0, 0], [0, 1], [0, 0], [1, 0]]
     assert targets.has_text.tolist() == [False, True, False, True]
-    described = targets.described()
-    assert torch.equal(described.text, targets.text[[1, 3]])
-    assert described.classes.tolist() == [[0, 1], [1, 0]]
+    assert targets.shown.images.tolist() == [[1], [6], [1], [0]]
+    assert targets.shown.labels.tolist() == [[-1], [1], [-1], [0]]
 
 
 def test_one_hot_leaves_unlabelled_rows_empty() -> None:

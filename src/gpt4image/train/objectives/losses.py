@@ -31,9 +31,14 @@ def ctr_loss(
     return _contrast(compute_cosines(v, t) / temperature, pairs)
 
 
-def byol_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Regression without negatives, the official code's `byol`: the mean of 2 - 2 <v, t>, both L2-normalised."""
-    return (2 - 2 * (F.normalize(v, dim=1) * F.normalize(t, dim=1)).sum(1)).mean()
+def byol_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+    """Regression without negatives, the official code's `byol`: 2 - 2 <v, t> of each row, both L2-normalised."""
+    return 2 - 2 * (F.normalize(v, dim=1) * F.normalize(t, dim=1)).sum(1)
+
+
+def tokens_loss(logits: Float[Tensor, "B V"], words: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
+    """Cross-entropy of each row with the word probabilities of its text (SuperClass, arXiv 2411.03313)."""
+    return -(words * F.log_softmax(logits.float(), dim=1)).sum(1)
 
 
 def textteacher_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], pairs: Pairs | None = None) -> Float[Tensor, ""]:
@@ -65,5 +70,7 @@ def _contrast(logits: Tensor, pairs: Pairs | None) -> Tensor:
         return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
     counts = pairs.counts.to(logits).log()
     log_probabilities = F.log_softmax(logits + counts, dim=1) - counts
-    weights = (pairs.weights / pairs.weights.sum(1, keepdim=True)).to(logits)
-    return -torch.where(weights > 0, weights * log_probabilities, 0).sum(1).mean()
+    sums = pairs.weights.sum(1, keepdim=True)
+    weights = (pairs.weights / sums.clamp_min(1e-6)).to(logits)
+    per_row = -torch.where(weights > 0, weights * log_probabilities, 0).sum(1)
+    return per_row.sum() / (sums > 0).sum().clamp_min(1)

@@ -1,11 +1,10 @@
 """Which image goes with which text: the own one, copies, mixed images, and those of other images of its class."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Related = Literal["negative", "excluded", "positive"]
@@ -36,17 +35,13 @@ class Shown:
         shares, rows = weights.topk(2, dim=1)
         return Shown(self.images[rows, 0], self.labels[rows, 0], shares)
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Shown":
-        """The same function of all three."""
-        return Shown(function(self.images), function(self.labels), function(self.shares))
-
 
 @dataclass(frozen=True)
 class Pairs:
     """How the pairs of B images and their B texts count.
 
     Attributes:
-        weights: 1 for the own text and others that are right too, 0 for negatives.
+        weights: 1 for the own text and others that are right too, 0 for negatives and for rows without a text.
         counts: how much of a pair stands in the sum over all: 1 for right ones and for negatives that share nothing,
             0 for pairs that are neither right nor wrong.
     """
@@ -91,3 +86,10 @@ def compute_overlap(names: Int[Tensor, "B K"], shares: Float[Tensor, "B K"]) -> 
     own = (same * shares[:, None, :]).sum(2) * first
     theirs = ((names[:, :, None, None] == names) * shares).sum(3)
     return torch.minimum(own[:, :, None], theirs).sum(1).clamp_max(1)
+
+
+def described_pairs(pairs: Pairs, has_text: Bool[Tensor, "B"]) -> Pairs:
+    """Pairs of which rows without a text are no part: their own loss is zero, and they are no negatives of others."""
+    both = has_text[:, None] & has_text[None, :]
+    own = torch.eye(len(has_text), dtype=torch.bool, device=has_text.device)
+    return Pairs(pairs.weights * both, torch.where(both | own, pairs.counts, 0))

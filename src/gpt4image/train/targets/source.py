@@ -1,5 +1,6 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import UNLABELLED
-from gpt4image.train.objectives.gather import gather_rows
 from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.labels import LearntLabels, smooth
 from gpt4image.train.targets.tokens import TokenTargets
@@ -44,15 +44,10 @@ class Targets:
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
         return Targets(classes, text, share >= 0.5, shown)
 
-    def described(self) -> "Targets":
-        """Only the rows that have a text."""
-        keep = self.has_text
-        return Targets(self.classes[keep], self.text[keep], keep[keep], self.shown.map(lambda part: part[keep]))
-
-    def gather(self) -> "Targets":
-        """The rows of all processes."""
-        parts = (self.classes, self.text, self.has_text)
-        return Targets(*map(gather_rows, parts), self.shown.map(gather_rows))
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Targets":
+        """The same function of every part, such as a choice of rows."""
+        shown = Shown(*(function(part) for part in (self.shown.images, self.shown.labels, self.shown.shares)))
+        return Targets(function(self.classes), function(self.text), function(self.has_text), shown)
 
 
 TextTargets = TextEmbeddings | TokenTargets
@@ -169,13 +164,20 @@ class TargetSource:
 
     def __init__(self, classes: ClassTargets, text: TextTargets | None, device: torch.device) -> None:
         self.classes, self.text, self.device = classes, text, device
+        self._has_text = None if text is None else text.has_text()
 
     def gather(self, images: Tensor) -> Targets:
         """Targets of the images (int64 [B])."""
         indices = images.numpy()
-        text, has_text = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
-        if self.text is not None:
-            text, has_text = self.text.gather(indices), self.text.has_text()[indices]
-        arrays = (self.classes[indices], text, has_text, indices)
-        parts = [torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays]
-        return Targets(*parts[:3], Shown.whole(parts[3], parts[0]))
+        found, has = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
+        if self.text is not None and self._has_text is not None:
+            found, has = self.text.gather(indices), self._has_text[indices]
+        arrays = (self.classes[indices], found, has, indices)
+        classes, text, has_text, images = (self._to_device(array) for array in arrays)
+        return Targets(classes, text, has_text, Shown.whole(images, classes))
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        """From pinned memory, where that lets the copy run beside the computation."""
+        tensor = torch.from_numpy(array)
+        tensor = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return tensor.to(self.device, non_blocking=True)
