@@ -44,7 +44,9 @@ class ForecastResult(StageResult):
 
     def lines(self) -> Iterator[Any]:
         """The measures, the outlook, the cases it rests on, and the cost."""
-        yield _table("Pilot (shares of images)", ("measure", "pilot", "95 % interval"), _measures(self))
+        yield _table(
+            "Pilot (shares of images, not means over classes)", ("measure", "pilot", "95 % interval"), _measures(self)
+        )
         for prompt in self.told:
             told = f"{prompt} tells the describer the class: agreement with the label then says nothing"
             yield f"{told}; describe without it"
