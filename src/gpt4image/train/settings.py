@@ -224,18 +224,20 @@ class Machine:
         seed: of weights, data order, augmentation and the choices above
         precision: arithmetic of forward and backward passes
         compile: compile the network with torch.compile
+        deterministic: only kernels that give the same bits each time, so that a resumed run ends alike on a GPU, too
         workers: loader processes; 0 loads in the main process
         tracker: also log to this; tensorboard writes into the run's folder
-        device: auto or cpu
+        device: auto, cpu, cuda, cuda:N or mps
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
 
     seed: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
+    deterministic: bool = False
     workers: int = 0
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
-    device: Literal["auto", "cpu"] = "auto"
+    device: str = "auto"
     stop_after: int | None = None
 
 
@@ -266,7 +268,6 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
                 f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
-
         if self.freeze:
             self._check_freeze()
 
