@@ -23,7 +23,7 @@ $(BIN)/python:
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing gpt4image and its pinned dependencies into $(VENV) (some minutes, several GB with PyTorch) ..."
 	$(PIP_INSTALL) torch torchvision
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[train]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

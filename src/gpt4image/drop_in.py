@@ -26,7 +26,7 @@ from gpt4image.models.tap import FeatureTap, count_features
 from gpt4image.train.objectives.gather import count_processes
 from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Related
+from gpt4image.train.objectives.pairs import Related, Shown
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.targets.source import Targets
 
@@ -158,6 +158,7 @@ class AlignmentLoss(nn.Module):
         text: Float[Tensor, "B D"],
         labels: Int[Tensor, "B"] | None = None,
         images: Int[Tensor, "B"] | None = None,
+        weights: Float[Tensor, "B B"] | None = None,
     ) -> Float[Tensor, ""]:
         """The loss; zero, with a gradient of zero, where fewer than two images have a text.
 
@@ -167,6 +168,7 @@ class AlignmentLoss(nn.Module):
             labels: class of each image, -1 if unknown; only where `related` is not negative.
             images: a number for each image; equal ones are copies (repeated augmentation) and no negatives of each
                 other. Without it all images are different.
+            weights: with which mixup or cutmix mixed the rows of pixels, two in each; text is mixed by them here.
 
         Raises:
             SettingsError: labels are needed and not given.
@@ -175,9 +177,10 @@ class AlignmentLoss(nn.Module):
         if images is None:
             rank = torch.distributed.get_rank() if count_processes() > 1 else 0
             images = torch.arange(len(text), device=text.device) + (rank << 32)
-        targets = Targets(self._to_classes(labels, text), text, text.any(1), images.to(text.device))
-        loss = self._objective.compute_text_loss(projected, targets)
-        return 0 * projected.float().sum() if loss is None else self._objective.weight * loss
+        classes = self._to_classes(labels, text)
+        targets = Targets(classes, text, text.any(1), Shown.whole(images.to(text.device), classes))
+        targets = targets if weights is None else targets.mix(weights.to(text))
+        return self._objective.weight * self._objective.compute_text_loss(projected, targets)[0]
 
     def _to_classes(self, labels: Tensor | None, text: Tensor) -> Tensor:
         """Class probabilities [B, C]; zero where the class is unknown or does not matter."""

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gpt4image.compare import CompareSettings
 from gpt4image.compare import compare as compare_without_report
-from gpt4image.compare.verdict import judge, judge_all, judge_without_labels
+from gpt4image.compare.verdict import adjust_by_holm, judge, judge_all, judge_without_labels
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.evaluate.corruptions import Corruption
 from gpt4image.files import read_json
@@ -267,3 +267,13 @@ def test_verdicts(differences: dict, words: str) -> None:
 def test_several_situations_are_one_phrase_each() -> None:
     verdicts = {"clean labels": judge({"aligned": arm(0.2)}, ROLES), "10 labels": judge({"aligned": arm(9)}, ROLES)}
     assert judge_all(verdicts) == "Clean labels: no measurable gain (+0.2). 10 labels: text helps (+9.0)."
+
+
+def test_a_gain_that_several_situations_would_show_by_chance_is_said_to_be_one() -> None:
+    """Holm by hand: of 0.01, 0.04 and 0.03 the smallest is taken three times, the next twice, the last once."""
+    assert adjust_by_holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
+    assert adjust_by_holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    found = {name: judge({"aligned": arm(3) | {"p": p}}, ROLES) for name, p in (("x", 0.01), ("y", 0.04), ("z", 0.03))}
+    alone = ", by itself; not with 3 situations read together"
+    assert judge_all(found) == f"X: text helps (+3.0). Y: text helps (+3.0){alone}. Z: text helps (+3.0){alone}."
+    assert "read together" not in judge_all({"y": found["y"]})

@@ -117,6 +117,15 @@ def test_copies_are_no_negatives() -> None:
     assert float(align(projected, text, images=torch.tensor([7, 7, 8]))) == pytest.approx(0, abs=1e-4)
 
 
+def test_mixtures_of_the_same_images_are_no_negatives() -> None:
+    """Rows 0 and 1 are half each of the other: their texts are the same, and so is what they show."""
+    projected, text = torch.eye(3), torch.eye(3)
+    weights = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    align = AlignmentLoss("ctr", weight=1.0, temperature=0.01)
+    assert float(align(weights @ projected, weights @ text)) == pytest.approx(2 / 3 * math.log(2), rel=1e-4)
+    assert float(align(weights @ projected, text, weights=weights)) == pytest.approx(0, abs=1e-4)
+
+
 def test_images_of_one_class_need_not_be_negatives() -> None:
     projected = text = torch.eye(2)[[0, 0, 1]]
     align = AlignmentLoss("ctr", weight=1.0, temperature=0.01, related="excluded", num_classes=2)

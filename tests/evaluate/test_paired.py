@@ -67,6 +67,23 @@ def test_interval_holds_the_truth_as_often_as_it_says(num_seeds: int, seed_effec
     assert 0.925 <= np.mean(hits) <= 0.995
 
 
+@pytest.mark.parametrize("num_seeds", [1, 2, 5])
+def test_the_interval_of_level_one_minus_p_reaches_zero(num_seeds: int) -> None:
+    result = compute_paired_difference(*(outcomes := _simulate(np.random.default_rng(3), num_seeds, 200, 0.1)))
+    assert 0 < result.p < 1
+    assert compute_paired_difference(*outcomes, 1 - result.p).low == pytest.approx(0, abs=1e-4)
+    assert compute_paired_difference(outcomes[0], outcomes[0]).p == 1
+
+
+def test_p_of_one_seed_is_that_of_the_normal_test() -> None:
+    from scipy.stats import norm
+
+    a, b = _simulate(np.random.default_rng(4), 1, 300, 0.0)
+    d = a[0].astype(float) - b[0]
+    z = d.mean() / (d.std(ddof=1) / np.sqrt(300))
+    assert compute_paired_difference(a, b).p == pytest.approx(2 * norm.sf(abs(z)), rel=1e-6)
+
+
 def test_shapes_that_do_not_pair_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"shape \(2, 5\) and \(3, 5\) cannot be paired"):
         compute_paired_difference(np.ones((2, 5), dtype=bool), np.ones((3, 5), dtype=bool))

@@ -1,5 +1,6 @@
 """How often a description finds its image: against a slow loop, through the command, and what is refused."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def test_recalls_against_a_loop() -> None:
 def test_images_that_look_the_same_to_a_model_are_not_found() -> None:
     """Otherwise a model that says the same of all images would find each of them."""
     assert compute_recalls(np.ones((20, 3)), np.eye(20, 3), np.arange(20)) == {"R@1": 0.0, "R@5": 0.0}
+
+
+def test_many_images_stay_in_memory() -> None:
+    rng = np.random.default_rng(1)
+    images, owners = rng.normal(size=(100_000, 2)).astype(np.float32), np.arange(1024)
+    tracemalloc.start()
+    recalls = compute_recalls(images, images[owners], owners)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 150e6
+    assert 0 <= recalls["R@1"] <= recalls["R@5"] <= 100
 
 
 @pytest.fixture

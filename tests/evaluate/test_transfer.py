@@ -1,5 +1,6 @@
 """k-NN and linear probe against slow versions and on images that features tell apart."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
-from gpt4image.evaluate.transfer import TransferSettings, predict_knn, predict_linear, transfer
+from gpt4image.evaluate.transfer import TransferSettings, choose_strength, predict_knn, predict_linear, transfer
 from gpt4image.files import read_json
 
 
@@ -29,8 +30,49 @@ def test_linear_probe_finds_a_direction_that_neighbours_do_not() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(400, 20)) * np.r_[0.05, np.ones(19) * 5]
     labels = (features[:, 0] > 0).astype(np.int64)
-    assert (predict_linear(features[:300], labels[:300], features[300:]) == labels[300:]).mean() > 0.9
+    strength, _ = choose_strength(features[:300], labels[:300])
+    assert (predict_linear(features[:300], labels[:300], features[300:], strength) == labels[300:]).mean() > 0.9
     assert (predict_knn(features[:300], labels[:300], features[300:]) == labels[300:]).mean() < 0.7
+
+
+@pytest.mark.parametrize("block", [1, 7 * 60, 1 << 20])
+def test_knn_is_the_same_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    training, labels, test = rng.normal(size=(60, 5)), rng.integers(0, 4, 60), rng.normal(size=(50, 5))
+    whole = predict_knn(training, labels, test)
+    monkeypatch.setattr("gpt4image.evaluate.transfer.SIMILARITIES", block)
+    assert predict_knn(training, labels, test).tolist() == whole.tolist()
+
+
+def test_knn_of_many_images_stays_in_memory() -> None:
+    rng = np.random.default_rng(3)
+    training, labels, test = rng.normal(size=(50_000, 2)), rng.integers(0, 4, 50_000), rng.normal(size=(2000, 2))
+    tracemalloc.start()
+    predict_knn(training.astype(np.float32), labels, test.astype(np.float32))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 300e6
+
+
+@pytest.mark.parametrize(
+    ("per_class", "words"),
+    [(1, "has only one training image"), (2, "over 2 folds"), (4, "over 4 folds"), (5, "on a fifth of the training")],
+)
+def test_a_probe_on_few_images_a_class(per_class: int, words: str) -> None:
+    """Ten classes a corner each; class 3 has `per_class` images, the others six."""
+    labels = np.repeat(np.arange(10), [per_class if label == 3 else 6 for label in range(10)])
+    features = np.eye(10)[labels] + np.random.default_rng(4).normal(0, 0.05, (len(labels), 10))
+    strength, choice = choose_strength(features, labels)
+    assert words in choice
+    assert predict_linear(features, labels, np.eye(10), strength).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("per_class", [2, 4])
+def test_a_small_set_of_many_classes(per_class: int) -> None:
+    """A fifth of it holds fewer images than there are classes."""
+    labels = np.repeat(np.arange(12), per_class)
+    features = np.eye(12)[labels] + np.random.default_rng(5).normal(0, 0.05, (len(labels), 12))
+    assert f"over {per_class} folds" in choose_strength(features, labels)[1]
 
 
 def _photos(root: Path, count: int, colours: dict[str, tuple[int, int, int]]) -> str:

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.source import Targets
 
 NUM_ROWS, NUM_CLASSES, WIDTH = 12, 3, 6
@@ -49,11 +50,11 @@ def make_batch(missing: str) -> tuple[Tensor, Targets]:
     if missing == "shard":
         has_text[:6] = False
     text[~has_text] = 0
-    return x, Targets(classes, text, has_text, images)
+    return x, Targets(classes, text, has_text, Shown.whole(images, classes))
 
 
 def rows_of(targets: Targets, rows: slice) -> Targets:
-    return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], targets.images[rows])
+    return targets.map(lambda part: part[rows])
 
 
 def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:

@@ -11,6 +11,7 @@ from gpt4image.models.create import create_model
 from gpt4image.models.tap import count_features
 from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.targets.source import Targets
 
@@ -43,7 +44,9 @@ def test_a_family(name: str, size: int, kwargs: dict[str, Any]) -> None:
     logits, projected = network(pixels)
     features = network.take_features()
     assert (logits.shape, features.shape, projected.shape) == ((4, 3), (4, num_features), (4, 6))
-    targets = Targets(torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 6), torch.ones(4, dtype=torch.bool), torch.arange(4))
+    classes = torch.eye(3)[[0, 1, 2, 0]]
+    shown = Shown.whole(torch.arange(4), classes)
+    targets = Targets(classes, torch.randn(4, 6), torch.ones(4, dtype=torch.bool), shown)
     Objective("clip", 0.3)(logits, features, projected, targets).total.backward()
     lacking = [key for key, value in network.named_parameters() if value.grad is None and "head_dist" not in key]
     assert not lacking

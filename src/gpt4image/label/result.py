@@ -64,7 +64,9 @@ def _make_table(reliability: Mapping[str, Mapping[str, Any]]) -> Any:
     """A row a witness: how often it is estimated to be right, and of which class it is right least often."""
     from rich.table import Table
 
-    table = Table("witness", "images", "right %", "95 % interval", "least right where it says")
+    title = "How often each witness is right: shares of images, not means over classes"
+    columns = ("witness", "images", "right %", "95 % interval", "least right where it says")
+    table = Table(*columns, title=title, title_justify="left")
     for column in table.columns[1:4]:
         column.justify = "right"
     for name, facts in reliability.items():

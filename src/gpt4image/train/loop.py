@@ -23,6 +23,8 @@ from gpt4image.train.validation import BestWeights, compute_top1
 
 CHECKPOINT_SHARE = 0.01
 """Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
+NOTE_S = 5.0
+"""Seconds between two looks at the loss: reading it waits for all that the device still has to do."""
 
 
 def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, float]:
@@ -103,7 +105,7 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
     setup.sampler.epoch = epoch
     sums: dict[str, Any] = defaultdict(float)
     wait_s, start_s = 0.0, time.monotonic()
-    ready_s = start_s
+    ready_s = next_note_s = start_s
     for number, (pixels, images) in enumerate(setup.loader):
         step = epoch * len(setup.sampler) + number
         wait_s += time.monotonic() - ready_s
@@ -117,7 +119,10 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
                 sums[name] += value.detach()
         if is_last:
             update_weights(settings, setup, (step + 1) // settings.grad_accum_steps)
-        tracker.advance(note=f"loss {float(sums['loss']) / (number + 1):.3f}" if step % 10 == 0 else None)
+        note = None
+        if time.monotonic() >= next_note_s:
+            note, next_note_s = f"loss {float(sums['loss']) / (number + 1):.3f}", time.monotonic() + NOTE_S
+        tracker.advance(note=note)
         ready_s = time.monotonic()
     seconds = time.monotonic() - start_s
     return {

@@ -29,12 +29,14 @@ def create_accelerator(settings: TrainSettings) -> Any:
     if settings.tracker != "none" and find_spec(settings.tracker) is None:
         extra = "trackers" if settings.tracker == "tensorboard" else settings.tracker
         raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install 'gpt4image[{extra}]'")
+    device = _choose_device(settings)
+    choose_kernels(settings.deterministic)
     # Accelerate remembers the last run's device and precision; this run may have others.
     AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)
     try:
         accelerator = Accelerator(
             # Without being told so, Accelerate does not connect processes that have no accelerator.
-            cpu=settings.device == "cpu" or not torch.accelerator.is_available(),
+            cpu=device.type == "cpu",
             mixed_precision="no" if settings.precision == "fp32" else settings.precision,
             log_with=None if settings.tracker == "none" else settings.tracker,
             project_dir=str(settings.run),
@@ -53,6 +55,37 @@ def create_accelerator(settings: TrainSettings) -> Any:
         silence()
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 results are printed once, by the first process
     return accelerator
+
+
+def _choose_device(settings: TrainSettings) -> torch.device:
+    """The device of this process; of several, each has the one that its launcher gave it."""
+    from gpt4image.models.predict import choose_device
+
+    if settings.device not in ("auto", "cpu") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError(
+            f"--device is {settings.device}; several processes take auto or cpu, each has a GPU of its own"
+        )
+    device = choose_device(settings.device)
+    # Accelerate takes its device from here.
+    os.environ.pop("ACCELERATE_TORCH_DEVICE", None)
+    if settings.device not in ("auto", "cpu"):
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    return device
+
+
+def choose_kernels(deterministic: bool) -> None:
+    """The fastest kernels, or only those that give the same bits each time.
+
+    These are convolutions without autotuning, no TF32, and a fixed workspace of cuBLAS. An operation that has no such
+    kernel raises PyTorch's error, which names it.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not deterministic
 
 
 def first_process_first(accelerator: Any, function: Callable[[], T]) -> T:

@@ -10,11 +10,14 @@ import yaml
 
 from gpt4image.errors import RunError
 from gpt4image.files import damaged, find_left_over, write_text
+from gpt4image.progress import say
 from gpt4image.runs import CHECKPOINT, MANIFEST, METRICS, SETTINGS
 from gpt4image.stopping import locked
 from gpt4image.train.settings import TrainSettings
 
-FREE = ("run", "workers", "device", "stop_after", "work", "embeddings", "tracker", "compile")
+LAST_DIGITS = ("device", "compile", "deterministic")
+"""Settings that change the last digits of what is computed, and nothing else."""
+FREE = ("run", "workers", "stop_after", "work", "embeddings", "tracker", *LAST_DIGITS)
 """Settings that may differ when a run goes on: they do not change the result (texts are compared by content)."""
 
 
@@ -77,7 +80,11 @@ def check_settings(settings: TrainSettings) -> None:
     found = _load(settings.run)["settings"]
     # A run begun before a setting existed has its default.
     found = {**settings_to_dict(TrainSettings(settings.images, settings.run)), **found}
-    _compare(found, settings_to_dict(settings), settings.run, "--{} {}")
+    wanted = settings_to_dict(settings)
+    _compare(found, wanted, settings.run, "--{} {}")
+    changed = [f"{name} {found[name]} to {wanted[name]}" for name in LAST_DIGITS if found[name] != wanted[name]]
+    if changed and (settings.run / CHECKPOINT).exists() and not is_finished(settings.run):
+        say(f"{settings.run} goes on with other last digits than it began with: {', '.join(changed)}")
 
 
 def only_trainer(run: Path) -> AbstractContextManager[None]:

@@ -22,8 +22,7 @@ ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("input_size", lambda value: value >= 8, "at least 8"),
     ("lr temperature lr_base_size layer_decay crop_pct", lambda value: value > 0, "above 0"),
     ("weight_decay text_weight mixup cutmix warmup_epochs", lambda value: value >= 0, "0 or more"),
-    ("smoothing hflip random_erasing", lambda value: 0 <= value <= 1, "between 0 and 1"),
-    ("described", lambda value: 0 <= value <= 1, "between 0 and 1"),
+    ("smoothing hflip random_erasing described", lambda value: 0 <= value <= 1, "between 0 and 1"),
     ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
     ("ema_decay", lambda value: 0 <= value < 1, "at least 0 and below 1"),
@@ -226,18 +225,20 @@ class Machine:
         seed: of weights, data order, augmentation and the choices above
         precision: arithmetic of forward and backward passes
         compile: compile the network with torch.compile
+        deterministic: only kernels that give the same bits each time, so that a resumed run ends alike on a GPU, too
         workers: loader processes; 0 loads in the main process
         tracker: also log to this; tensorboard writes into the run's folder
-        device: auto or cpu
+        device: auto, cpu, cuda, cuda:N or mps
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
 
     seed: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
+    deterministic: bool = False
     workers: int = 0
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
-    device: Literal["auto", "cpu"] = "auto"
+    device: str = "auto"
     stop_after: int | None = None
 
 
@@ -258,8 +259,7 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
         for names, is_allowed, words in ALLOWED:
             for name in names.split():
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
-        published = self.objective != "textteacher" or self.text_weight <= 1
-        self._check("text_weight", published, "at most 1 with textteacher")
+        self._check("text_weight", self.objective != "textteacher" or self.text_weight <= 1, "at most 1 with textteacher")
         for name in ("embeddings", "labels"):
             if getattr(self, name) and not self.work:
                 raise SettingsError(f"--{name} needs --work, the folder that holds them")

@@ -188,4 +188,5 @@ def _create_objective(settings: TrainSettings, classes: ClassTargets) -> Objecti
         official=settings.compat == "gpt4image",
         label_loss=soft_cross_entropy if settings.label_loss == "cross_entropy" else generalised_cross_entropy,
         log_prior=torch.from_numpy(find_log_prior(classes)) if settings.balance == "prior" else None,
+        even=True,
     )

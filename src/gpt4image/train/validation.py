@@ -22,9 +22,12 @@ def compute_top1(settings: TrainSettings, images: ImageSet, setup: Setup) -> flo
     share = images.subset(np.arange(accelerator.process_index, len(images), accelerator.num_processes))
     size = max(1, settings.batch_size // accelerator.num_processes)
     batches = load_batches(share, setup.data_config, size, settings.workers, accelerator.device)
-    chosen = [network(pixels)[0].argmax(1).cpu() for pixels in batches]
-    right = (torch.cat(chosen) == torch.from_numpy(share.labels)).sum() if chosen else torch.tensor(0)
-    return 100 * float(sum_over_processes(right.to(accelerator.device))) / len(images)
+    with accelerator.autocast():
+        # Nothing is read back before the last batch.
+        chosen = [network(pixels)[0].argmax(1) for pixels in batches]
+    labels = torch.from_numpy(share.labels).to(accelerator.device)
+    right = (torch.cat(chosen) == labels).sum() if chosen else labels.sum()
+    return 100 * float(sum_over_processes(right)) / len(images)
 
 
 class BestWeights:

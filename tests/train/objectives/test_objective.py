@@ -1,6 +1,7 @@
 """How label and text losses come together, against loops and gradients taken by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.objective import Objective
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.source import Targets
 
 NAMES = ["clip", "ctr", "byol", "textteacher", "tokens"]
@@ -19,7 +21,8 @@ def batch() -> tuple[nn.Linear, nn.Linear, Tensor, Targets]:
     torch.manual_seed(0)
     features = torch.randn(6, 5, requires_grad=True)
     text = torch.randn(6, 4).softmax(1)
-    targets = Targets(torch.eye(3)[[0, 1, 2, 0, 1, 2]], text, torch.ones(6, dtype=torch.bool), torch.arange(6))
+    classes = torch.eye(3)[[0, 1, 2, 0, 1, 2]]
+    targets = Targets(classes, text, torch.ones(6, dtype=torch.bool), Shown.whole(torch.arange(6), classes))
     return nn.Linear(5, 3), nn.Linear(5, 4), features, targets
 
 
@@ -44,14 +47,14 @@ def test_a_missing_description_masks_its_own_text_loss_only(batch, name: str) ->
     head, projector, features, targets = batch
     has_text = torch.tensor([True, True, False, True, True, True])
     text = torch.where(has_text[:, None], targets.text, 0)
-    missing = Targets(targets.classes, text, has_text, targets.images)
+    missing = replace(targets, text=text, has_text=has_text)
     loss = compute(batch, name, missing)
     (text_gradient,) = torch.autograd.grad(loss.text, features, retain_graph=True)
     assert text_gradient[2].abs().max() == 0
     assert (text_gradient[has_text].abs().sum(1) > 0).all()
 
     kept = features[has_text].detach().requires_grad_()
-    without = Targets(targets.classes[has_text], text[has_text], has_text[has_text], targets.images[has_text])
+    without = missing.map(lambda part: part[has_text])
     alone = Objective(name, 0.3)(head(kept), kept, projector(kept), without)
     (wanted,) = torch.autograd.grad(alone.text, kept)
     assert text_gradient[has_text] == pytest.approx(wanted, abs=1e-6)
@@ -67,7 +70,7 @@ def test_a_missing_description_masks_its_own_text_loss_only(batch, name: str) ->
 def test_without_texts_to_compare_only_labels_teach(batch, name: str, described: int) -> None:
     _, projector, _, targets = batch
     has_text = torch.arange(6) < described
-    loss = compute(batch, name, Targets(targets.classes, targets.text, has_text, targets.images))
+    loss = compute(batch, name, replace(targets, has_text=has_text))
     assert loss.total.item() == loss.label.item()
     loss.total.backward()
     # DDP needs a gradient of every parameter.
@@ -95,7 +98,7 @@ def test_the_adaptive_weight_balances_the_gradients(batch, name: str) -> None:
 
 def test_the_official_objective_takes_copies_for_negatives(batch) -> None:
     head, projector, features, targets = batch
-    copies = Targets(targets.classes, targets.text, targets.has_text, torch.tensor([0, 0, 0, 1, 1, 1]))
+    copies = replace(targets, shown=Shown.whole(torch.tensor([0, 0, 0, 1, 1, 1]), targets.classes))
     right, official = (
         Objective("clip", 0.3, official=official)(head(features), features, projector(features), copies)
         for official in (False, True)

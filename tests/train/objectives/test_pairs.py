@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gpt4image.train.objectives import losses
-from gpt4image.train.objectives.pairs import own_pairs, relate_classes
+from gpt4image.train.objectives.pairs import Pairs, Shown, own_pairs, relate_classes
 
 IMAGES = torch.tensor([4, 8, 4, 1, 8, 5])
 LABELS = [0, 1, 0, 0, 1, -1]
@@ -30,22 +30,27 @@ def classes() -> torch.Tensor:
     return result
 
 
+def related_pairs(counts_as: str) -> Pairs:
+    shown = Shown.whole(IMAGES, classes())
+    return relate_classes(own_pairs(shown), shown, counts_as)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("counts_as", ["negative", "excluded", "positive"])
 def test_each_pair_counts_as_told(counts_as: str) -> None:
-    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
+    pairs = related_pairs(counts_as)
     for i in range(6):
         for j in range(6):
             weight, excluded = float(i == j), i != j and bool(IMAGES[i] == IMAGES[j])
             if i != j and not excluded and LABELS[i] == LABELS[j] >= 0:
                 weight, excluded = float(counts_as == "positive"), counts_as == "excluded"
             assert pairs.weights[i, j].item() == pytest.approx(weight, rel=1e-4), (i, j)
-            assert pairs.excluded[i, j].item() == excluded, (i, j)
+            assert pairs.counts[i, j].item() == 1 - excluded, (i, j)
 
 
 @pytest.mark.parametrize("counts_as", ["positive", "excluded"])
 def test_the_loss_spreads_its_target_over_right_pairs(counts_as: str, text: torch.Tensor) -> None:
     v = torch.randn(6, 7, generator=torch.Generator().manual_seed(1))
-    pairs = relate_classes(own_pairs(IMAGES), classes(), counts_as)  # type: ignore[arg-type]
+    pairs = related_pairs(counts_as)
     cosine = [[float(v[i] @ text[j] / v[i].norm() / text[j].norm()) / 0.3 for j in range(6)] for i in range(6)]
 
     def slow(lines: list[list[tuple[float, float, bool]]]) -> float:
@@ -57,7 +62,7 @@ def test_the_loss_spreads_its_target_over_right_pairs(counts_as: str, text: torc
         return total / len(lines)
 
     def entry(i: int, j: int) -> tuple[float, float, bool]:
-        return cosine[i][j], float(pairs.weights[i, j]), bool(pairs.excluded[i, j])
+        return cosine[i][j], float(pairs.weights[i, j]), pairs.counts[i, j] == 0
 
     rows = slow([[entry(i, j) for j in range(6)] for i in range(6)])
     columns = slow([[entry(i, j) for i in range(6)] for j in range(6)])

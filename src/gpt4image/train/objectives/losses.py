@@ -21,7 +21,8 @@ def clip_loss(
     """Symmetric contrastive loss, GPT4Image's `clip` (arXiv 2306.00693, section 3.3): v and t are L2-normalised,
     S = v t^T / tau, and the loss is the mean of cross-entropy along rows and along columns.
 
-    Deviation: `pairs` takes copies of the same image out of the sums (the official code takes them for negatives).
+    Deviation: `pairs` takes what two rows both show, copies of an image and mixtures with it, out of the sums (the
+    official code takes them for negatives).
     """
     return _symmetric(compute_cosines(v, t) / temperature, pairs)
 
@@ -33,9 +34,14 @@ def ctr_loss(
     return _contrast(compute_cosines(v, t) / temperature, pairs)
 
 
-def byol_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Regression without negatives, the official code's `byol`: the mean of 2 - 2 <v, t>, both L2-normalised."""
-    return (2 - 2 * (F.normalize(v, dim=1) * F.normalize(t, dim=1)).sum(1)).mean()
+def byol_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
+    """Regression without negatives, the official code's `byol`: 2 - 2 <v, t> of each row, both L2-normalised."""
+    return 2 - 2 * (F.normalize(v, dim=1) * F.normalize(t, dim=1)).sum(1)
+
+
+def tokens_loss(logits: Float[Tensor, "B V"], words: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
+    """Cross-entropy of each row with the word probabilities of its text (SuperClass, arXiv 2411.03313)."""
+    return -(words * F.log_softmax(logits.float(), dim=1)).sum(1)
 
 
 def textteacher_loss(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"], pairs: Pairs | None = None) -> Float[Tensor, ""]:
@@ -67,7 +73,7 @@ def compute_cosines(v: Float[Tensor, "B D"], t: Float[Tensor, "B D"]) -> Float[T
 
 def _symmetric(logits: Tensor, pairs: Pairs | None) -> Tensor:
     """Mean of the losses from images to texts and from texts to images."""
-    back = None if pairs is None else Pairs(pairs.weights.T, pairs.excluded.T)
+    back = None if pairs is None else Pairs(pairs.weights.T, pairs.counts.T)
     return (_contrast(logits, pairs) + _contrast(logits.T, back)) / 2
 
 
@@ -75,6 +81,9 @@ def _contrast(logits: Tensor, pairs: Pairs | None) -> Tensor:
     """Cross-entropy along rows; a row's target is spread over its right pairs in proportion to their weights."""
     if pairs is None:
         return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
-    log_probabilities = F.log_softmax(logits.masked_fill(pairs.excluded, float("-inf")), dim=1)
-    weights = (pairs.weights / pairs.weights.sum(1, keepdim=True)).to(logits)
-    return -torch.where(weights > 0, weights * log_probabilities, 0).sum(1).mean()
+    counts = pairs.counts.to(logits).log()
+    log_probabilities = F.log_softmax(logits + counts, dim=1) - counts
+    sums = pairs.weights.sum(1, keepdim=True)
+    weights = (pairs.weights / sums.clamp_min(1e-6)).to(logits)
+    per_row = -torch.where(weights > 0, weights * log_probabilities, 0).sum(1)
+    return per_row.sum() / (sums > 0).sum().clamp_min(1)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
-from gpt4image.train.objectives.pairs import Related, own_pairs, relate_classes
+from gpt4image.train.objectives.pairs import Pairs, Related, described_pairs, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
 LabelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -39,6 +40,7 @@ class Objective:
         label_loss: what labels teach by.
         log_prior: [C], added to the logits in the label loss (logit adjustment, arXiv 2007.07314, eq. 10, tau 1): the
             logits themselves then say what they would where all classes are as frequent. None for nothing.
+        even: every process has as many rows; where that is not sure, they ask each other and wait for the device.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Objective:
     official: bool = False
     label_loss: LabelLoss = losses.soft_cross_entropy
     log_prior: Tensor | None = None
+    even: bool = False
 
     def __call__(self, logits: Tensor, features: Tensor, projected: Tensor | None, targets: Targets) -> Loss:
         """Loss of a batch.
@@ -64,44 +67,49 @@ class Objective:
         zero = label.new_zeros(())
         if projected is None:
             return Loss(label, label, zero, zero)
-        text = self.compute_text_loss(projected, targets)
-        if text is None:
-            return Loss(label + 0 * projected.sum(), label, zero, zero)
-        weight = label.new_tensor(self.weight)
+        text, enough = self.compute_text_loss(projected, targets)
+        weight = self.weight * enough
         if not self.adaptive:
             return Loss(label + weight * text, label, text, weight)
         # TextTeacher (arXiv 2605.22098): L = lambda * alpha * L_txt + (1 - lambda) * L_cls.
         alpha = _gradient_norm(label, features) / _gradient_norm(text, features).clamp_min(1e-12)
         return Loss(weight * alpha * text + (1 - weight) * label, label, text, weight * alpha)
 
-    def compute_text_loss(self, projected: Tensor, targets: Targets) -> Tensor | None:
-        """The alignment of the described rows of all processes, unweighted; None if fewer than two are described."""
-        v, described = projected[targets.has_text].float(), targets.described()
+    def compute_text_loss(self, projected: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+        """The alignment of the described rows of all processes, unweighted, and whether at least two are described.
+
+        Rows are masked, not chosen: how many they are stays on the device, and nothing waits for it.
+
+        Returns:
+            The loss, 0 with a gradient of 0 where fewer than two are described; and that as a number, 1 or 0.
+        """
+        v, has_text = projected.float(), targets.has_text
+        num_described = sum_over_processes(has_text.sum())
+        enough = (num_described >= 2).float()
         if self.name in ("byol", "tokens"):
-            return self._row_wise(v, described.text, projected)
+            row_loss = losses.byol_loss if self.name == "byol" else losses.tokens_loss
+            per_row = torch.where(has_text, row_loss(v, targets.text), 0)
+            return enough * per_row.sum() * count_processes() / num_described.clamp_min(1), enough
         if not (self.official and self.name == "ctr"):
-            v, described = gather_rows(v, 1.0 if self.official else None), described.gather()
-        if len(v) < 2:
-            return None
-        t, pairs = described.text, None
-        if not self.official:
-            pairs = relate_classes(own_pairs(described.images), described.classes, self.related)
+            v = gather_rows(v, self.even, 1.0 if self.official else None)
+            targets = targets.map(partial(gather_rows, even=self.even))
+        pairs = self._pair(targets)
         match self.name:
             case "clip":
-                return losses.clip_loss(v, t, self.temperature, pairs)
+                loss = losses.clip_loss(v, targets.text, self.temperature, pairs)
             case "ctr":
-                return losses.ctr_loss(v, t, self.temperature, pairs)
-        return losses.textteacher_loss(v, t, pairs)
+                loss = losses.ctr_loss(v, targets.text, self.temperature, pairs)
+            case _:
+                loss = losses.textteacher_loss(v, targets.text, pairs)
+        return enough * loss, enough
 
-    def _row_wise(self, v: Tensor, t: Tensor, projected: Tensor) -> Tensor | None:
-        """A mean over the described rows of all processes, without gathering them."""
-        num_described = sum_over_processes(v.new_tensor(len(v)))
-        if num_described < 2:
-            return None
-        if len(v) == 0:
-            return 0 * projected.float().sum()
-        mean = losses.byol_loss(v, t) if self.name == "byol" else losses.soft_cross_entropy(v, t)
-        return mean * (len(v) * count_processes() / num_described)
+    def _pair(self, targets: Targets) -> Pairs:
+        own = own_pairs(targets.shown)
+        if self.official:
+            pairs = Pairs(own.weights, torch.ones_like(own.counts))
+        else:
+            pairs = relate_classes(own, targets.shown, self.related)
+        return described_pairs(pairs, targets.has_text)
 
 
 def _label_loss(compute_loss: LabelLoss, logits: Tensor, classes: Tensor) -> Tensor:

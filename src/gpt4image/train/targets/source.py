@@ -1,15 +1,16 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import UNLABELLED
-from gpt4image.train.objectives.gather import gather_rows
+from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.labels import LearntLabels, smooth
 from gpt4image.train.targets.tokens import TokenTargets
 
@@ -22,13 +23,13 @@ class Targets:
         classes: class probabilities; all zero where an image has no label.
         text: text embeddings; zero where `has_text` is False, of width 0 where no text is learnt.
         has_text: whether the image has a description.
-        images: position of each image in the image set; equal ones are copies.
+        shown: which images the rows show.
     """
 
     classes: Float[Tensor, "B C"]
     text: Float[Tensor, "B D"]
     has_text: Bool[Tensor, "B"]
-    images: Int[Tensor, "B"]
+    shown: Shown
 
     def mix(self, weights: Float[Tensor, "B B"], text_too: bool = True) -> "Targets":
         """Mixes targets as pixels were mixed: row i becomes the average over rows j with `weights[i, j]`.
@@ -36,22 +37,17 @@ class Targets:
         Text is averaged over those rows that have one; they must make up half of the image at least. The official
         code leaves the text as it is (`text_too=False`): half of the time it belongs to the smaller part.
         """
-        classes = weights @ self.classes
+        classes, shown = weights @ self.classes, self.shown.mix(weights)
         if not text_too:
-            return Targets(classes, self.text, self.has_text, self.images)
+            return Targets(classes, self.text, self.has_text, shown)
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
-        return Targets(classes, text, share >= 0.5, self.images)
+        return Targets(classes, text, share >= 0.5, shown)
 
-    def described(self) -> "Targets":
-        """Only the rows that have a text."""
-        keep = self.has_text
-        return Targets(self.classes[keep], self.text[keep], keep[keep], self.images[keep])
-
-    def gather(self) -> "Targets":
-        """The rows of all processes."""
-        parts = (self.classes, self.text, self.has_text, self.images)
-        return Targets(*map(gather_rows, parts))
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Targets":
+        """The same function of every part, such as a choice of rows."""
+        shown = Shown(*(function(part) for part in (self.shown.images, self.shown.labels, self.shown.shares)))
+        return Targets(function(self.classes), function(self.text), function(self.has_text), shown)
 
 
 TextTargets = TextEmbeddings | TokenTargets
@@ -177,12 +173,20 @@ class TargetSource:
 
     def __init__(self, classes: ClassTargets, text: TextTargets | None, device: torch.device) -> None:
         self.classes, self.text, self.device = classes, text, device
+        self._has_text = None if text is None else text.has_text()
 
     def gather(self, images: Tensor) -> Targets:
         """Targets of the images (int64 [B])."""
         indices = images.numpy()
-        text, has_text = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
-        if self.text is not None:
-            text, has_text = self.text.gather(indices), self.text.has_text()[indices]
-        arrays = (self.classes[indices], text, has_text, indices)
-        return Targets(*(torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays))
+        found, has = np.zeros((len(indices), 0), dtype=np.float32), np.zeros(len(indices), dtype=bool)
+        if self.text is not None and self._has_text is not None:
+            found, has = self.text.gather(indices), self._has_text[indices]
+        arrays = (self.classes[indices], found, has, indices)
+        classes, text, has_text, images = (self._to_device(array) for array in arrays)
+        return Targets(classes, text, has_text, Shown.whole(images, classes))
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        """From pinned memory, where that lets the copy run beside the computation."""
+        tensor = torch.from_numpy(array)
+        tensor = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return tensor.to(self.device, non_blocking=True)

@@ -1,0 +1,107 @@
+"""What describes and looks needs none of the packages that only training needs (the extra `train`)."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.describe.endpoint.stubs import Stub, completion, serve
+
+from gpt4image.cli.failures import TRAIN
+
+PYPROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+WITHOUT = """
+import sys
+HEAVY = {heavy}
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from gpt4image.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def module_names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=]", one)[0].replace("-", "_") for one in requirements}
+
+
+INSTALLED_WITH = {"huggingface_hub", "tokenizers"}
+HEAVY = module_names(PYPROJECT["project"]["optional-dependencies"]["train"]) | INSTALLED_WITH
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a Python without the packages of `train`."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT.format(heavy=sorted(HEAVY)), *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ}, cwd=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Stub]:
+    with serve(lambda asked: completion(asked.text)) as stub:
+        yield stub
+
+
+def test_the_extra_holds_what_is_heavy() -> None:
+    assert {"torch", "torchvision", "timm", "transformers", "sentence_transformers"} <= HEAVY
+    assert set(TRAIN.split()) == HEAVY
+    assert not HEAVY & module_names(PYPROJECT["project"]["dependencies"])
+    assert any("train" in one for one in PYPROJECT["project"]["optional-dependencies"]["dev"])
+
+
+def test_describing_looking_and_mending_need_none_of_it(call: Callable, photos: Path, endpoint: Stub) -> None:
+    asked = ("--endpoint", endpoint.url, "--model", "m")
+    for words, outcome in [
+        (("describe", photos, "work", *asked), "6"),
+        (("lint", "work"), ""),
+        (("gallery", "work"), "gallery"),
+        (("describe-export", "work", "texts.jsonl"), "6"),
+        (("describe-import", "other", "texts.jsonl", "--images", photos), "6"),
+        (("doctor", *asked), "verdict"),
+    ]:
+        done = call(*words)
+        assert done.returncode in (0, 3), (words, done.stderr)
+        assert outcome in done.stdout, (words, done.stdout)
+        assert "Traceback" not in done.stderr, (words, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "words", [("train", "photos", "run"), ("embed", "work"), ("label", "photos", "work"), ("evaluate", "run", "photos")]
+)
+def test_what_trains_says_what_to_install(call: Callable, photos: Path, endpoint: Stub, words: tuple[str, ...]) -> None:
+    if words[0] != "train":
+        assert call("describe", photos, "work", "--endpoint", endpoint.url, "--model", "m").returncode == 0
+    done = call(*words)
+    assert done.returncode == 2
+    if words[0] != "evaluate":  # which looks for its run first
+        assert "pip install 'gpt4image[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_told(call: Callable) -> None:
+    from gpt4image import __version__
+
+    assert call("--version").stdout.strip() == __version__
