@@ -16,12 +16,11 @@ FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip", "freeze_norm": Fa
 FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none", "freeze_norm": True}
 """What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
 ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("workers", lambda value: value >= 0, "at least 0"),
     ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
     ("batch_size", lambda value: value >= 2, "at least 2"),
     ("input_size", lambda value: value >= 8, "at least 8"),
     ("lr temperature lr_base_size layer_decay crop_pct", lambda value: value > 0, "above 0"),
-    ("weight_decay text_weight mixup cutmix warmup_epochs", lambda value: value >= 0, "0 or more"),
+    ("weight_decay text_weight mixup cutmix warmup_epochs workers", lambda value: value >= 0, "0 or more"),
     ("smoothing hflip random_erasing described", lambda value: 0 <= value <= 1, "between 0 and 1"),
     ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
@@ -259,7 +258,8 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
         for names, is_allowed, words in ALLOWED:
             for name in names.split():
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
-        self._check("text_weight", self.objective != "textteacher" or self.text_weight <= 1, "at most 1 with textteacher")
+        if self.objective == "textteacher":
+            self._check("text_weight", self.text_weight <= 1, "at most 1 with textteacher")
         for name in ("embeddings", "labels"):
             if getattr(self, name) and not self.work:
                 raise SettingsError(f"--{name} needs --work, the folder that holds them")
