@@ -92,6 +92,6 @@ def test_texts_are_left_as_they_are(text: str) -> None:
 def test_long_rubbish_takes_no_long_time(unit: str) -> None:
     import time
 
-    start = time.monotonic()
+    start = time.process_time()
     split_reasoning(unit * (100_000 // len(unit)))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
