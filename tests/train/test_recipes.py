@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from timm.data import RandomResizedCropAndInterpolation, create_transform
@@ -123,7 +124,7 @@ def test_deit_base_augmentation(images) -> None:
 )
 def test_objective_and_projector(name: str, temperature: float, std: float, kinds: list[type]) -> None:
     settings = load_recipe(name)
-    objective = _create_objective(settings)
+    objective = _create_objective(settings, np.eye(2, dtype=np.float32))
     assert (objective.name, objective.weight) == ("clip", 0.3)
     assert (objective.temperature, objective.adaptive, objective.related) == (temperature, False, "negative")
     assert settings.centring_or_published == "none"
