@@ -176,8 +176,10 @@ def _prepare(threads: int, parent: int) -> None:
     kill_with_parent()
     end_with(parent)
     import torch
+    from threadpoolctl import threadpool_limits
 
     # From now on it may have workers of its own, which it ends.
     kill_with_parent(False)
     torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")
     progress.silence()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gpt4image.label.weigh.compete import choose, compete
 from gpt4image.label.weigh.evidence import NONE_OF_THESE, STATES, Evidence, Weighed
@@ -20,6 +21,12 @@ def weigh(evidence: Evidence, seed: int = 0) -> Weighed:
         evidence: what is known.
         seed: of folds, and of the choice of images that are fitted on.
     """
+    # Thousands of small products: several threads of BLAS wait for each other, fifteen times as long on two cores.
+    with threadpool_limits(1, user_api="blas"):
+        return _weigh(evidence, seed)
+
+
+def _weigh(evidence: Evidence, seed: int) -> Weighed:
     prepared = prepare(evidence, seed)
     found = compete(prepared.problem)
     chosen = choose(found)

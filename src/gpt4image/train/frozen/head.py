@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 FOLDS = 5
@@ -109,8 +110,9 @@ def fit_head(
     scaled = features if isinstance(features, ScaledFeatures) else ScaledFeatures(features)
     scores, directions = scaled.take(taught)
     wanted = _balance(targets[taught][:, known].float(), balance)
-    penalty, tried = _choose_penalty(scores, wanted, seed)
-    free = _fit(scores, wanted[None], penalty)[:, 0]
+    with threadpool_limits(1, user_api="blas"):  # L-BFGS's vectors are short: more threads only wait for each other
+        penalty, tried = _choose_penalty(scores, wanted, seed)
+        free = _fit(scores, wanted[None], penalty)[:, 0]
     num_classes = targets.shape[1]
     weight = torch.zeros(num_classes, len(scaled.mean))
     bias = torch.full((num_classes,), -float(np.log(len(wanted) + num_classes)))
