@@ -124,7 +124,7 @@ def test_deit_base_augmentation(images) -> None:
 )
 def test_objective_and_projector(name: str, temperature: float, std: float, kinds: list[type]) -> None:
     settings = load_recipe(name)
-    objective = _create_objective(settings, np.eye(2, dtype=np.float32))
+    objective = _create_objective(settings, np.eye(2, dtype=np.float32), torch.device("cpu"))
     assert (objective.name, objective.weight) == ("clip", 0.3)
     assert (objective.temperature, objective.adaptive, objective.related) == (temperature, False, "negative")
     assert settings.centring_or_published == "none"

@@ -131,7 +131,11 @@ def compute_shared_features(jobs: Sequence[Job]) -> None:
     from gpt4image.models.image_features import load_image_features
 
     frozen = [job for job in jobs if job.settings.freeze]
-    for settings in {(job.settings.model, job.settings.input_size): job.settings for job in frozen}.values():
+    backbones = {
+        repr((one.model, one.input_size, one.init_weights, one.model_kwargs)): one
+        for one in (job.settings for job in frozen)
+    }
+    for settings in backbones.values():
         backbone = find_frozen(settings.model, settings.input_size, settings.init_weights, settings.model_kwargs)
         for source in dict.fromkeys(source for job in frozen for source in (job.settings.images, job.test_images)):
             images = open_images(source)

@@ -118,7 +118,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         loader=create_loader(dataset, sampler, settings.workers, pin_memory=accelerator.device.type == "cuda"),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
-        objective=_create_objective(settings, classes),
+        objective=_create_objective(settings, classes, accelerator.device),
         mixup=create_mixup(settings, settings.batch_size // accelerator.num_processes),
         data_config=data_config,
         num_features=num_features,
@@ -178,7 +178,7 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
     return BatchSampler(stream, settings.batch_size, num_steps, accelerator.process_index, num_processes)
 
 
-def _create_objective(settings: TrainSettings, classes: ClassTargets) -> Objective:
+def _create_objective(settings: TrainSettings, classes: ClassTargets, device: torch.device) -> Objective:
     return Objective(
         settings.objective,
         settings.text_weight,
@@ -187,6 +187,6 @@ def _create_objective(settings: TrainSettings, classes: ClassTargets) -> Objecti
         adaptive=settings.objective == "textteacher",
         official=settings.compat == "gpt4image",
         label_loss=soft_cross_entropy if settings.label_loss == "cross_entropy" else generalised_cross_entropy,
-        log_prior=torch.from_numpy(find_log_prior(classes)) if settings.balance == "prior" else None,
+        log_prior=torch.from_numpy(find_log_prior(classes)).to(device) if settings.balance == "prior" else None,
         even=True,
     )

@@ -21,7 +21,7 @@ def weigh(evidence: Evidence, seed: int = 0) -> Weighed:
         evidence: what is known.
         seed: of folds, and of the choice of images that are fitted on.
     """
-    # Thousands of small products: several threads of BLAS wait for each other, fifteen times as long on two cores.
+    # Thousands of small products: several threads of BLAS mostly wait for each other.
     with threadpool_limits(1, user_api="blas"):
         return _weigh(evidence, seed)
 

@@ -20,10 +20,10 @@ def fit_robust_head(
     scaled: ScaledFeatures, targets: Float[Tensor, "rows classes"], seed: int = 0, balance: Balance = "none"
 ) -> Head:
     """As `fit_head`; labels that look wrong by all others teach less. Classes are balanced in the last fit alone."""
-    weights = targets.new_ones(targets.shape)
+    weights, features = targets.new_ones(targets.shape), scaled.rows * scaled.scale + scaled.mean
     for _ in range(ROUNDS):
         head = fit_head(scaled, targets * weights, seed)
-        last, weights = weights, head.compute_logits(scaled.rows * scaled.scale + scaled.mean).softmax(1) ** GCE_Q
+        last, weights = weights, head.compute_logits(features).softmax(1) ** GCE_Q
         if ((weights - last).abs() * targets).max() < SMALL:
             break
     return fit_head(scaled, targets * weights, seed, balance)

@@ -62,7 +62,7 @@ class Objective:
             projected: projected features [B, D], or None for a plain model.
             targets: of the B images.
         """
-        shown = logits if self.log_prior is None else logits + self.log_prior.to(logits)
+        shown = logits if self.log_prior is None else logits + self.log_prior
         label = _label_loss(self.label_loss, shown, targets.classes)
         zero = label.new_zeros(())
         if projected is None:
