@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ def start() -> Iterator[Start]:
 
         def run(*words: str) -> "subprocess.Popen[str]":
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            process = stack.enter_context(subprocess.Popen([sys.executable, *words], **pipes))
+            # Tests that a shell runs in the background have inherited that Ctrl-C is ignored.
+            heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+            process = stack.enter_context(subprocess.Popen([sys.executable, *words], preexec_fn=heed, **pipes))
             stack.callback(process.kill)
             return process
 
