@@ -73,6 +73,7 @@ def fit_weights(
     likelihood: Float[np.ndarray, "n C"],
     told: Sequence[bool] = (),
     leaks: bool = False,
+    fixed: bool = False,
 ) -> tuple[np.ndarray, float, float]:
     """Weights, leak, and the log-likelihood of the labels under them, with their priors.
 
@@ -83,6 +84,7 @@ def fit_weights(
         likelihood: P(label | y).
         told: which witnesses are a describer's words.
         leaks: whether their words may be of other images; else the leak is 0.
+        fixed: the usual weights stay.
     """
 
     step = -(-likelihood.size // MOST_CELLS) or 1
@@ -112,5 +114,7 @@ def fit_weights(
     start, bounds = usual, [(0.0, LARGEST)] * len(usual)
     if leaks:
         start, bounds = np.append(usual, USUAL_LEAK), [*bounds, (-8.0, 4.0)]
+    if fixed:
+        return usual, 0.0, -loss(usual)[0]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return found[: len(usual)], float(sigmoid(found[-1])) if leaks else 0.0, -loss(found)[0]
