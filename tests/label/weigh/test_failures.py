@@ -134,6 +134,16 @@ def test_whole_answers_of_other_images_overrule_no_label():
         assert 0.2 < weighed.reliability["leak"] < 0.6
 
 
+def test_whole_answers_of_other_images_are_no_labels_by_sight():
+    """Twenty classes: that labels follow what is seen explains them nearly as well; features do not foretell the picks."""
+    world = make_world(num_classes=20, size=600, text_noise=2, image_noise=2, pick_right=0.8)
+    source, rng = np.arange(600), np.random.default_rng(1)
+    chosen = np.flatnonzero(rng.random(600) < 0.3)
+    source[chosen] = rng.permutation(chosen)
+    weighed = weigh(world.tell(world.y, pick=world.pick[source], text_rows=source))
+    assert (weighed.states == OVERRULED).mean() <= 0.001
+
+
 def test_look_alike_errors_of_the_describer_overrule_no_label():
     """30 of 100 images of class 0 are described and picked as class 1."""
     world = make_world(size=500)
