@@ -222,20 +222,20 @@ class Machine:
 
     Attributes:
         seed: of weights, data order, augmentation and the choices above
-        precision: arithmetic of forward and backward passes
+        precision: arithmetic of forward and backward passes; auto is bf16 on cards that have it, else fp32
         compile: compile the network with torch.compile
         deterministic: only kernels that give the same bits each time, so that a resumed run ends alike on a GPU, too
-        workers: loader processes; 0 loads in the main process
+        workers: loader processes; 8 at most on a GPU and none on a CPU if not given
         tracker: also log to this; tensorboard writes into the run's folder
         device: auto, cpu, cuda, cuda:N or mps
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
 
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = False
     deterministic: bool = False
-    workers: int = 0
+    workers: int | None = None
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: str = "auto"
     stop_after: int | None = None
