@@ -34,6 +34,8 @@ def create_accelerator(settings: TrainSettings) -> Any:
         raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install 'gpt4image[{extra}]'")
     settings = resolve_machine(settings)
     device = _choose_device(settings)
+    if settings.sync_norm and device.type == "cpu" and count_launched() > 1:
+        raise SettingsError("--sync-norm is for several GPUs; PyTorch has none for CPUs: leave it out")
     choose_kernels(settings.deterministic)
     # Accelerate remembers the last run's device and precision; this run may have others.
     AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)

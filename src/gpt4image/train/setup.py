@@ -138,6 +138,8 @@ def _create_text_targets(settings: TrainSettings, inputs: Inputs) -> TextTargets
 def _create_network(
     settings: TrainSettings, inputs: Inputs, text: TextTargets | None
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
+    from timm.layers import convert_sync_batchnorm
+
     size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
     start = (settings.pretrained, settings.model_kwargs, settings.init_weights)
@@ -157,6 +159,9 @@ def _create_network(
         projector = create_projector(
             settings.projector, num_features, text.dimension, settings.projector_norm, settings.projector_std
         )
+    if settings.sync_norm:
+        backbone = convert_sync_batchnorm(backbone)
+        projector = None if projector is None else convert_sync_batchnorm(projector)
     return AlignedNetwork(backbone, projector), _create_data_config(settings, backbone, size), num_features
 
 
