@@ -84,8 +84,10 @@ def test_what_changes_the_last_digits_is_said(
     settings = tiny(data[0], epochs=2, objective="none", stop_after=1)
     train(settings)
     assert "other last digits" not in capsys.readouterr().err
+    path = settings.run / "settings.yaml"
+    path.write_text(path.read_text().replace("device: cpu", "device: cuda"))
     train(replace(settings, deterministic=True, device="auto"))
-    assert "goes on with other last digits than it began with: device cpu to auto, deterministic False to True" in (
+    assert "goes on with other last digits than it began with: device cuda to cpu, deterministic False to True" in (
         " ".join(capsys.readouterr().err.split())
     )
 

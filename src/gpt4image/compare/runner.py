@@ -148,10 +148,12 @@ def compute_shared_features(jobs: Sequence[Job]) -> None:
 def run_job(job: Job) -> None:
     """Trains and evaluates one run."""
     from gpt4image.evaluate import EvaluateSettings, evaluate
+    from gpt4image.models.machine import choose_device, count_workers
     from gpt4image.train import train
 
     train(job.settings)
-    how: dict[str, Any] = {"workers": 0, "device": job.settings.device, "corruptions": job.corruptions}
+    workers = count_workers(job.settings.workers, choose_device(job.settings.device))
+    how: dict[str, Any] = {"workers": workers, "device": job.settings.device, "corruptions": job.corruptions}
     evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, **how))
     if job.retrieval_images:
         _measure_retrieval(job)
@@ -172,7 +174,7 @@ def _measure_retrieval(job: Job) -> None:
     assert settings.work is not None
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     images, prompts = images.subset(readable), settings.prompts
-    measure_retrieval(settings.run, images, digests, table, prompts, workers=0, device=settings.device)
+    measure_retrieval(settings.run, images, digests, table, prompts, device=settings.device)
 
 
 def _prepare(threads: int, parent: int) -> None:

@@ -213,6 +213,7 @@ def _is_done(job: "Job") -> bool:
     from gpt4image.evaluate.corruptions import corruptions_path
     from gpt4image.evaluate.record import evaluation_path, read_known
     from gpt4image.evaluate.retrieval import has_text_projector, retrieval_path
+    from gpt4image.train.processes import resolve_machine
     from gpt4image.train.run_folder import check_settings, is_finished
 
     run = job.settings.run
@@ -223,7 +224,7 @@ def _is_done(job: "Job") -> bool:
     wants_retrieval = job.retrieval_images and has_text_projector(run)
     if wants_retrieval and read_known(retrieval_path(run), {"source": job.retrieval_images}) is None:
         return False
-    check_settings(job.settings)
+    check_settings(resolve_machine(job.settings))
     return True
 
 

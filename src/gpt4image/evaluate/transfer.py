@@ -31,7 +31,7 @@ class TransferSettings:
         images: test images of the same classes.
         name: of this transfer if there are several; it becomes part of the file name.
         batch_size: images at a time.
-        workers: processes that decode images; 0 decodes in the main process.
+        workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
     """
 
@@ -40,7 +40,7 @@ class TransferSettings:
     images: str
     name: str = ""
     batch_size: int = 128
-    workers: int = 2
+    workers: int | None = None
     device: str = "auto"
 
 
@@ -86,11 +86,13 @@ def transfer(settings: TransferSettings) -> TransferResult:
     """
     from gpt4image.evaluate.labelled import open_labelled
     from gpt4image.images import open_images
+    from gpt4image.models.machine import choose_device, count_workers
     from gpt4image.models.predict_run import predict_run
 
     path, classes = record_path(settings.run, "transfer", settings.name), open_images(settings.training).classes
     training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)
-    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
+    workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
+    how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
     known, asked = (predict_run(settings.run, one.images, label="features", **how).features for one in (training, test))
     labels, true = training.images.labels, test.images.labels
     strength, choice = choose_strength(known, labels)

@@ -30,7 +30,7 @@ class LabelSettings:
         wrong_kind: to what: any other class, the next one, the most similar one, or the runner-up on ambiguous images
         seed: of the choices above and of the cross-fitting
         device: auto, cpu, cuda, cuda:N or mps
-        workers: processes that decode images; 0 decodes in the main process
+        workers: processes that decode images; 8 at most on a GPU and none on a CPU if not given
     """
 
     images: str
@@ -48,7 +48,7 @@ class LabelSettings:
     wrong_kind: Literal["uniform", "next", "similar", "ambiguous"] = "uniform"
     seed: int = 0
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.wrong_labels <= 1:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def load_image_features(
     digests: Sequence[str],
     backbone: FrozenBackbone,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
 ) -> ImageFeatures:
     """Features of readable images, from the user's cache folder; only those that are not there yet are computed.
 
@@ -52,7 +53,7 @@ def load_image_features(
         digests: theirs.
         backbone: see `find_frozen`.
         device: where the model runs.
-        workers: processes that decode images.
+        workers: processes that decode images; as many as suit the device if None.
 
     Raises:
         ModelError: the model has no pooled features.
@@ -67,9 +68,9 @@ def load_image_features(
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
             label = f"features {start + len(block):,}/{len(missing):,}"
-            features = predict(
-                model, images.subset(block), backbone.data_config, workers=workers, device=device, label=label
-            ).features
+            # Kept features are the same whichever device they were computed on, but for the last digits.
+            how: dict[str, Any] = {"workers": workers, "device": device, "label": label, "precision": "fp32"}
+            features = predict(model, images.subset(block), backbone.data_config, **how).features
             _save_part(folder, wanted[block], features.astype(np.float16))
         known = _put_together(folder, backbone.identity)
     order = np.argsort(known)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gpt4image.images import ImageSet
+from gpt4image.models.machine import count_workers
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -38,7 +39,7 @@ def load_batches(
     images: ImageSet,
     data_config: Mapping[str, Any],
     batch_size: int,
-    workers: int = 0,
+    workers: int | None = None,
     device: torch.device | str = "cpu",
     change: Change | None = None,
 ) -> Iterator[Float32[Tensor, "b c h w"]]:
@@ -48,7 +49,7 @@ def load_batches(
         images: all of them must be decodable (`scan_images` says which are).
         data_config: timm's: input_size, interpolation, mean, std, crop_pct.
         batch_size: images at a time.
-        workers: processes that decode images.
+        workers: processes that decode images; as many as suit the device if None.
         device: where the model is.
         change: done to each cropped picture, such as a corruption.
 
@@ -56,8 +57,10 @@ def load_batches(
         UnreadableImageError: an image cannot be decoded.
     """
     dataset = EvaluationImages(images, data_config, change)
-    for pixels in DataLoader(dataset, batch_size=batch_size, num_workers=workers):
-        yield normalize(pixels.to(device), data_config).contiguous(memory_format=torch.channels_last)
+    device = torch.device(device)
+    workers = count_workers(workers, device)
+    for pixels in DataLoader(dataset, batch_size, num_workers=workers, pin_memory=device.type == "cuda"):
+        yield normalize(pixels.to(device, non_blocking=True), data_config).contiguous(memory_format=torch.channels_last)
 
 
 class EvaluationImages(Dataset[Tensor]):

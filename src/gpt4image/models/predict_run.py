@@ -21,7 +21,7 @@ def predict_run(run: Path, images: ImageSet, **how: Any) -> Outputs:
 
 
 def _predict_from_features(
-    run: Path, manifest: RunManifest, images: ImageSet, device: str = "auto", workers: int = 0, **how: Any
+    run: Path, manifest: RunManifest, images: ImageSet, device: str = "auto", workers: int | None = None, **how: Any
 ) -> Outputs:
     """The head over features of the frozen backbone, which images of any run with that backbone share."""
     known = load_image_features(images, scan_images(images).digests, find_frozen_of_run(run), device, workers)

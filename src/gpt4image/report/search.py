@@ -30,7 +30,7 @@ class SearchSettings:
         csv: write key, score and label of all images to this file, best first.
         encoder: text encoder; the run's own if not given.
         batch_size: images at a time.
-        workers: processes that decode images; 0 decodes in the main process.
+        workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
     """
 
@@ -43,7 +43,7 @@ class SearchSettings:
     csv: Path | None = None
     encoder: str | None = None
     batch_size: int = 128
-    workers: int = 2
+    workers: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -147,12 +147,14 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
     import numpy as np
 
     from gpt4image.evaluate.projector import project_images
+    from gpt4image.models.machine import choose_device, count_workers
     from gpt4image.runs import hash_digests, hash_weights
 
     cache = settings.run / "search" / f"{hash_digests([hash_weights(settings.run), *digests])[:24]}.npy"
     if cache.exists():
         return np.load(cache)
-    how = {"batch_size": settings.batch_size, "workers": settings.workers, "device": settings.device}
+    workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
+    how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
     projected = project_images(settings.run, images, **how)
     with atomic_path(cache) as temporary, temporary.open("wb") as file:
         np.save(file, projected)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from gpt4image.errors import RunError, SettingsError
+from gpt4image.errors import ModelError, RunError, SettingsError
 from gpt4image.progress import Tracker, track
 from gpt4image.runs import CHECKPOINT, METRICS
 from gpt4image.train.artifacts import save_artifacts
@@ -23,6 +23,8 @@ from gpt4image.train.validation import BestWeights, compute_top1
 
 CHECKPOINT_SHARE = 0.01
 """Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
+MOST_UNUSED = 5
+"""Parameters without a gradient that are named."""
 NOTE_S = 5.0
 """Seconds between two looks at the loss: reading it waits for all that the device still has to do."""
 
@@ -117,6 +119,8 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
         with nullcontext() if is_last else setup.accelerator.no_sync(setup.network):
             for name, value in train_step(settings, setup, pixels, images).items():
                 sums[name] += value.detach()
+        if number == 0 and setup.accelerator.num_processes > 1:
+            refuse_unused(setup.plain_network)
         if is_last:
             update_weights(settings, setup, (step + 1) // settings.grad_accum_steps)
         note = None
@@ -133,6 +137,21 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
         "data_wait_share": wait_s / seconds,
         "seconds": seconds,
     }
+
+
+def refuse_unused(network: nn.Module) -> None:
+    """Several processes wait for the gradient of every parameter; looked at after the first backward pass.
+
+    Raises:
+        ModelError: parameters of the network have none.
+    """
+    unused = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
+    if unused:
+        more = f" and {len(unused) - MOST_UNUSED} more" if len(unused) > MOST_UNUSED else ""
+        raise ModelError(
+            f"no gradient for {', '.join(unused[:MOST_UNUSED])}{more}: the model has parameters that it does not use, "
+            "which several processes would wait for; give them requires_grad False, or train in one process"
+        )
 
 
 def keep_norms(backbone: nn.Module) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -10,8 +11,10 @@ import torch
 import torch.distributed as dist
 
 from gpt4image.errors import Gpt4ImageError, RunError, SettingsError
+from gpt4image.models.machine import choose_device, choose_precision, count_workers
 from gpt4image.progress import silence
 from gpt4image.train.objectives.gather import count_processes
+from gpt4image.train.run_folder import load_begun
 from gpt4image.train.settings import TrainSettings
 
 T = TypeVar("T")
@@ -29,7 +32,10 @@ def create_accelerator(settings: TrainSettings) -> Any:
     if settings.tracker != "none" and find_spec(settings.tracker) is None:
         extra = "trackers" if settings.tracker == "tensorboard" else settings.tracker
         raise SettingsError(f"--tracker {settings.tracker} is not installed; pip install 'gpt4image[{extra}]'")
+    settings = resolve_machine(settings)
     device = _choose_device(settings)
+    if settings.sync_norm and device.type == "cpu" and count_launched() > 1:
+        raise SettingsError("--sync-norm is for several GPUs; PyTorch has none for CPUs: leave it out")
     choose_kernels(settings.deterministic)
     # Accelerate remembers the last run's device and precision; this run may have others.
     AcceleratorState._reset_state(reset_partial_state=count_processes() == 1)
@@ -45,7 +51,7 @@ def create_accelerator(settings: TrainSettings) -> Any:
         raise SettingsError(
             f"--precision {settings.precision} on --device {settings.device} cannot be used ({error}); choose others"
         ) from error
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    launched = count_launched()
     if accelerator.num_processes != launched:
         raise SettingsError(
             f"{launched} processes were launched but are not connected ({accelerator.num_processes} found, on "
@@ -57,20 +63,45 @@ def create_accelerator(settings: TrainSettings) -> Any:
     return accelerator
 
 
-def _choose_device(settings: TrainSettings) -> torch.device:
-    """The device of this process; of several, each has the one that its launcher gave it."""
-    from gpt4image.models.predict import choose_device
+def count_launched() -> int:
+    """Processes that the launcher started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
-    if settings.device not in ("auto", "cpu") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+
+def resolve_machine(settings: TrainSettings) -> TrainSettings:
+    """What is left to the machine, as it is used and recorded: device, precision and loader processes.
+
+    A run that goes on keeps the precision that it began with, whatever the machine.
+
+    Raises:
+        SettingsError: PyTorch knows no such device here, or it is one card for several processes.
+    """
+    if ":" in settings.device and count_launched() > 1:
         raise SettingsError(
             f"--device is {settings.device}; several processes take auto or cpu, each has a GPU of its own"
         )
     device = choose_device(settings.device)
+    precision: Any = settings.precision
+    if precision == "auto":
+        precision = load_begun(settings.run).get("precision", "auto")
+    precision = choose_precision(device) if precision == "auto" else precision
+    return replace(
+        settings,
+        device=device.type if settings.device == "auto" else settings.device,
+        precision=precision,
+        workers=count_workers(settings.workers, device),
+    )
+
+
+def _choose_device(settings: TrainSettings) -> torch.device:
+    """The device of this process; of several, each has the one that its launcher gave it."""
+    several = count_launched() > 1
+    device = choose_device(settings.device)
     # Accelerate takes its device from here.
     os.environ.pop("ACCELERATE_TORCH_DEVICE", None)
-    if settings.device not in ("auto", "cpu"):
+    if settings.device != "cpu" and not several:
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    if device.type == "cuda" and device.index is not None:
+    if device.type == "cuda" and device.index is not None and not several:
         torch.cuda.set_device(device)
     return device
 

@@ -40,6 +40,15 @@ def load_content(run: Path) -> dict[str, Any]:
     return _load(run)["content"]
 
 
+def load_begun(run: Path) -> dict[str, Any]:
+    """The settings that a run was begun with; none where there is no run yet.
+
+    Raises:
+        RunError: the file of settings is damaged.
+    """
+    return _load(run)["settings"] if (run / SETTINGS).exists() else {}
+
+
 def _load(run: Path) -> dict[str, dict[str, Any]]:
     path = run / SETTINGS
     try:
@@ -82,7 +91,9 @@ def check_settings(settings: TrainSettings) -> None:
     found = {**settings_to_dict(TrainSettings(settings.images, settings.run)), **found}
     wanted = settings_to_dict(settings)
     _compare(found, wanted, settings.run, "--{} {}")
-    changed = [f"{name} {found[name]} to {wanted[name]}" for name in LAST_DIGITS if found[name] != wanted[name]]
+    changed = [
+        f"{name} {found[name]} to {wanted[name]}" for name in LAST_DIGITS if found[name] not in (wanted[name], "auto")
+    ]
     if changed and (settings.run / CHECKPOINT).exists() and not is_finished(settings.run):
         say(f"{settings.run} goes on with other last digits than it began with: {', '.join(changed)}")
 

@@ -8,10 +8,8 @@ from typing import Any, ClassVar, Literal
 from gpt4image.errors import SettingsError
 
 Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
-
-NEEDS_NEGATIVES = ("clip", "ctr", "textteacher")
-"""Objectives that compare the images and texts of a batch with each other."""
-MIN_TEXTS = 8
+NEEDS_NEGATIVES, MIN_TEXTS = ("clip", "ctr", "textteacher"), 8
+"""Objectives that compare the images and texts of a batch with each other, and how many those must be."""
 FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip", "freeze_norm": False}
 FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none", "freeze_norm": True}
 """What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
@@ -222,20 +220,22 @@ class Machine:
 
     Attributes:
         seed: of weights, data order, augmentation and the choices above
-        precision: arithmetic of forward and backward passes
+        precision: arithmetic of forward and backward passes; auto is bf16 on cards that have it, else fp32
         compile: compile the network with torch.compile
+        sync_norm: batch norms, the projector's included, see the batch of all GPUs together
         deterministic: only kernels that give the same bits each time, so that a resumed run ends alike on a GPU, too
-        workers: loader processes; 0 loads in the main process
+        workers: loader processes; 8 at most on a GPU and none on a CPU if not given
         tracker: also log to this; tensorboard writes into the run's folder
         device: auto, cpu, cuda, cuda:N or mps
         stop_after: stop when this epoch is done (exit status 4); the same command goes on
     """
 
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = False
+    sync_norm: bool = False
     deterministic: bool = False
-    workers: int = 0
+    workers: int | None = None
     tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     device: str = "auto"
     stop_after: int | None = None
@@ -272,7 +272,6 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
             self._check_freeze()
 
     def _check_freeze(self) -> None:
-        """A frozen backbone can neither be aligned nor trained from nothing."""
         if not self.starts_from_weights:
             raise SettingsError("--freeze needs weights to start from: --pretrained or --init-weights FILE")
         if self.objective != "none":

@@ -20,6 +20,7 @@ from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
+from gpt4image.train.processes import resolve_machine
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
 from gpt4image.train.targets.source import (
@@ -88,6 +89,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     """
     from timm.utils import ModelEmaV3
 
+    settings = resolve_machine(settings)
     text = _create_text_targets(settings, inputs)
     plain_network, data_config, num_features = _create_network(settings, inputs, text)
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -115,7 +117,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         average=average,
         optimizer=optimizer,
         schedule=schedule,
-        loader=create_loader(dataset, sampler, settings.workers, pin_memory=accelerator.device.type == "cuda"),
+        loader=create_loader(dataset, sampler, settings.workers or 0, pin_memory=accelerator.device.type == "cuda"),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
         objective=_create_objective(settings, classes, accelerator.device),
@@ -136,6 +138,8 @@ def _create_text_targets(settings: TrainSettings, inputs: Inputs) -> TextTargets
 def _create_network(
     settings: TrainSettings, inputs: Inputs, text: TextTargets | None
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
+    from timm.layers import convert_sync_batchnorm
+
     size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
     start = (settings.pretrained, settings.model_kwargs, settings.init_weights)
@@ -155,6 +159,9 @@ def _create_network(
         projector = create_projector(
             settings.projector, num_features, text.dimension, settings.projector_norm, settings.projector_std
         )
+    if settings.sync_norm:
+        backbone = convert_sync_batchnorm(backbone)
+        projector = None if projector is None else convert_sync_batchnorm(projector)
     return AlignedNetwork(backbone, projector), _create_data_config(settings, backbone, size), num_features
 
 

@@ -74,12 +74,13 @@ def train(settings: TrainSettings) -> TrainResult:
     from gpt4image.models.trust import allow_import
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import fit
-    from gpt4image.train.processes import create_accelerator, first_process_first
+    from gpt4image.train.processes import create_accelerator, first_process_first, resolve_machine
     from gpt4image.train.run_folder import claim_run, is_finished, only_trainer
     from gpt4image.train.setup import create_setup
 
     allow_import(settings.model)
     start_s = time.monotonic()
+    settings = resolve_machine(settings)
     accelerator = create_accelerator(settings)
     inputs = first_process_first(accelerator, lambda: load_inputs(settings))
     content = inputs.content()

@@ -56,7 +56,7 @@ def create_augmentation(
     after = [*others, *second.transforms, *last.transforms]
     if (draft := _draft_side(settings, images, data_config["input_size"][-1])) is None:
         return CropReader(crop), Compose(after)
-    room_bytes = KEPT_BYTES // max(1, settings.workers)
+    room_bytes = KEPT_BYTES // max(1, settings.workers or 0)
     return WholeReader((draft, draft), room_bytes), Compose([crop, *after])
 
 
