@@ -135,7 +135,7 @@ def test_whole_answers_of_other_images_overrule_no_label():
 
 
 def test_whole_answers_of_other_images_are_no_labels_by_sight():
-    """Twenty classes: labels that follow what is seen explain nearly as much, but features do not foretell the picks."""
+    """Twenty classes: labels by sight explain nearly as much, but features do not foretell the picks."""
     world = make_world(num_classes=20, size=600, text_noise=2, image_noise=2, pick_right=0.8)
     source, rng = np.arange(600), np.random.default_rng(1)
     chosen = np.flatnonzero(rng.random(600) < 0.3)
