@@ -165,7 +165,7 @@ def test_a_file_may_hold_every_setting_and_words_win_wherever_they_stand(tmp_pat
         assert (settings.images, settings.work, settings.limit) == ("others", Path("work"), 3)
 
 
-@pytest.mark.parametrize("command", list(COMMANDS))
+@pytest.mark.parametrize("command", ["describe", "embed", "label", "train"])
 def test_one_value_in_a_file_is_a_list_of_one_and_none_is_the_default(command: str, tmp_path: Path) -> None:
     from gpt4image.cli import parse_settings
 
@@ -174,7 +174,8 @@ def test_one_value_in_a_file_is_a_list_of_one_and_none_is_the_default(command: s
     path = tmp_path / "settings.yaml"
     for setting in (setting for setting in read_settings(settings_class) if setting.is_list):
         kind, *_ = typing.get_args(setting.hint)
-        for written, expected in ((3 if kind in (int, float) else "3", (kind(3),)), (None, tuple(setting.default))):
+        one = 3 if kind in (int, float) else "3"
+        for written, expected in ((one, (kind(one),)), (None, tuple(setting.default))):
             path.write_text(yaml.safe_dump({setting.name: written}))
             settings = parse_settings(command, settings_class, [*places, "--config", str(path)])
             assert getattr(settings, setting.name) == expected

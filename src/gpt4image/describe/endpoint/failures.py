@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,10 +17,6 @@ REFUSING_STATUSES = frozenset({400, 403, 405, 411, 413, 414, 415, 422, 451})
 THROTTLING_STATUSES = frozenset({429, 503, 529})
 TOO_LARGE_STATUSES = frozenset({400, 413, 422, 500})
 MOST_ERROR_CHARACTERS = 300
-MOST_ALIKE = 8
-FEWEST_JUDGED = 6
-"""Failures of which the last has used up a request's retries; fewer may be bad luck."""
-MOST_THROTTLED = 40
 
 NO_CREDIT = re.compile(
     r"insufficient[ _](?:quota|credits?|balance|funds)|credit balance is too low|billing[ _]hard[ _]limit|"
@@ -100,10 +95,6 @@ class RefusedRequestError(Exception):
 
     def __str__(self) -> str:
         return self.message
-
-
-class UnavailableError(EndpointError):
-    """An endpoint cannot be used for now: what was answered is kept, and the same command goes on later."""
 
 
 @dataclass(eq=False)
@@ -203,25 +194,3 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
     if told is None and (match := WAIT_IN_WORDS.search(body)):
         told = float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)
     return told if told is not None and 0 < told < float("inf") else None
-
-
-class FirstFailures:
-    """How the attempts at one endpoint ended as long as none was answered."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def is_hopeless(self, failure: PassingError, has_retries: bool) -> bool:
-        """Notes a failure, and says whether it is time to stop.
-
-        Args:
-            failure: of an attempt.
-            has_retries: whether the request would be tried again.
-        """
-        kind = re.sub(r"[\d\W]+", " ", str(failure))[:80]
-        self._counts[kind] += 1
-        if failure.is_throttle:
-            return self._counts.total() >= MOST_THROTTLED
-        # A server that loads its model answers nothing for a while; that is as long as the retries last.
-        is_alike = self._counts[kind] >= MOST_ALIKE and not failure.is_timeout
-        return is_alike or (not has_retries and self._counts.total() >= FEWEST_JUDGED)
