@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,44 @@ def test_a_file_may_hold_every_setting_and_words_win_wherever_they_stand(tmp_pat
         assert (settings.images, settings.work, settings.limit) == ("photos", Path("work"), 7)
         settings = parse_settings("describe", DescribeSettings, ["others", "--limit", "3", *words])
         assert (settings.images, settings.work, settings.limit) == ("others", Path("work"), 3)
+
+
+@pytest.mark.parametrize("command", ["describe", "embed", "label", "train"])
+def test_one_value_in_a_file_is_a_list_of_one_and_none_is_the_default(command: str, tmp_path: Path) -> None:
+    from gpt4image.cli import parse_settings
+
+    settings_class, _ = COMMANDS[command].load()
+    places = ["a" for setting in read_settings(settings_class) if setting.is_positional]
+    path = tmp_path / "settings.yaml"
+    for setting in (setting for setting in read_settings(settings_class) if setting.is_list):
+        kind, *_ = typing.get_args(setting.hint)
+        one = 3 if kind in (int, float) else "3"
+        for written, expected in ((one, (kind(one),)), (None, tuple(setting.default))):
+            path.write_text(yaml.safe_dump({setting.name: written}))
+            settings = parse_settings(command, settings_class, [*places, "--config", str(path)])
+            assert getattr(settings, setting.name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"prompt: {a: 1}", "prompt must be a list such as [a, b], not {'a': 1}"),
+        (b"prompt: [a, ", "cannot be read as YAML: while parsing a flow node"),
+        (b"hello", "must hold lines such as `model: resnet50`, not 'hello'"),
+        (b"- a", "must hold lines such as `model: resnet50`"),
+        (b"\xff\xfe", "cannot be read as YAML"),
+        (None, "cannot be read as YAML: [Errno 2] No such file or directory"),
+    ],
+)
+def test_a_file_that_holds_no_settings_is_one_line(tmp_path: Path, capsys, text: bytes | None, words: str) -> None:
+    path = tmp_path / "settings.yaml"
+    if text is not None:
+        path.write_bytes(text)
+    assert main(["describe", "photos", str(tmp_path / "work"), "--config", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"gpt4image describe: --config {path}")
+    assert words in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

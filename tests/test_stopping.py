@@ -161,6 +161,18 @@ def test_workers_of_a_comparison_end_with_it(start: Start, photos: Path, tmp_pat
     wait_until(lambda: not any(map(is_running, workers)), 2)
 
 
+def test_a_pool_that_has_done_its_work_does_not_wait_for_its_workers_to_take_themselves_apart() -> None:
+    """For seconds, in which an interrupt would leave them behind."""
+    code = (
+        "from gpt4image.compare.runner import start_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with start_pool(2) as pool:\n"
+        "        slow = 'import threading, time; threading.Thread(target=time.sleep, args=(300,)).start()'\n"
+        "        pool.submit(exec, slow).result()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=100, check=True)
+
+
 def test_what_killed_processes_left_behind_is_removed_at_the_next_write(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -33,6 +33,13 @@ class EndpointError(Gpt4ImageError):
     """An endpoint cannot be used at all (refused, unknown model, not allowed)."""
 
 
+class UnavailableError(EndpointError):
+    """An endpoint cannot be used for now: what was answered is kept, and the same command goes on later.
+
+    Exit status 4.
+    """
+
+
 class EncoderError(Gpt4ImageError):
     """A text encoder is unknown, not installed, or not the model it claims to be."""
 

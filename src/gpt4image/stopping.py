@@ -59,6 +59,25 @@ def end_with(parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
+def begin_worker(threads: int, parent: int) -> None:
+    """A process of a pool: its share of the cores, no progress of its own, and no life without its parent.
+
+    It stands here, where little is imported, so that no time passes before the process is bound to its parent.
+    """
+    kill_with_parent()
+    end_with(parent)
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from gpt4image import progress
+
+    # From now on it may have workers of its own, which it ends.
+    kill_with_parent(False)
+    torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")
+    progress.silence()
+
+
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_INTERVAL_S)

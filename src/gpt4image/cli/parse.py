@@ -1,6 +1,7 @@
 """From the words after a command's name to its settings."""
 
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt4image.cli.groups import Setting, read_settings
@@ -26,15 +27,17 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
 
     settings = read_settings(settings_class)
     _refuse_repeated(settings, arguments)
+    files, words = _split_files(arguments)
+    written: dict[str, Any] = {}
+    for file in files:
+        written |= _read_file(file, settings)
     try:
-        values = vars(_make_parser(name, settings).parse_args(_files_first(arguments)))
+        values = vars(_make_parser(name, settings).parse_args([f"--config={yaml.safe_dump(written)}", *words]))
     except ArgumentError as error:
         raise SettingsError(f"{error} (see gpt4image {name} --help-all)") from error
-    for config in values["config"] or ():  # argparse takes a word that is not there for the default
-        written = yaml.safe_load(config.get_content()) or {}
-        for setting in settings:
-            if setting.is_positional and values[setting.name] is None and setting.name in written:
-                values[setting.name] = setting.hint(written[setting.name])
+    for setting in settings:  # argparse takes a word that is not there for the default
+        if setting.is_positional and values[setting.name] is None and setting.name in written:
+            values[setting.name] = setting.hint(written[setting.name])
     missing = [setting.flag for setting in settings if setting.is_positional and values.get(setting.name) is None]
     if missing:
         raise SettingsError(f"{' and '.join(missing)} missing (see gpt4image {name} --help)")
@@ -50,17 +53,40 @@ def _refuse_repeated(settings: tuple[Setting, ...], arguments: list[str]) -> Non
             raise SettingsError(f"{setting.flag} is given twice; write all values after one: {setting.flag} A B")
 
 
-def _files_first(arguments: list[str]) -> list[str]:
-    """The same words, `--config FILE` before all others, which win over what stands before them."""
+def _split_files(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The files after `--config`, whose settings yield to all words, and the other words."""
     files: list[str] = []
     others: list[str] = []
     words = iter(arguments)
     for word in words:
         if word == "--config":
-            files += [word, *([value] if (value := next(words, None)) is not None else [])]
+            files.append(next(words, ""))
         else:
-            (files if word.startswith("--config=") else others).append(word)
-    return files + others
+            (files if word.startswith("--config=") else others).append(word.removeprefix("--config="))
+    return files, others
+
+
+def _read_file(file: str, settings: tuple[Setting, ...]) -> dict[str, Any]:
+    """The settings in a YAML file; one value in the place of a list is a list of one, and none leaves the default.
+
+    Raises:
+        SettingsError: it cannot be read, or is no mapping of settings.
+    """
+    import yaml
+
+    try:
+        written = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"--config {file} cannot be read as YAML: {error}") from error
+    if not isinstance(written, dict):
+        raise SettingsError(f"--config {file} must hold lines such as `model: resnet50`, not {str(written)[:60]!r}")
+    for setting in settings:
+        value = written.get(setting.name)
+        if setting.is_list and isinstance(value, dict):
+            raise SettingsError(f"--config {file}: {setting.name} must be a list such as [a, b], not {value}")
+        if setting.is_list and setting.name in written and not isinstance(value, list):
+            written[setting.name] = list(setting.default) if value is None else [value]
+    return written
 
 
 def _make_parser(name: str, settings: tuple[Setting, ...]) -> Any:

@@ -10,7 +10,7 @@ from gpt4image.cli.commands import COMMANDS
 from gpt4image.cli.failures import explain_failure
 from gpt4image.cli.parse import parse_settings
 from gpt4image.cli.usage import write_help, write_overview
-from gpt4image.errors import Gpt4ImageError, SettingsError
+from gpt4image.errors import Gpt4ImageError, SettingsError, UnavailableError
 from gpt4image.models.trust import PREFIX, allow_import, refuse_import
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.shown import note_key_variable, printable, printable_json, printable_line
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _leave(_run(arguments[0], arguments[1:]))
     except Gpt4ImageError as error:
         print(f"gpt4image {printable_line(arguments[0])}: {printable_line(str(error))}", file=sys.stderr)
-        return ExitStatus.MISTAKE
+        return ExitStatus.STOPPED if isinstance(error, UnavailableError) else ExitStatus.MISTAKE
     except KeyboardInterrupt:
         print("stopped; finished work is kept, the same command goes on from there", file=sys.stderr)
         return ExitStatus.STOPPED

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gpt4image import progress
 from gpt4image.errors import RunError
 from gpt4image.label import LabelSettings, label
-from gpt4image.stopping import end_children, end_with, kill_with_parent
+from gpt4image.stopping import begin_worker, end_children
 from gpt4image.train.settings import TrainSettings
 
 
@@ -51,19 +50,23 @@ class Job:
 def start_pool(num_processes: int) -> Iterator[ProcessPoolExecutor | None]:
     """Processes that work at once, begun when they are needed; None if it is one alone, which is this one.
 
-    They end with the block, at once if it is interrupted.
+    They end with the block, at once but for one thing: after an error, what the others are at is finished first.
     """
     if num_processes == 1:
         yield None
         return
     context = multiprocessing.get_context("spawn")
     prepared = max(1, (os.cpu_count() or 1) // num_processes), os.getpid()
-    with ProcessPoolExecutor(num_processes, context, initializer=_prepare, initargs=prepared) as pool:
+    with ProcessPoolExecutor(num_processes, context, initializer=begin_worker, initargs=prepared) as pool:
         try:
             yield pool
-        except (KeyboardInterrupt, GeneratorExit):
+        except Exception:
+            raise
+        except BaseException:
             end_children()
             raise
+        # A worker that ends by itself takes seconds to take PyTorch apart, and heeds nobody meanwhile.
+        end_children()
 
 
 def run_jobs(jobs: Sequence[Job], pool: ProcessPoolExecutor | None, num_processes: int) -> Iterator[Job]:
@@ -175,17 +178,3 @@ def _measure_retrieval(job: Job) -> None:
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     images, prompts = images.subset(readable), settings.prompts
     measure_retrieval(settings.run, images, digests, table, prompts, device=settings.device)
-
-
-def _prepare(threads: int, parent: int) -> None:
-    """A process of the pool: its share of the cores, no progress of its own, and no life without its parent."""
-    kill_with_parent()
-    end_with(parent)
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    # From now on it may have workers of its own, which it ends.
-    kill_with_parent(False)
-    torch.set_num_threads(threads)
-    threadpool_limits(threads, user_api="blas")
-    progress.silence()

@@ -9,7 +9,7 @@ from tokenize import TokenError
 import numpy as np
 
 from gpt4image.describe.prompts.class_names import read_class_names
-from gpt4image.embed.encoders.encoder import TextEncoder
+from gpt4image.embed.encoders.encoder import TextEncoder, encode_all
 from gpt4image.files import atomic_path
 
 FILE_NAME = "class_names.npz"
@@ -47,7 +47,7 @@ def save_class_vectors(folder: Path, words: Mapping[str, str], encoder: TextEnco
     if not words:
         return
     texts = [text.format(one) for one in words.values() for text in TEXTS]
-    vectors = encoder.encode(texts).reshape(len(words), len(TEXTS), -1).mean(1)
+    vectors = encode_all(encoder, texts).reshape(len(words), len(TEXTS), -1).mean(1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with atomic_path(folder / FILE_NAME) as temporary, temporary.open("wb") as file:
         np.savez(file, names=np.array(list(words)), words=np.array(list(words.values())), vectors=vectors)

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.embed.encoders.batches import batches_of
-from gpt4image.embed.encoders.encoder import TextEncoder
+from gpt4image.embed.encoders.encoder import TextEncoder, UnfinishedError
 from gpt4image.embed.table import MANIFEST, ROWS, VECTORS, EmbeddingTable, replace_table, save_rows
 from gpt4image.errors import Gpt4ImageError
 from gpt4image.files import atomic_path, read_json, write_json
@@ -40,6 +40,23 @@ class Known:
     path: Path
     hashes: np.ndarray
     truncated: np.ndarray
+
+
+@dataclass
+class Part:
+    """Vectors on their way to the disk.
+
+    Attributes:
+        rows: of the table's texts.
+        vectors: theirs, batches of float16 [n, D].
+    """
+
+    rows: list[int] = field(default_factory=list)
+    vectors: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, rows: list[int], vectors: np.ndarray) -> None:
+        self.rows += rows
+        self.vectors.append(vectors.astype(np.float16))
 
 
 class PendingTable:
@@ -121,29 +138,38 @@ class PendingTable:
             say(f"{path} is damaged ({' '.join(str(error).split())[:100]}); its texts are embedded again")
 
     def encode(self, encoder: TextEncoder, batch_size: int) -> None:
-        """Embeds the missing texts; each part of `batch_size` texts is on disk before the next begins."""
+        """Embeds the missing texts; each part of `batch_size` is on disk before the next begins, or all ends."""
         self._encoder_facts = {"max_tokens": encoder.max_tokens, "dimension": encoder.dimension}
         write_json(self.parts / ENCODER, {"encoder": self.encoder_name, **self._encoder_facts})
         with track("embedding", len(self.missing)) as tracker:
             for rows in batches_of(self.missing, batch_size):
-                texts = self.texts["text"].take(rows).to_pylist()
-                parts = []
-                for batch in batches_of(texts, encoder.texts_at_once):
-                    parts.append(encoder.encode(batch).astype(np.float16))
-                    tracker.advance(len(batch))
-                vectors = np.concatenate(parts)
-                truncated = np.array(encoder.count_tokens(texts)) > encoder.max_tokens
-                self._known.append(self._save_part(self._hashes[rows], vectors, truncated))
-                self.num_new += len(rows)
+                part = Part()
+                try:
+                    for batch in batches_of(rows, encoder.texts_at_once):
+                        self._encode_batch(encoder, batch, part)
+                        tracker.advance(len(batch))
+                finally:
+                    if part.rows:
+                        self._save_part(part, encoder)
 
-    def _save_part(self, hashes: np.ndarray, vectors: np.ndarray, truncated: np.ndarray) -> Known:
+    def _encode_batch(self, encoder: TextEncoder, rows: list[int], part: Part) -> None:
+        try:
+            part.add(rows, encoder.encode(self.texts["text"].take(rows).to_pylist()))
+        except UnfinishedError as error:
+            part.add([rows[place] for place in error.positions], error.vectors)
+            raise error.reason from error
+
+    def _save_part(self, part: Part, encoder: TextEncoder) -> None:
         """A part is named by its texts, and counts once its .npz is there, which comes last."""
+        hashes, vectors = self._hashes[part.rows], np.concatenate(part.vectors)
+        truncated = np.array(encoder.count_tokens(self.texts["text"].take(part.rows).to_pylist())) > encoder.max_tokens
         path = self.parts / f"{hashlib.sha256(hashes.tobytes()).hexdigest()[:16]}.npy"
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, vectors)
         with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
             np.savez(file, hashes=hashes, truncated=truncated)
-        return Known(path, hashes, truncated)
+        self._known.append(Known(path, hashes, truncated))
+        self.num_new += len(hashes)
 
     def finish(self) -> EmbeddingTable:
         """Writes the table and returns it; an unchanged table is left alone."""

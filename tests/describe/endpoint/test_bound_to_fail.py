@@ -11,6 +11,10 @@ ONLY_STREAMS = Answer('data: {"choices": [{"delta": {"content": "A"}}]}\n\ndata:
     [
         (failure(500, "no mmproj: no pictures"), "no mmproj: no pictures; start the server with"),
         (failure(402, "your balance is used up"), "status 402: your balance is used up; add credit"),
+        (failure(400, "this API key is none of ours"), "none of ours); check the API key (--api-key-env"),
+        (failure(500, "AuthenticationError from upstream"), "from upstream; check the API key"),
+        (failure(404, "nobody here can support image input"), "use a vision model"),
+        (failure(400, "Budget has been exceeded: 10 of 10"), "10 of 10; check --endpoint"),
         (failure(410, "this model has retired"), "this model has retired; the model is retired"),
         (failure(401, "bad key"), "bad key; check the API key"),
         (failure(404, "no model m here"), "no model m here; check --endpoint, --model"),

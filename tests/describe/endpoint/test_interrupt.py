@@ -74,7 +74,9 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_says_for_whom_and_until_when(des
     wait_for(lambda: len(stub.asked) > 12)
     process.send_signal(signal.SIGINT)
     err = check_stopped(describing, process, 13)
-    assert re.search(rf"stopping: waits for 3 answers of {stub.url}, until \d\d:\d\d:\d\d at most; once more to", err)
+    assert re.search(
+        rf"stopping: waits for 3 answers of {stub.url}, until \d\d:\d\d:\d\d at most; Ctrl-C once more stops", err
+    )
 
 
 def test_ctrl_c_pressed_twice_waits_for_nobody(describing) -> None:
@@ -85,7 +87,7 @@ def test_ctrl_c_pressed_twice_waits_for_nobody(describing) -> None:
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     process.wait(GRACE_S - 10)
-    assert "once more to stop at once" in check_stopped(describing, process, 10)
+    assert "Ctrl-C once more stops at once" in check_stopped(describing, process, 10)
 
 
 def test_a_server_that_is_restarted_in_the_middle_costs_no_picture(describing, chat_server) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from gpt4image.describe import DescribeSettings, Description, DescriptionStore, State, describe
+from gpt4image.describe.endpoint.on_ray import OnRay, _Station
 from gpt4image.errors import EndpointError, ModelError, SettingsError
 from gpt4image.results import ExitStatus
 
@@ -73,6 +74,13 @@ def test_mistakes_are_one_clear_line(settings, ray_here, changes, error, words) 
     changes = {"endpoint": ("http://127.0.0.1:9/v1",)} | changes
     with pytest.raises(error, match=words):
         describe(replace(settings, **changes))
+
+
+def test_whoever_is_waited_for_at_the_end_has_a_name() -> None:
+    on_ray = OnRay([], None, ["http://a/v1", "http://b/v1"])
+    on_ray._stations = [_Station(None, load=2, is_alive=False), _Station(None, load=1, is_alive=False)]
+    on_ray.end(EndpointError("enough"))
+    assert on_ray.awaited == {"http://a/v1 and http://b/v1": 3}
 
 
 @contextmanager

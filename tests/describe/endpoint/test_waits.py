@@ -17,6 +17,8 @@ from gpt4image.describe.endpoint.waits import Waits
         ({"retry-after": "7"}, "", 7.0),
         ({"retry-after-ms": "700", "retry-after": "9"}, "", 0.7),
         ({}, "Please try again in 900ms.", 0.9),
+        ({}, "Please try again in 7m12.5s.", 432.5),
+        ({}, "Please try again in 1h2m3s.", 3723.0),
         ({}, "Please retry after 86400 seconds.", 86400.0),
         ({}, '{"details": [{"retryDelay": "34s"}]}', 34.0),
         ({"retry-after": "0"}, "", None),

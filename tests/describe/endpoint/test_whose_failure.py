@@ -39,6 +39,10 @@ def test_one_picture_that_is_not_wanted_is_refused_and_the_others_are_described(
         Answer({"error": {"message": BILLING, "code": 402}}),
         failure(429, BILLING, {"Retry-After": "90000"}),
         failure(404, BILLING),
+        failure(400, "Budget has been exceeded. " + BILLING),
+        failure(429, BILLING, code="exceeded_current_quota_error"),
+        failure(429, BILLING, details=[{"quotaId": "RequestsPerDayPerProject"}, {"retryDelay": "0.2s"}]),
+        failure(429, "Your daily limit is reached. " + BILLING),
     ],
 )
 def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, answer: Answer) -> None:
@@ -67,6 +71,7 @@ def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, a
         failure(400, "'max_tokens' is too large: 512. This model's maximum context length is 2048 tokens."),
         Answer("<html><h1>Request Entity Too Large</h1></html>", 413, {"Content-Type": "text/html"}),
         failure(500, "image is too large to be read"),
+        failure(400, "The prompt (3000) is longer than the maximum length of 2048 here."),
         completion("A grey thi", "model_length"),
     ],
 )
@@ -77,6 +82,14 @@ def test_pictures_that_are_too_large_are_sent_once_more_in_half_the_size(describ
     assert "10 images were too large for the endpoint and were sent at half the size" in run.out
     assert len(stub.asked) == 50
     assert all("max_completion_tokens" not in asked.body for asked in stub.asked)
+
+
+def test_a_gateways_400_about_too_many_requests_is_tried_again(describing) -> None:
+    def respond(asked: Asked) -> Answer:
+        return failure(400, "upstream: slow down", code="429") if asked.number % 4 == 0 else completion(asked.text)
+
+    run = describing.run(describing.serve(respond).url)
+    assert (run.status, run.states) == (0, {"ok": 40})
 
 
 def test_pictures_that_stay_too_large_are_told_what_mends_it(describing) -> None:

@@ -104,6 +104,22 @@ def test_rows_about_other_images_are_counted_or_refused(described, tmp_path: Pat
         import_descriptions(ImportSettings(work, tmp_path / "none.xyz"))
 
 
+@pytest.mark.parametrize("images", [None, "photos"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_work_and_file_in_the_wrong_order_are_one_line(
+    described, tmp_path: Path, is_folder: bool, images: str | None
+) -> None:
+    file, work = tmp_path / "texts", described[1]
+    if is_folder:
+        file.mkdir()
+    else:
+        file.write_text("{}")
+    with pytest.raises(
+        DescriptionError, match=f"WORK stands first, then FILE: gpt4image describe-import {work} {file}"
+    ):
+        import_descriptions(ImportSettings(file, work, images))
+
+
 def test_side_cars_take_one_text_an_image(described, tmp_path: Path) -> None:
     _, work = described
     first = next(row for row in rows_of(work) if row.state is State.OK)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from gpt4image.cli import main
 from gpt4image.embed import EmbeddingTable, EmbedSettings, embed
 from gpt4image.embed.encoders.batches import batches_by_length
 from gpt4image.embed.encoders.encoder import Access
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.embed.encoders.precision import lower_precision
-from gpt4image.errors import EncoderError, EndpointError
+from gpt4image.errors import EncoderError, EndpointError, UnavailableError
 
 
 def test_batches_hold_every_text_once_pad_little_and_keep_to_their_size() -> None:
@@ -98,6 +99,7 @@ class EmbeddingServer:
         self.width, self.failures, self.loses = 5, 0, 0
         self.failure: tuple[int, str, dict[str, str]] = (429, "slow down", {"Retry-After": "0.01"})
         self.asked: list[web.Request] = []
+        self.fails_after: int | None = None
         self.good_key = ""
         self.url = ""
 
@@ -112,8 +114,8 @@ class EmbeddingServer:
             return web.json_response({"error": {"message": "this token is over"}}, status=401)
         if body["model"] != "e5":
             return web.json_response({"error": {"message": "no such model"}}, status=404)
-        if self.failures:
-            self.failures -= 1
+        if self.failures or (self.fails_after is not None and len(self.requests) >= self.fails_after):
+            self.failures = max(self.failures - 1, 0)
             status, words, headers = self.failure
             return web.json_response({"error": {"message": words}}, status=status, headers=headers)
         self.requests.append(body)
@@ -180,7 +182,7 @@ def test_an_embeddings_endpoint_is_reached_as_those_that_describe(server, write_
     access = Access(api_key_file=(tmp_path / "key",), header=("X-Gate=GATE",))
     encoder = load_encoder(f"endpoint:{server.url}?api-version=7#e5", access=access)
     server.good_key = "new-key"
-    (tmp_path / "key").write_text("new-key\n")
+    threading.Timer(1.0, (tmp_path / "key").write_text, ["new-key\n"]).start()
     assert encoder.encode(["a", "b"]).shape == (2, 5)
     assert {request.headers["X-Gate"] for request in server.asked} == {"let me in"}
     assert {request.query_string for request in server.asked} == {"api-version=7"}
@@ -198,12 +200,38 @@ def test_waits_of_an_embeddings_endpoint_are_borne_within_bounds(server, capsys)
     assert encoder.encode(["a"]).shape == (1, 5), "more often than there are retries"
     server.failures, server.failure = 1, (429, "enough", {"Retry-After": "86400"})
     with pytest.raises(
-        EncoderError, match=r"asks to wait until \d{4}-.*, which is longer than --max-wait 20 s \(.*enough"
+        UnavailableError, match=r"enough and asks to wait until \d{4}-.*, .* longer than --max-wait 20 s"
     ):
         encoder.encode(["a"])
     server.failures, server.failure = 1, (429, "not so fast", {"Retry-After": "6"})
     assert encoder.encode(["a"]).shape == (1, 5)
     assert "not so fast; waits until" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "words"),
+    [
+        ((429, "come back tomorrow", {"Retry-After": "86400"}), 4, "is longer than --max-wait 600 s"),
+        ((500, "the card fell off", {}), 4, "status 500: the card fell off, 6 times; try again later"),
+        ((402, "no credit", {}), 2, "no credit; add credit"),
+        ((400, "no such thing", {}), 2, "refuses 64 texts: status 400: no such thing"),
+    ],
+)
+def test_what_was_answered_is_kept_when_an_embeddings_endpoint_fails(
+    server, write_texts, monkeypatch, capsys, failure, status: int, words: str
+) -> None:
+    monkeypatch.setattr("gpt4image.describe.endpoint.retries.FIRST_PAUSE_S", 0.01)
+    work = write_texts({f"{number:03}": f"text {number}" for number in range(640)})
+    command = ["embed", str(work), "--encoder", f"endpoint:{server.url}#e5"]
+    server.fails_after, server.failure = 4, failure
+    assert main(command) == status
+    told = capsys.readouterr().err
+    assert words in told
+    assert "Traceback" not in told
+    server.fails_after = None
+    assert main(command) == 0
+    asked = [text for body in server.requests for text in body["input"] if text != "a"]
+    assert sorted(asked) == sorted({f"text {number}" for number in range(640)}), "none is paid for twice"
 
 
 def test_endpoint_in_a_running_event_loop(server) -> None:
@@ -223,7 +251,7 @@ def test_what_an_endpoint_does_wrong_is_one_clear_line(server) -> None:
         encoder.encode(["a"])
     with pytest.raises(EncoderError, match="precision of an endpoint is set where its server is started"):
         lower_precision(load_encoder(f"endpoint:{server.url}#e5"), "bf16", ["a"])
-    with pytest.raises(EncoderError, match=r"status 404: .*no such model.*; check URL, MODEL"):
+    with pytest.raises(EncoderError, match=r"status 404: .*no such model.* \(in --encoder endpoint:URL#MODEL\)"):
         load_encoder(f"endpoint:{server.url}#other")
 
 

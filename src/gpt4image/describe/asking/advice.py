@@ -65,7 +65,7 @@ ADVICE = (
     Advice(
         State.ENDPOINT_ERROR,
         "the picture is too large",
-        r"status 413|context|too large|too long|too many tokens|model_length",
+        r"status 413|context|too large|too long|too many tokens|model_length|longer than the maximum",
         "a smaller --image-size, or a server with a larger context; then --retry-failed",
     ),
     Advice(
@@ -95,12 +95,6 @@ ADVICE = (
 )
 """The first that fits counts; if none does, `states.REPAIRS`."""
 
-SETUP_ADVICE = (
-    (r"mmproj|image input is not supported|at most 0 image|multimodal|vision|does not support image",
-     "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
-    (r"\bstream|chat completion: '(?:data|event):", "ask an endpoint that does not only stream"),
-    (r"certificate", "name the certificate of its authority with --ca-file"),
-)  # fmt: skip
 STATUS_ADVICE = {
     401: "check the API key (--api-key-env, --api-key-file, or --header for gateways with one of their own)",
     402: "add credit, or name another key with --api-key-env; the same command then goes on from there",
@@ -110,6 +104,14 @@ STATUS_ADVICE = {
     410: "the model is retired: choose another --model",
     429: "add credit, or name another key with --api-key-env; the same command then goes on from there",
 }
+
+SETUP_ADVICE = (
+    (r"mmproj|image input is not supported|at most 0 image|multimodal|vision|support image",
+     "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
+    (r"\bstream|chat completion: '(?:data|event):", "ask an endpoint that does not only stream"),
+    (r"api[_ ]?key|authentication", STATUS_ADVICE[401]),
+    (r"certificate", "name the certificate of its authority with --ca-file"),
+)  # fmt: skip
 
 
 def advise(state: State, error: str) -> str:

@@ -13,7 +13,7 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
 from gpt4image.describe.asking.usage import estimate_read, estimate_written
 from gpt4image.describe.endpoint.connection import Connection
-from gpt4image.describe.endpoint.failures import TOO_LARGE, PassingError, Told, UnavailableError, classify
+from gpt4image.describe.endpoint.failures import TOO_LARGE, PassingError, Told, classify
 from gpt4image.describe.endpoint.fields import (
     LIMITS,
     Dialect,
@@ -25,7 +25,7 @@ from gpt4image.describe.endpoint.fields import (
 )
 from gpt4image.describe.endpoint.keys import Key
 from gpt4image.describe.endpoint.options import EndpointOptions
-from gpt4image.errors import EndpointError
+from gpt4image.errors import EndpointError, UnavailableError
 from gpt4image.progress import say
 
 LEARNABLE_STATUSES = (400, 422)

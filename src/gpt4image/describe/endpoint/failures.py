@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,30 +10,28 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from gpt4image.describe.asking.advice import advise_setup
-from gpt4image.errors import EndpointError
+from gpt4image.errors import EndpointError, UnavailableError
 
 FATAL_STATUSES = frozenset({401, 402, 404, 407, 410})
 REFUSING_STATUSES = frozenset({400, 403, 405, 411, 413, 414, 415, 422, 451})
 THROTTLING_STATUSES = frozenset({429, 503, 529})
 TOO_LARGE_STATUSES = frozenset({400, 413, 422, 500})
 MOST_ERROR_CHARACTERS = 300
-MOST_ALIKE = 8
-FEWEST_JUDGED = 6
-"""Failures of which the last has used up a request's retries; fewer may be bad luck."""
-MOST_THROTTLED = 40
 
 NO_CREDIT = re.compile(
     r"insufficient[ _](?:quota|credits?|balance|funds)|credit balance is too low|billing[ _]hard[ _]limit|"
-    r"account (?:is not active|balance)|payment required|out of credits?",
+    r"account (?:is not active|balance)|payment required|out of credits?|budget has been exceeded|"
+    r"exceeded_current_quota",
     re.IGNORECASE,
 )
 TOO_LARGE = re.compile(
     r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
     r"input (?:length|is too long|tokens? exceed)|(?:entity|payload|body|image|picture)s? (?:is |are )?"
-    r"too (?:large|big)|"
+    r"too (?:large|big)|longer than the maximum|"
     r"image (?:size|dimensions?)[^.]{0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
     re.IGNORECASE,
 )
+A_DAY = re.compile(r"per[ _-]?day|daily", re.IGNORECASE)
 MODERATED = re.compile(
     r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
     r"inappropriate content|sensitive content",
@@ -45,7 +42,9 @@ NOT_THERE_YET = re.compile(
     re.IGNORECASE,
 )
 WAIT_IN_WORDS = re.compile(
-    r"(?:try again|retry|wait)[^.\d]{0,20}?(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:onds?)?)\b", re.I
+    r"(?:try again|retry|wait)[^.\d]{0,20}?(?:(\d+)h)?(?:(\d+)m)?"
+    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:onds?)?)\b",
+    re.I,
 )
 RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
 """Google's way (google.rpc.RetryInfo)."""
@@ -102,10 +101,6 @@ class RefusedRequestError(Exception):
         return self.message
 
 
-class UnavailableError(EndpointError):
-    """An endpoint cannot be used for now: what was answered is kept, and the same command goes on later."""
-
-
 @dataclass(eq=False)
 class Told(Exception):
     """What an endpoint said instead of an answer.
@@ -143,6 +138,10 @@ def classify(url: str, told: Told) -> Exception:
             f"{url} answers status {status} and sends on to {target}; no image and no key is sent there unasked: "
             "give that --endpoint if it is meant"
         )
+    if status == 400 and re.search(r'"code"\s*:\s*"?429\b', body):
+        status = 429  # A gateway hands on what another one has told it.
+    if status == 429 and A_DAY.search(body) and (retry_after_s is None or RETRY_DELAY.search(body)):
+        return UnavailableError(f"{url} answers {told}; what is allowed a day is used up: try again later")
     if status in FATAL_STATUSES or (NO_CREDIT.search(body) and retry_after_s is None):
         return EndpointError(f"{url} answers {told}; {advise_setup(status, body)}")
     if status in TOO_LARGE_STATUSES and (status == 413 or TOO_LARGE.search(body)):
@@ -201,27 +200,6 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
     if told is None and (match := RETRY_DELAY.search(body)):
         told = float(match[1])
     if told is None and (match := WAIT_IN_WORDS.search(body)):
-        told = float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)
+        told = float(match[3]) / (1000 if match[4].lower().startswith("m") else 1)
+        told += 3600 * int(match[1] or 0) + 60 * int(match[2] or 0)
     return told if told is not None and 0 < told < float("inf") else None
-
-
-class FirstFailures:
-    """How the attempts at one endpoint ended as long as none was answered."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def is_hopeless(self, failure: PassingError, has_retries: bool) -> bool:
-        """Notes a failure, and says whether it is time to stop.
-
-        Args:
-            failure: of an attempt.
-            has_retries: whether the request would be tried again.
-        """
-        kind = re.sub(r"[\d\W]+", " ", str(failure))[:80]
-        self._counts[kind] += 1
-        if failure.is_throttle:
-            return self._counts.total() >= MOST_THROTTLED
-        # A server that loads its model answers nothing for a while; that is as long as the retries last.
-        is_alike = self._counts[kind] >= MOST_ALIKE and not failure.is_timeout
-        return is_alike or (not has_retries and self._counts.total() >= FEWEST_JUDGED)

@@ -80,7 +80,8 @@ class _Station:
 class OnRay:
     """Hands asks to the workers; each goes where there is the most room."""
 
-    def __init__(self, workers: Sequence[Any], limit_each: int | None) -> None:
+    def __init__(self, workers: Sequence[Any], limit_each: int | None, urls: Sequence[str]) -> None:
+        self._urls = urls
         self._stations = [_Station(worker, limit=limit_each or START) for worker in workers]
         self._revived = asyncio.Event()
         self._revivals: set[asyncio.Task[None]] = set()
@@ -95,7 +96,7 @@ class OnRay:
         """As the workers have told last; at the end all that they have not given back yet."""
         if self._end:
             load = sum(station.load for station in self._stations)
-            return {"the cluster": load} if load else {}
+            return {" and ".join(self._urls): load} if load else {}
         return sum((Counter(station.awaited) for station in self._stations), Counter[str]())
 
     async def answer(self, ask: Ask) -> Reply:
@@ -193,5 +194,5 @@ class RayDescriber:
             # Prompts are filled in here, so that workers need no more of an image than where it is.
             bare = ray.put(replace(wanted.images, labels=wanted.images.labels[:0], columns={}))
             with ended(ray, [kind.remote(share, bare) for _ in range(number)]) as workers:
-                on_ray = OnRay(workers, share.in_flight)
+                on_ray = OnRay(workers, share.in_flight, self.options.urls)
                 return asyncio.run(answer_all(on_ray, wanted.asks(recorder.store), recorder))

@@ -6,32 +6,37 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from PIL import Image
 
 from gpt4image.describe.asking.advice import advise_setup
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
-from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError, UnavailableError
+from gpt4image.describe.endpoint.client import Endpoint
+from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import RateLimits
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
 from gpt4image.describe.endpoint.pool import Lane, Pool
 from gpt4image.describe.endpoint.waits import SHORTEST_SAID_S, Waits, tell_hour
 from gpt4image.describe.store.states import State
-from gpt4image.errors import EndpointError, Gpt4ImageError
+from gpt4image.errors import EndpointError, Gpt4ImageError, UnavailableError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 PATIENCE = 6
 """Being told to slow down says nothing about the request; it may happen so much oftener."""
 PROBE_SIZE = 224
 GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
+T = TypeVar("T")
+Send = Callable[[Endpoint], Awaitable[T]]
 Shrink = Callable[[], Awaitable[str | None]]
 """Encodes the same image smaller; None if that is not worth it."""
+Check = Callable[[Lane, RefusedRequestError], Awaitable[None]]
 
 
 @dataclass
-class _Course:
+class Course:
     """How one request has fared.
 
     Attributes:
@@ -70,7 +75,7 @@ class _Course:
         )
 
 
-class _LaneLostError(Exception):
+class LaneLostError(Exception):
     """The endpoint is closed; another one gets the request."""
 
 
@@ -102,72 +107,92 @@ class RetryingClient:
         Raises:
             EndpointError: no request will do: wrong key, unknown model, nobody listening.
         """
-        course = _Course(time.monotonic(), may_shrink=shrink is not None)
+        course = Course(time.monotonic(), may_shrink=shrink is not None)
         while True:
-            course.attempts += 1
             try:
-                return course.finish(await self._attempt(ask, data_url, course))
-            except _LaneLostError:
+                return course.finish(await self._ask(ask, data_url, course))
+            except LaneLostError:
                 continue
             except (RefusedRequestError, PassingError) as error:
-                if isinstance(error, PassingError):
-                    course.note(error)
                 if error.needs_smaller and course.may_shrink and shrink is not None:
                     smaller, course.may_shrink = await shrink(), False
                     data_url, course.is_shrunk = smaller or data_url, smaller is not None
                     continue
-                reply = await self._judge_failure(ask, error, course)
-                if reply is not None:
-                    return course.finish(reply)
+                if isinstance(error, RefusedRequestError):
+                    state = State.REFUSED if error.is_moderated else State.ENDPOINT_ERROR
+                    return course.finish(Reply(state, error=str(error)))
+                if self.has_used_up(course):
+                    words = f"{error} (after {course.attempts} attempts)"
+                    return course.finish(Reply(State.ENDPOINT_ERROR, error=words))
+                await self.pause_after(error, course)
 
-    async def _judge_failure(
-        self, ask: Ask, error: RefusedRequestError | PassingError, course: _Course
-    ) -> Reply | None:
-        """The reply that a failure comes to; None after a pause, if it is worth another attempt."""
-        if isinstance(error, RefusedRequestError):
-            return Reply(State.REFUSED if error.is_moderated else State.ENDPOINT_ERROR, error=str(error))
-        if course.failures > self._options.retries and self.pool.has_answered:
-            return Reply(State.ENDPOINT_ERROR, error=f"{error} (after {course.attempts} attempts)")
+    async def _ask(self, ask: Ask, data_url: str, course: Course) -> Reply:
+        async def check(lane: Lane, error: RefusedRequestError) -> None:
+            if not (error.needs_smaller and course.may_shrink):
+                await self._check_with_good_picture(lane, ask, error)
+
+        tokens = ask.request.max_tokens / 2
+        reply = await self.attempt(lambda endpoint: endpoint.ask(ask, data_url), course, tokens, check)
+        self._limits.note(reply.tokens_in + reply.tokens_out)
+        return reply
+
+    def has_used_up(self, course: Course) -> bool:
+        """Whether a request that has failed again is not worth another attempt, at endpoints that answer others."""
+        return course.failures > self._options.retries and self.pool.has_answered
+
+    async def pause_after(self, error: PassingError, course: Course) -> None:
+        """Waits before another attempt.
+
+        Raises:
+            EndpointError: nobody is there, or not any more.
+        """
         self._give_up_if_absent(error)
         # When nobody is there, or asks for a long wait, the whole lane pauses; another one may be free at once.
         if not error.is_absent and (error.retry_after_s or 0.0) <= SHORTEST_SAID_S:
             seconds = choose_pause_s(course.attempts, error.retry_after_s)
             self._waits.note("a request", f"tried again after: {error}", seconds)
             await self.pool.pause(seconds)
-        return None
 
-    async def _attempt(self, ask: Ask, data_url: str, course: _Course) -> Reply:
+    async def attempt(self, send: Send[T], course: Course, tokens: float, check: Check | None = None) -> T:
         """One request to one endpoint.
+
+        Args:
+            send: sends it there and reads the answer.
+            course: notes how it fares.
+            tokens: what it may take, as long as none has been answered.
+            check: is called when it is refused for good.
 
         Raises:
             PassingError: worth another attempt.
             RefusedRequestError: this request will never do.
+            LaneLostError: the endpoint is closed; another one, if there is any, may do.
             EndpointError: no endpoint will do.
         """
+        course.attempts += 1
         async with self.pool.place() as lane:
-            if (wait_s := self._limits.reserve(ask.request.max_tokens / 2)) > 0:
+            if (wait_s := self._limits.reserve(tokens)) > 0:
                 self._waits.note("requests", "--requests-per-minute or --tokens-per-minute is reached", wait_s)
                 await self.pool.pause(wait_s)
             try:
                 with self._saying_silence(lane):
-                    reply = await lane.endpoint.ask(ask, data_url)
+                    answer = await send(lane.endpoint)
             except RefusedRequestError as error:
                 lane.pace.note_present()
-                if not (error.needs_smaller and course.may_shrink):
-                    await self._check_with_good_picture(lane, ask, error)
+                if check is not None:
+                    await check(lane, error)
                 raise
             except PassingError as error:
                 self._note_failure(lane, error, course)
+                course.note(error)
                 raise
             except EndpointError as error:
                 self.pool.close_lane(lane, error)
-                raise _LaneLostError from error
+                raise LaneLostError from error
             lane.pace.note_answer()
             lane.refused_in_a_row = 0
             if lane.endpoint.useless:
                 self.pool.close_lane(lane, lane.endpoint.useless)
-            self._limits.note(reply.tokens_in + reply.tokens_out)
-            return reply
+            return answer
 
     @contextmanager
     def _saying_silence(self, lane: Lane) -> Iterator[None]:
@@ -181,11 +206,11 @@ class RetryingClient:
         finally:
             saying.cancel()
 
-    def _note_failure(self, lane: Lane, error: PassingError, course: _Course) -> None:
+    def _note_failure(self, lane: Lane, error: PassingError, course: Course) -> None:
         """Lets the lane pause, or closes it if there is no hope.
 
         Raises:
-            _LaneLostError: it is closed.
+            LaneLostError: it is closed.
         """
         url, seconds = lane.endpoint.url, error.retry_after_s or 0.0
         if error.is_absent:
@@ -205,12 +230,12 @@ class RetryingClient:
             reason = self._give_up_at_first(lane, error, course)
         if reason is not None:
             self.pool.close_lane(lane, reason)
-            raise _LaneLostError from error
+            raise LaneLostError from error
         if seconds > SHORTEST_SAID_S:
             lane.pace.pause(seconds)
             self._waits.note(url, str(error), seconds)
 
-    def _give_up_at_first(self, lane: Lane, error: PassingError, course: _Course) -> EndpointError | None:
+    def _give_up_at_first(self, lane: Lane, error: PassingError, course: Course) -> EndpointError | None:
         """Why an endpoint that has answered nothing shall not be asked again; None as long as there is hope."""
         is_last = course.failures + 1 > self._options.retries
         if not lane.is_hopeless(error, has_retries=not is_last):
@@ -227,7 +252,7 @@ class RetryingClient:
         That is done before anything was answered, and later when many are refused one after another.
 
         Raises:
-            _LaneLostError: it is closed.
+            LaneLostError: it is closed.
         """
         lane.refused_in_a_row += 1
         async with self._probing:
@@ -242,7 +267,7 @@ class RetryingClient:
                         reason = EndpointError(f"the endpoint takes no picture at all ({error}); {advice}")
                         self.pool.close_lane(lane, reason)
             if lane.closed is not None:
-                raise _LaneLostError from error
+                raise LaneLostError from error
 
     def _advise_refused(self, error: RefusedRequestError) -> str:
         if own := [name for name in self._options.extra if name in str(error)]:

@@ -15,10 +15,9 @@ from typing import Protocol
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
-from gpt4image.describe.endpoint.failures import UnavailableError
 from gpt4image.describe.endpoint.waits import tell_hour
 from gpt4image.describe.store.states import State
-from gpt4image.errors import Gpt4ImageError
+from gpt4image.errors import Gpt4ImageError, UnavailableError
 from gpt4image.progress import say
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
@@ -186,7 +185,8 @@ class Drain:
         self.is_open = True
         self._stop_sending()
         if awaited := self._answerer.awaited:
-            say(f"stopping: waits for {_tell(awaited)}, until {tell_hour(GRACE_S)} at most; once more to stop at once")
+            until = f"until {tell_hour(GRACE_S)} at most; Ctrl-C once more stops at once"
+            say(f"stopping: waits for {_tell(awaited)}, {until}")
         self._waiting = asyncio.create_task(self._wait())
 
     def close(self) -> None:

@@ -87,16 +87,20 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
     """Reads `settings.file` into the store.
 
     Raises:
-        DescriptionError: the file cannot be read, or is about other images only.
+        DescriptionError: the file cannot be read, is about other images only, or stands where WORK should.
         ImageSetError: the images cannot be opened.
     """
     from gpt4image.describe.exchange.rows_to_descriptions import RowReader
     from gpt4image.describe.replay.matching import ImageMatcher
     from gpt4image.describe.replay.rows import read_any
+    from gpt4image.describe.store.connect import FILE_NAME
     from gpt4image.describe.store.registration import register_images
     from gpt4image.describe.store.store import DescriptionStore
     from gpt4image.images import open_images, scan_images
 
+    if settings.work.is_file() or (settings.file / FILE_NAME).exists():
+        right = f"gpt4image describe-import {settings.file} {settings.work}"
+        raise DescriptionError(f"{settings.work} is no work folder; WORK stands first, then FILE: {right}")
     images = None if settings.images is None else open_images(settings.images)
     folder = settings.file if settings.file.is_dir() else settings.file.parent
     with DescriptionStore.open(settings.work, create=images is not None) as store:

@@ -33,6 +33,21 @@ class Access:
     max_wait_s: float = 600.0
 
 
+@dataclass(eq=False)
+class UnfinishedError(Exception):
+    """Texts were not all embedded.
+
+    Attributes:
+        reason: why not.
+        positions: of the texts that were, among those given.
+        vectors: theirs, float32 [n, D].
+    """
+
+    reason: BaseException
+    positions: Sequence[int]
+    vectors: np.ndarray
+
+
 class TextEncoder(Protocol):
     """Turns texts into vectors.
 
@@ -49,10 +64,22 @@ class TextEncoder(Protocol):
     texts_at_once: int
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeds texts: float32 [n, D], L2-normalised."""
+        """Embeds texts: float32 [n, D], L2-normalised.
+
+        Raises:
+            UnfinishedError: only some could be embedded, which were paid for.
+        """
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before cutting, special tokens included."""
 
     def lower_precision(self, precision: Precision) -> None:
         """Computes with `precision` from now on."""
+
+
+def encode_all(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """As `encoder.encode`, where some of the vectors are of no use: raises the reason why there are not all."""
+    try:
+        return encoder.encode(texts)
+    except UnfinishedError as error:
+        raise error.reason from error

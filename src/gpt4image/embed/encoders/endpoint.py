@@ -4,25 +4,24 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpt4image.describe.endpoint.privacy import check_endpoints
 from gpt4image.describe.event_loop import outside_event_loops
-from gpt4image.embed.encoders.encoder import Access, Precision
-from gpt4image.errors import EncoderError
+from gpt4image.embed.encoders.encoder import Access, Precision, UnfinishedError
+from gpt4image.errors import EncoderError, EndpointError, Gpt4ImageError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from gpt4image.describe.endpoint.connection import Connection
-    from gpt4image.describe.endpoint.failures import PassingError
-    from gpt4image.describe.endpoint.waits import Waits
+    from gpt4image.describe.endpoint.client import Endpoint
+    from gpt4image.describe.endpoint.retries import RetryingClient
 
 BATCH_SIZE, BATCHES_AT_ONCE = 64, 8
-RETRIES = 5
 TIMEOUT_S = 180.0
 
 
@@ -45,27 +44,24 @@ class EndpointEncoder:
         self.dimension = self.encode(["a"]).shape[1]
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        vectors = self._ask(texts)
-        if self.dimension and vectors.shape[1] != self.dimension:
-            raise EncoderError(
-                f"{self._url} sent vectors of width {vectors.shape[1]} after some of {self.dimension}; "
-                "give each model a table of its own (--name)"
-            )
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not np.isfinite(norms).all() or not norms.all():
-            raise EncoderError(f"{self._url} sent vectors that are zero or not finite; check the model {self._model!r}")
-        return vectors / norms
+        found: dict[int, np.ndarray] = {}
+        try:
+            self._ask(texts, found)
+        except (EncoderError, EndpointError, KeyboardInterrupt) as error:
+            if not found:
+                raise
+            positions = [start + place for start, vectors in found.items() for place in range(len(vectors))]
+            raise UnfinishedError(error, positions, np.concatenate(list(found.values()))) from error
+        return np.concatenate([found[start] for start in sorted(found)])
 
     @outside_event_loops
-    def _ask(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 [n, D], as they were sent."""
-        return asyncio.run(self._ask_at_once(texts))
+    def _ask(self, texts: Sequence[str], found: dict[int, np.ndarray]) -> None:
+        asyncio.run(self._ask_at_once(texts, found))
 
-    async def _ask_at_once(self, texts: Sequence[str]) -> np.ndarray:
-        from gpt4image.describe.endpoint.connection import Connection
-        from gpt4image.describe.endpoint.keys import choose_keys
+    async def _ask_at_once(self, texts: Sequence[str], found: dict[int, np.ndarray]) -> None:
+        """Puts the vectors of each batch into `found`, by where it begins; those in flight at a failure, too."""
         from gpt4image.describe.endpoint.options import EndpointOptions
-        from gpt4image.describe.endpoint.waits import Waits
+        from gpt4image.describe.endpoint.retries import RetryingClient
 
         access = self._access
         options = EndpointOptions(
@@ -77,22 +73,49 @@ class EndpointEncoder:
             ca_file=access.ca_file,
             timeout_s=TIMEOUT_S,
             max_wait_s=access.max_wait_s,
+            in_flight=BATCHES_AT_ONCE,
         )
-        connection, waits = Connection.open(self._url, options, choose_keys(options)[0]), Waits()
-        places = asyncio.Semaphore(BATCHES_AT_ONCE)
+        failures: list[Gpt4ImageError] = []
+        async with aclosing(RetryingClient(options)) as client:
+            # It is known from the first text on; a key may be new and a server gone since.
+            client.pool.lanes[0].endpoint.connection.has_answered = bool(self.dimension)
 
-        async def ask(start: int) -> np.ndarray:
-            async with places:
-                return await self._ask_until_answered(connection, texts[start : start + BATCH_SIZE], waits)
+            async def ask(start: int) -> None:
+                try:
+                    found[start] = await self._ask_until_answered(client, texts[start : start + BATCH_SIZE])
+                except Gpt4ImageError as error:
+                    failures.append(error)
+                    client.end(error)
 
-        try:
-            return np.concatenate(await asyncio.gather(*map(ask, range(0, len(texts), BATCH_SIZE))))
-        finally:
-            await connection.client.close()
+            await asyncio.gather(*map(ask, range(0, len(texts), BATCH_SIZE)))
+        if failures:
+            is_unavailable = isinstance(failures[0], UnavailableError | EncoderError | SettingsError)
+            raise failures[0] if is_unavailable else EncoderError(f"{failures[0]} (in --encoder endpoint:URL#MODEL)")
 
-    async def _ask_until_answered(self, connection: "Connection", batch: Sequence[str], waits: "Waits") -> np.ndarray:
-        from gpt4image.describe.endpoint.failures import PassingError, Told, classify
-        from gpt4image.describe.endpoint.retries import choose_pause_s
+    async def _ask_until_answered(self, client: "RetryingClient", batch: Sequence[str]) -> np.ndarray:
+        from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
+        from gpt4image.describe.endpoint.retries import Course, LaneLostError
+
+        course = Course(time.monotonic())
+        while True:
+            try:
+                return await client.attempt(partial(self._send, batch), course, tokens=0)
+            except LaneLostError:
+                continue
+            except RefusedRequestError as error:
+                raise EncoderError(f"{self._url} refuses {len(batch)} texts: {error}; check URL and MODEL") from error
+            except PassingError as error:
+                if client.has_used_up(course):
+                    raise UnavailableError(f"{self._url}: {error}, {course.attempts} times; try again later") from error
+                await client.pause_after(error, course)
+
+    async def _send(self, batch: Sequence[str], endpoint: "Endpoint") -> np.ndarray:
+        """One request; float32 [n, D], L2-normalised.
+
+        Raises:
+            as `Endpoint.ask` does, and EncoderError if there is not one good vector for each text.
+        """
+        from gpt4image.describe.endpoint.failures import Told, classify
 
         async def call(client: "AsyncOpenAI", headers: Mapping[str, Any]) -> Any:
             # The SDK asks for base64 unless told otherwise, which not every server knows.
@@ -100,53 +123,38 @@ class EndpointEncoder:
                 model=self._model, input=list(batch), encoding_format="float", extra_headers=headers
             )
 
-        start_s, attempts = time.monotonic(), 0
-        while True:
-            attempts += 1
-            try:
-                vectors = self._read(await connection.send(call), len(batch))
-            except Told as told:
-                error = classify(self._url, told)
-            except PassingError as passing:
-                error = passing
-            else:
-                connection.has_answered = True
-                return vectors
-            if not isinstance(error, PassingError):
-                raise EncoderError(f"{self._url}: {error}; check URL, MODEL and the API key") from error
-            pause_s = choose_pause_s(attempts, error.retry_after_s)
-            self._give_up(error, attempts, time.monotonic() - start_s + pause_s)
-            waits.note(self._url, str(error), pause_s)
-            await asyncio.sleep(pause_s)
-
-    def _give_up(self, error: "PassingError", attempts: int, waited_s: float) -> None:
-        """Raises if another attempt is not worth its wait: after some of them, or where nobody is there too long.
-
-        Raises:
-            EncoderError: it is not.
-        """
-        from gpt4image.describe.endpoint.waits import tell_hour
-
-        if (asked := error.retry_after_s or 0.0) > self._access.max_wait_s:
-            why = f"asks to wait until {tell_hour(asked)}, which is longer than"
-        elif (is_wait := bool(self.dimension) and (error.is_absent or error.is_throttle)) and (
-            waited_s > self._access.max_wait_s
-        ):
-            why = "has not answered for longer than"
-        elif attempts > RETRIES and not is_wait:
-            raise EncoderError(f"{self._url} does not answer ({error}, {attempts} times); is the server running?")
-        else:
-            return
-        raise EncoderError(f"{self._url} {why} --max-wait {self._access.max_wait_s:g} s ({error}); try again later")
+        try:
+            vectors = self._read(await endpoint.connection.send(call), len(batch))
+        except Told as told:
+            raise classify(self._url, told) from told
+        endpoint.connection.has_answered = True
+        return vectors
 
     def _read(self, body: bytes, number: int) -> np.ndarray:
-        """float32 [n, D], in the order of the texts, whatever order they come in."""
-        vectors: dict[int, Any] = {}
+        """float32 [n, D], L2-normalised, in the order of the texts, whatever order they come in."""
+        from gpt4image.describe.endpoint.failures import Told
+
+        entries: dict[int, Any] = {}
+        with suppress(ValueError, RecursionError):
+            if isinstance(answer := json.loads(body), dict) and "data" not in answer and answer.get("error"):
+                raise Told(200, body.decode("utf-8", "replace"))
         with suppress(ValueError, KeyError, TypeError, RecursionError):
-            vectors = {entry["index"]: entry["embedding"] for entry in json.loads(body)["data"]}
-            if sorted(vectors) == list(range(number)):
-                return np.array([vectors[place] for place in range(number)], dtype=np.float32).reshape(number, -1)
-        raise EncoderError(f"{self._url} sent {len(vectors)} vectors for {number} texts, or of several widths")
+            entries = {entry["index"]: entry["embedding"] for entry in json.loads(body)["data"]}
+            if sorted(entries) == list(range(number)):
+                vectors = np.array([entries[place] for place in range(number)], dtype=np.float32).reshape(number, -1)
+                return self._normalise(vectors)
+        raise EncoderError(f"{self._url} sent {len(entries)} vectors for {number} texts, or of several widths")
+
+    def _normalise(self, vectors: np.ndarray) -> np.ndarray:
+        if self.dimension and vectors.shape[1] != self.dimension:
+            raise EncoderError(
+                f"{self._url} sent vectors of width {vectors.shape[1]} after some of {self.dimension}; "
+                "give each model a table of its own (--name)"
+            )
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not norms.all():
+            raise EncoderError(f"{self._url} sent vectors that are zero or not finite; check the model {self._model!r}")
+        return vectors / norms
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [0] * len(texts)

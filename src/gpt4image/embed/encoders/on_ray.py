@@ -9,7 +9,7 @@ import numpy as np
 
 from gpt4image.cluster import cluster, count_workers, ended
 from gpt4image.embed.encoders.batches import batches_of
-from gpt4image.embed.encoders.encoder import Access, Precision, TextEncoder
+from gpt4image.embed.encoders.encoder import Access, Precision, TextEncoder, encode_all
 from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.embed.encoders.precision import lower_precision
 
@@ -34,7 +34,7 @@ class EncoderWorker:
         return self._encoder.dimension, self._encoder.max_tokens
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        return self._encoder.encode(texts)
+        return encode_all(self._encoder, texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._encoder.count_tokens(texts)

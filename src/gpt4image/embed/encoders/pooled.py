@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpt4image.embed.encoders.encoder import Precision, TextEncoder
+from gpt4image.embed.encoders.encoder import Precision, TextEncoder, encode_all
 
 SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
 
@@ -25,7 +25,7 @@ class PooledEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         pieces, counts, owners = self._split(texts)
-        weighted = self._encoder.encode(pieces) * np.minimum(counts, self.max_tokens)[:, None]
+        weighted = encode_all(self._encoder, pieces) * np.minimum(counts, self.max_tokens)[:, None]
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         np.add.at(vectors, owners, weighted.astype(np.float32))
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
