@@ -76,7 +76,6 @@ class Arm:
 
 
 ALIGNED = Arm({"objective": "clip"})
-WORDS = Arm({"objective": "tokens"})
 ARMS = {
     "plain": Arm({"objective": "none"}),
     "aligned": ALIGNED,
@@ -95,7 +94,7 @@ ARMS = {
     "weight_1": Arm({"objective": "clip", "text_weight": 1.0}),
     "cold": Arm({"objective": "clip", "temperature": 0.07}),
     "byol": Arm({"objective": "byol"}),
-    "tokens": WORDS,
+    "tokens": Arm({"objective": "tokens"}),
     "project": replace(ALIGNED, project=True),
     "aspects": Arm({"objective": "clip"}, aspects=True),
     "sentence": replace(ALIGNED, text="attributes"),
@@ -167,7 +166,7 @@ def find_values(rows: list[dict], name: str) -> dict[str | None, int]:
 
 
 def read_pixels(rows: list[dict], arguments: argparse.Namespace) -> Tensor:
-    size = 96 if arguments.net == "frozen" else arguments.size
+    size = arguments.size
     pixels = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
     for number, row in enumerate(rows):
         image = (
