@@ -92,10 +92,49 @@ def test_other_classes_than_the_model_knows(
     training, test = _photos(tmp_path / "a", 8, colours), _photos(tmp_path / "b", 5, colours)
     run = make_run()
     result = transfer(TransferSettings(run, training, test, workers=0))
-    assert (result.knn, result.linear, result.num_training, result.n) == (100, 100, 16, 10)
-    assert read_json(run / "transfer.json")["linear"] == 100
+    label = result.probes["label"]
+    assert (label.knn, label.linear, label.num_training, label.n) == (100, 100, 16, 10)
+    assert read_json(run / "transfer.json")["probes"]["label"]["linear"] == 100
     other = _photos(tmp_path / "c", 1, {"green": (0, 200, 0)})
     assert main(["transfer", str(run), training, other]) == 2
     assert "'green', but the classes are 'blue', 'red'" in capsys.readouterr().err
     assert main(["transfer", str(run), training, test, "--name", "../x"]) == 2
     assert "'../x' cannot stand in a file name" in capsys.readouterr().err
+
+
+def _list(root: Path, rows: list[tuple[str, str, str]]) -> str:
+    """A list of plain pictures: shade, and the values of the columns tone and size; blank for none."""
+    lines = ["path,tone,size,one"]
+    root.mkdir()
+    for number, (shade, tone, size) in enumerate(rows):
+        Image.new("RGB", (32, 32), shade).save(root / f"{number}.png")
+        lines.append(f"{number}.png,{tone},{size},same")
+    (root / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    return str(root / "list.csv")
+
+
+def test_columns_are_probed_one_by_one(
+    make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tone is what is seen, size has blanks, and a value that only a test image has is counted and left out."""
+    training = _list(tmp_path / "a", [("red", "warm", "big"), ("blue", "cold", ""), ("blue", "cold", "small")] * 6)
+    test = _list(tmp_path / "b", [("red", "warm", ""), ("blue", "cold", "huge"), ("blue", "cold", "small")])
+    run = make_run()
+    probes = transfer(TransferSettings(run, training, test, ("tone", "size"), workers=0)).probes
+    tone, size = probes["tone"], probes["size"]
+    assert (tone.knn, tone.linear, tone.num_training, tone.n, tone.missing, tone.unknown) == (100, 100, 18, 3, 0, 0)
+    assert (size.num_training, size.n, size.missing, size.unknown) == (12, 1, 7, 1)
+    assert main(["transfer", str(run), training, test, "--workers", "0", "--columns", "tone", "size"]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in shown if line and line[0] in ("tone", "size")] == ["tone", "size"]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"), [("hue", "has no column 'hue'; --columns takes tone, size"), ("one", "has 1 values in")]
+)
+def test_columns_that_cannot_be_probed(
+    column: str, words: str, make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = _list(tmp_path / "a", [("red", "warm", "big"), ("blue", "cold", "small")])
+    assert main(["transfer", str(make_run()), images, images, "--columns", column]) == 2
+    assert words in capsys.readouterr().err

@@ -19,6 +19,22 @@ class Labelled:
     unreadable: dict[str, str]
 
 
+def open_readable(source: str) -> Labelled:
+    """Opens an image set with those of its images that can be read, whether they have a label or not.
+
+    Raises:
+        ImageSetError: no image can be read.
+    """
+    images = open_images(source)
+    scan = scan_images(images)
+    indices = np.flatnonzero(scan.readable)
+    if len(indices) == 0:
+        key, reason = next(iter(scan.errors.items()))
+        raise ImageSetError(f"no image of {source} can be read, such as {key} ({reason}); give images that can be")
+    digests = [scan.digests[index] for index in indices]
+    return Labelled(images.subset(indices), digests, int((images.labels < 0).sum()), scan.errors)
+
+
 def open_labelled(source: str, classes: Sequence[str]) -> Labelled:
     """Opens an image set whose labels are numbers of these classes, matched by name.
 
