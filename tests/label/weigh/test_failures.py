@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
+from sklearn.model_selection import cross_val_predict
 from tests.label.weigh.world import keep, make_world, spoil
 
 from gpt4image.label.weigh import Evidence, Picks, Vectors, weigh
@@ -45,19 +47,21 @@ def test_two_classes_with_symmetric_noise():
     assert average_precision_score(labels != world.y, weighed.doubt) > 0.9
 
 
-def test_labels_on_ambiguous_images_are_put_right_by_picks():
-    world = make_world(image_noise=2.5, pick_right=0.95)
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
-
+def spoil_ambiguous(world, share):
+    """Labels of which a share is the runner-up of a model of the images, where it is least sure of the class."""
     seen = cross_val_predict(LogisticRegression(C=0.1), world.features, world.y, cv=5, method="predict_proba")
     every = np.arange(len(world.y))
     own = seen[every, world.y].copy()
     seen[every, world.y] = -1
-    chosen = np.argsort(own - seen.max(1))[: len(own) // 5]
+    chosen = np.argsort(own - seen.max(1))[: round(share * len(own))]
     labels = world.y.copy()
     labels[chosen] = seen[chosen].argmax(1)
-    assert right(weigh(world.tell(labels)), world.y) > 0.945
+    return labels
+
+
+def test_labels_on_ambiguous_images_are_put_right_by_picks():
+    world = make_world(image_noise=2.5, pick_right=0.95)
+    assert right(weigh(world.tell(spoil_ambiguous(world, 0.2))), world.y) > 0.945
 
 
 def test_more_labels_never_hurt():
@@ -142,6 +146,15 @@ def test_whole_answers_of_other_images_are_no_labels_by_sight():
     source[chosen] = rng.permutation(chosen)
     weighed = weigh(world.tell(world.y, pick=world.pick[source], text_rows=source))
     assert (weighed.states == OVERRULED).mean() <= 0.001
+
+
+@pytest.mark.parametrize("share", [0, 0.2])
+def test_poor_texts_with_names_that_say_nothing_overrule_no_label(share):
+    """Without picks; a fifth of the labels as the runner-up of ambiguous images is more than such texts can tell."""
+    world = make_world(num_classes=20, size=600, text_noise=6, image_noise=2)
+    world.names[:] = np.random.default_rng(5).standard_normal(world.names.shape)
+    labels = spoil_ambiguous(world, share)
+    assert (weigh(world.tell(labels, picks=False)).states == OVERRULED).mean() <= 0.001
 
 
 def test_look_alike_errors_of_the_describer_overrule_no_label():

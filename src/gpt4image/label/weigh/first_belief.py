@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from gpt4image.label.weigh.evidence import Picks
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.prepare import Problem
 
@@ -111,3 +112,18 @@ def find_first_belief(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
             belief[has] += (by_name + find_clusters(problem.points[name][has, :-1], by_name, problem.labels[has])) / 2
     totals = belief.sum(1, keepdims=True)
     return belief / np.maximum(totals, 1e-9), totals[:, 0] > 0
+
+
+def list_claims(problem: Problem) -> list[Picks]:
+    """Picks, or else the classes whose names are nearest to the texts: said before anything was believed."""
+    if problem.picks:
+        return list(problem.picks)
+    nothing = np.full(len(problem.labels), -1)
+    unsure = np.full(len(nothing), np.nan, np.float32)
+    uniform = np.full(problem.num_classes, 1 / problem.num_classes)
+    claims = []
+    for name, vectors in problem.texts.items():
+        has = problem.present[name]
+        reader = fit_name_reader(vectors[has], problem.class_vectors[name], uniform)
+        claims.append(Picks(name, np.where(has, reader.read(vectors).argmax(1), -1), nothing, unsure))
+    return claims

@@ -12,8 +12,7 @@ import numpy as np
 
 from gpt4image.label.weigh.calibration import LEAST_LABELS, Calibration, calibrate
 from gpt4image.label.weigh.channel import Channel, fit_channel
-from gpt4image.label.weigh.evidence import Picks
-from gpt4image.label.weigh.first_belief import NameReader, fit_name_reader
+from gpt4image.label.weigh.first_belief import NameReader, fit_name_reader, list_claims
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pick_table import PickTable, fit_pick_tables
 from gpt4image.label.weigh.pool import combine, fit_weights
@@ -78,7 +77,7 @@ class Hypothesis:
         )
 
     def measure_agreement(self) -> float:
-        """Held-out log-likelihood, in nats, of what picks (else texts) name, by what the features say of the class.
+        """Held-out log-likelihood, in nats, of what picks, or names nearest to texts, say by the features.
 
         It tells wrong labels from wrong picks: where picks are wrong at random, the image cannot foretell them.
         """
@@ -88,7 +87,7 @@ class Hypothesis:
             return 0.0
         views = [np.exp(normalise_logs(t * self.opinions[image] + np.log(self.prior))) for t in SHARPNESSES]
         total = 0.0
-        for picks in self._list_claims():
+        for picks in list_claims(problem):
             found = np.zeros(len(SHARPNESSES))
             for fold, table in enumerate(fit_pick_tables(picks, self.belief, problem.folds)[0]):
                 chosen = np.flatnonzero((problem.folds == fold) & (picks.first >= 0) & problem.present[image])
@@ -97,22 +96,6 @@ class Hypothesis:
                 found += [float(np.log((view[chosen] * of_class).sum(1) + 1e-12).sum()) for view in views]
             total += float(found.max())
         return total
-
-    def _list_claims(self) -> list[Picks]:
-        problem = self.problem
-        if problem.picks:
-            return list(problem.picks)
-        nothing = np.full(len(problem.labels), -1)
-        return [
-            Picks(
-                name,
-                np.where(problem.present[name], self.opinions[name].argmax(1), -1),
-                nothing,
-                np.full(len(nothing), np.nan, np.float32),
-            )
-            for name, kind in problem.kinds.items()
-            if kind == "text"
-        ]
 
     def follow(self, rounds: int) -> "Hypothesis":
         self.channel = Channel(self.problem.num_classes)
