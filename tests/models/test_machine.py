@@ -56,7 +56,7 @@ def test_a_processor_gets_what_it_always_had() -> None:
 
 def test_what_is_said_stands_and_a_run_keeps_its_precision(card: Callable[..., None], tmp_path: Path) -> None:
     card()
-    settings = TrainSettings("photos", tmp_path, device="cpu", precision="fp16", workers=0)
+    settings = TrainSettings("photos", tmp_path, device="cpu", precision="fp16", workers=3)
     assert resolve_machine(settings) == settings
     (tmp_path / "settings.yaml").write_text("settings: {precision: fp32}\ncontent: {}\n")
     assert resolve_machine(TrainSettings("photos", tmp_path)).precision == "fp32"
