@@ -100,7 +100,7 @@ def test_help_of_a_setting_says_what_it_may_be_and_what_it_is(capsys: pytest.Cap
     place = lines.index("Labels")
     assert lines[place + 1].split(maxsplit=2)[:2] == ["--labels", "TEXT"]
     assert "weighed, given, picks, true [weighed]" in " ".join(" ".join(lines[place:]).split())
-    assert "  --precision WORD       arithmetic of forward and backward passes: fp32, bf16, fp16 [fp32]" in lines
+    assert "  --projector WORD       from image features to text embeddings: mlp, linear [linear]" in lines
     assert main(["describe", "photos", "work", "--help-all"]) == 0
     lines = capsys.readouterr().out.splitlines()
     place = lines.index("  --requests-per-minute N")
