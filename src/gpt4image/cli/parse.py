@@ -32,8 +32,8 @@ def parse_settings(name: str, settings_class: type[S], arguments: list[str]) -> 
     for file in files:
         written |= _read_file(file, settings)
     try:
-        given = [f"--config={yaml.safe_dump(written)}"] if written else []
-        values = vars(_make_parser(name, settings).parse_args([*given, *words]))
+        from_files = [f"--config={yaml.safe_dump(written)}"] if written else []
+        values = vars(_make_parser(name, settings).parse_args([*from_files, *words]))
     except ArgumentError as error:
         raise SettingsError(f"{error} (see gpt4image {name} --help-all)") from error
     for setting in settings:  # argparse takes a word that is not there for the default
