@@ -157,6 +157,14 @@ def test_poor_texts_with_names_that_say_nothing_overrule_no_label(share):
     assert (weigh(world.tell(labels, picks=False)).states == OVERRULED).mean() <= 0.001
 
 
+@pytest.mark.filterwarnings("error")
+def test_picks_of_other_images_than_the_labelled_ones_judge_no_label():
+    world = make_world()
+    labelled = np.arange(len(world.y)) < 300
+    told = world.tell(np.where(labelled, world.y, -1), pick=np.where(labelled, -1, world.pick))
+    assert not (weigh(told).states == OVERRULED).any()
+
+
 def test_look_alike_errors_of_the_describer_overrule_no_label():
     """30 of 100 images of class 0 are described and picked as class 1."""
     world = make_world(size=500)

@@ -62,9 +62,10 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
 
 
 def _agree_with_labels(problem: Problem) -> bool:
-    claims = [picks.first for picks in list_claims(problem)]
-    agreed = [(one == problem.labels)[(one >= 0) & (problem.labels >= 0)] for one in claims]
-    return bool(claims) and float(np.concatenate(agreed).mean()) > LEAST_AGREED
+    told = [picks.first for picks in list_claims(problem)]
+    agreed = [(one == problem.labels)[(one >= 0) & (problem.labels >= 0)] for one in told]
+    total = sum(map(len, agreed))
+    return total > 0 and float(sum(one.sum() for one in agreed)) > LEAST_AGREED * total
 
 
 def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
