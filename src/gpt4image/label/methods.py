@@ -71,7 +71,8 @@ def prune_by_cleanlab(evidence: Evidence, seed: int) -> Weighed:
     folds = StratifiedKFold(max(2, min(5, np.bincount(own).min())), shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
     probabilities = cross_val_predict(classifier, features, own, cv=folds, method="predict_proba")
-    given[labelled[find_label_issues(own, probabilities)]] = UNLABELLED
+    # Its own processes would need to be forked, and those of `compare` are not.
+    given[labelled[find_label_issues(own, probabilities, n_jobs=1)]] = UNLABELLED
     return weigh_by_dawid_skene(replace(evidence, given=given, picks=()), seed)
 
 
