@@ -1,344 +1,71 @@
-"""Do texts help where all labels are clean? Many small trainings in one process, on products-45 (see products45.py).
+"""Do texts help where all labels are clean? Many small trainings in one process, side by side on a GPU.
 
-    python benchmarks/clean_labels.py run products45 results.jsonl --net cnn --epochs 64 --arms plain aligned --seeds 2
+    python benchmarks/clean_labels.py pack products45/products.jsonl pack.npz
+    python benchmarks/clean_labels.py run pack.npz results.jsonl --cells cnn:30:60 --arms plain aligned --seeds 5
     python benchmarks/clean_labels.py show results.jsonl
 
-PRODUCTS holds train/CLASS, test/CLASS and products.jsonl. Every run trains on the same PER_CLASS photos a class of
-those marked `small`; validation photos and those that probes are fitted on are other training photos. `--final` tests
-on the test photos instead, with other seeds. Losses, projector, optimizer and text encoder are the package's own.
-Probes ask the frozen features what the class does not say: k-NN and validated logistic regression (`transfer`) on
-colour, gender, usage, sleeve and neck. Each run appends a JSON line; `show` pairs each arm with the plain net of the
-same seed.
+The list names photos by path (train/…, test/…) with label, texts (description, attributes) and `small` (see
+products45.py; clothing's descriptions.jsonl will do too). A cell is NET:PHOTOS_A_CLASS:EPOCHS[:CLASSES]; the classes
+are those with the most photos. Validation photos and those that probes are fitted on are no training photos; `pack
+--final` packs the test photos in place of the validation photos. Losses, projector, optimizer, schedule and treatment
+of texts are the package's own. Probes ask the frozen features what the class does not say: k-NN and validated logistic
+regression (`transfer`) on colour, gender, usage, sleeve and neck. Each run appends a JSON line; `show` pairs each arm
+with the plain net of the same cell and seed.
 """
 
 import argparse
 import json
+import os
 import time
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor, nn
+from clean_labels_arms import ARMS, CONTROLS
+from clean_labels_nets import NETS, Training, freeze, predict, train_all
+from clean_labels_photos import ATTRIBUTES, Pack, Photos, pack
 
-from gpt4image.compare.arms import OFFICIAL, TEXTTEACHER
-from gpt4image.embed.encoders.load import load_encoder
-from gpt4image.embed.join import TextIndex
-from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.evaluate.metrics import compute_metrics
 from gpt4image.evaluate.paired import compute_paired_difference
 from gpt4image.evaluate.transfer import choose_strength, predict_knn, predict_linear
-from gpt4image.models.embedded import EMBEDDED, find_embedded_weights
-from gpt4image.models.tap import count_features
-from gpt4image.train.objectives.network import AlignedNetwork
-from gpt4image.train.objectives.objective import Objective
-from gpt4image.train.objectives.pairs import Shown
-from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.optimizer import Schedule, create_optimizer
-from gpt4image.train.settings import TrainSettings
-from gpt4image.train.targets.source import Targets
-from gpt4image.train.targets.tokens import TokenTargets
 
-ATTRIBUTES = {"colour": "colour", "gender": "gender", "usage": "usage", "sleeve": "sleeve length", "neck": "neck"}
-RARE = 25
-"""Values that fewer probe photos have are left out."""
-VALIDATION, PROBE = 60, 80
-"""Photos a class at most."""
-FIRST_SEED = {False: 100, True: 0}
+CELL = ("pack", "net", "per_class", "classes", "size", "epochs", "batch")
 
 
 @dataclass(frozen=True)
-class Arm:
-    """How texts take part: settings of `train`, and what `train` has no setting for.
+class Cell:
+    """A net, photos a class, epochs, and how many classes (None for all)."""
 
-    Attributes:
-        settings: of `train`.
-        text: description, attributes or both (the mean of their embeddings).
-        residual: what the class does not explain: the embedding minus the mean of its class.
-        course: constant; early: down to zero at a third; first: texts alone for a third, then labels alone.
-        aspects: shop attributes are further outputs, and texts take no part.
-        shuffled: each photo has another one's text.
-        project: the part of a row's text gradient that opposes its label gradient is taken out.
-    """
+    net: str
+    per_class: int
+    epochs: int
+    classes: int | None = None
 
-    settings: dict[str, Any] = field(default_factory=dict)
-    text: str = "description"
-    residual: bool = False
-    course: str = "constant"
-    aspects: bool = False
-    shuffled: bool = False
-    project: bool = False
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        net, *numbers = text.split(":")
+        if net not in NETS or len(numbers) not in (2, 3):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not NET:PHOTOS_A_CLASS:EPOCHS[:CLASSES], NET of {list(NETS)}"
+            )
+        return cls(net, *(int(number) for number in numbers))
 
 
-ALIGNED = Arm({"objective": "clip"})
-ARMS = {
-    "plain": Arm({"objective": "none"}),
-    "aligned": ALIGNED,
-    "official": Arm(OFFICIAL),
-    "textteacher": Arm(TEXTTEACHER),
-    "shuffled": replace(ALIGNED, shuffled=True),
-    "early": replace(ALIGNED, course="early"),
-    "textteacher_early": Arm(TEXTTEACHER, course="early"),
-    "first": replace(ALIGNED, course="first"),
-    "residual": replace(ALIGNED, residual=True),
-    "residual_1": Arm({"objective": "clip", "text_weight": 1.0}, residual=True),
-    "mean": Arm({"objective": "clip", "centring": "mean"}),
-    "whiten": Arm({"objective": "clip", "centring": "whiten"}),
-    "excluded": Arm({"objective": "clip", "related": "excluded"}),
-    "mlp": Arm({"objective": "clip", "projector": "mlp"}),
-    "weight_1": Arm({"objective": "clip", "text_weight": 1.0}),
-    "cold": Arm({"objective": "clip", "temperature": 0.07}),
-    "byol": Arm({"objective": "byol"}),
-    "tokens": Arm({"objective": "tokens"}),
-    "project": replace(ALIGNED, project=True),
-    "aspects": Arm({"objective": "clip"}, aspects=True),
-    "sentence": replace(ALIGNED, text="attributes"),
-    "sentence_1": Arm({"objective": "clip", "text_weight": 1.0}, text="attributes"),
-    "sentence_residual": replace(ALIGNED, text="attributes", residual=True),
-    "sentence_residual_1": Arm({"objective": "clip", "text_weight": 1.0}, text="attributes", residual=True),
-    "sentence_tokens": Arm({"objective": "tokens"}, text="attributes"),
-    "sentence_textteacher": Arm(TEXTTEACHER, text="attributes"),
-    "sentence_official": Arm(OFFICIAL, text="attributes"),
-    "sentence_early": replace(ALIGNED, text="attributes", course="early"),
-    "sentence_shuffled": replace(ALIGNED, text="attributes", shuffled=True),
-    "sentence_1_shuffled": Arm({"objective": "clip", "text_weight": 1.0}, text="attributes", shuffled=True),
-    "both": replace(ALIGNED, text="both"),
-}
-VIT = {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "class_token": False, "global_pool": "avg"}
-NETS: dict[str, dict[str, Any]] = {
-    "cnn": {"lr": 2e-3, "optimizer": "adamw", "batch_size": 64},
-    "wide": {"lr": 2e-3, "optimizer": "adamw", "batch_size": 64},
-    "vit": {"lr": 7e-3, "optimizer": "muon", "batch_size": 64},
-    "frozen": {"lr": 1e-3, "optimizer": "adamw", "batch_size": 64},
-}
-
-
-@dataclass
-class Photos:
-    """Pixels uint8 [N, 3, S, S] or features float [N, F]; classes; attribute values [N, 5] with -1 for none; texts."""
-
-    pixels: Tensor
-    labels: np.ndarray
-    aspects: np.ndarray
-    texts: dict[str, list[str]]
-
-
-def read_photos(arguments: argparse.Namespace) -> tuple[dict[str, Photos], list[str]]:
-    """Training photos, photos to fit probes on, photos to test on; and the class names."""
-    lines = (arguments.products / "products.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    classes, rng = sorted({row["label"] for row in rows}), np.random.default_rng(0)
-    training = [row for row in rows if row["path"].startswith("train/")]
-    training = [training[place] for place in rng.permutation(len(training))]
-    parts: dict[str, list[dict]] = {"training": [], "probe": [], "test": []}
-    for name in classes:
-        own = [row for row in training if row["label"] == name]
-        others = [row for row in own if not row.get("small")]
-        parts["training"] += [row for row in own if row.get("small")][: arguments.per_class]
-        held_out = min(VALIDATION, len(others) // 2)
-        parts["test"] += others[:held_out]
-        parts["probe"] += others[held_out:][:PROBE]
-    if arguments.final:
-        parts["test"] = [row for row in rows if row["path"].startswith("test/")]
-    values = {name: find_values(parts["probe"], name) for name in ATTRIBUTES}
-    photos = {}
-    for part, chosen in parts.items():
-        aspects = [[values[name].get(find_value(row, name), -1) for name in ATTRIBUTES] for row in chosen]
-        labels = np.array([classes.index(row["label"]) for row in chosen])
-        texts = {kind: [row.get(kind) or "" for row in chosen] for kind in ("description", "attributes")}
-        photos[part] = Photos(read_pixels(chosen, arguments), labels, np.array(aspects), texts)
-    return photos, classes
-
-
-def find_value(row: dict, name: str) -> str | None:
-    return row.get(name) or row["shop_attributes"].get(ATTRIBUTES[name])
-
-
-def find_values(rows: list[dict], name: str) -> dict[str | None, int]:
-    found = [value for row in rows if (value := find_value(row, name))]
-    frequent = [value for value in sorted(set(found)) if found.count(value) >= RARE]
-    return {value: number for number, value in enumerate(frequent)}
-
-
-def read_pixels(rows: list[dict], arguments: argparse.Namespace) -> Tensor:
-    size = arguments.size
-    pixels = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
-    for number, row in enumerate(rows):
-        image = (
-            Image.open(arguments.products / row["path"]).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-        )
-        pixels[number] = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    if arguments.net != "frozen":
-        return pixels.to(arguments.device)
-    overlay = {"file": str(find_embedded_weights())}
-    model = timm.create_model(EMBEDDED, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0)
-    model = model.eval().to(arguments.device)
-    with torch.no_grad():
-        return torch.cat([model(normalize(part.to(arguments.device))) for part in pixels.split(128)])
-
-
-def normalize(pixels: Tensor) -> Tensor:
-    return pixels.float() / 127.5 - 1 if pixels.dtype == torch.uint8 else pixels
-
-
-def augment(pixels: Tensor) -> Tensor:
-    """A random crop of 0.7 of the area or more, flipped in half of the cases; features are left as they are."""
-    pixels = normalize(pixels)
-    if pixels.ndim == 2:
-        return pixels
-    count, device = len(pixels), pixels.device
-    scale = torch.empty(count, 2, device=device).uniform_(0.7**0.5, 1)
-    shift = (1 - scale) * torch.empty(count, 2, device=device).uniform_(-1, 1)
-    flip = torch.randint(0, 2, (count,), device=device) * 2 - 1
-    zero = torch.zeros(count, device=device)
-    rows = [torch.stack([scale[:, 0] * flip, zero, shift[:, 0]], 1), torch.stack([zero, scale[:, 1], shift[:, 1]], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
-
-
-def create_net(net: str, num_classes: int, width: int) -> nn.Module:
-    if net == "vit":
-        return timm.create_model("vit_tiny_patch16_224", num_classes=num_classes, img_size=width, **VIT)
-    if net == "frozen":
-        layers = [nn.Dropout(0.2), nn.Linear(width, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, num_classes)]
-        return nn.Sequential(*layers)
-    channels, stem = ([64, 128, 256, 512], 32) if net == "wide" else ([32, 64, 128, 256], 16)
-    return timm.create_model("resnet10t", num_classes=num_classes, channels=channels, stem_width=stem)
-
-
-def embed_texts(photos: Photos, arm: Arm, settings: TrainSettings, embedded: dict[str, np.ndarray]) -> Tensor:
-    """Text targets [N, D]; zero rows for photos without a text."""
-    kinds = ("description", "attributes") if arm.text == "both" else (arm.text,)
-    if settings.objective == "tokens":
-        texts = [[photos.texts[kind][number] for kind in kinds] for number in range(len(photos.labels))]
-        tokens = TokenTargets([[text for text in own if text] for own in texts])
-        return torch.from_numpy(tokens.gather(np.arange(len(texts))))
-    has = {kind: np.array([bool(text) for text in photos.texts[kind]]) for kind in kinds}
-    weights = sum(has[kind].astype(float) for kind in kinds)
-    vectors = sum(embedded[kind] * has[kind][:, None] for kind in kinds) / np.maximum(weights, 1)[:, None]
-    described = np.flatnonzero(weights)
-    index = TextIndex(described, np.cumsum(weights > 0) - (weights > 0), (weights > 0).astype(np.int64))
-    table: Any = SimpleNamespace(vectors=vectors.astype(np.float32))
-    text = TextEmbeddings(table, index, settings.centring_or_published).gather(np.arange(len(vectors)))
-    if arm.residual:
-        for label in np.unique(photos.labels):
-            own = described[photos.labels[described] == label]
-            text[own] -= text[own].mean(0)
-    return torch.from_numpy(text)
-
-
-def find_weight(arm: Arm, weight: float, progress: float) -> tuple[float, float]:
-    """Weights of the label loss and of the text loss at this share of the training."""
-    if arm.course == "early":
-        return 1.0, weight * max(0.0, 1 - 3 * progress)
-    if arm.course == "first":
-        return (0.0, 1.0) if progress < 1 / 3 else (1.0, 0.0)
-    return 1.0, weight
-
-
-def aspect_loss(outputs: Tensor, aspects: Tensor, widths: list[int]) -> Tensor:
-    """Sum over the attributes of the cross-entropy of the photos that have one; five attributes weigh as one text."""
-    parts = zip(outputs.split(widths, 1), aspects.T, strict=True)
-    losses = [F.cross_entropy(own, value, ignore_index=-1, reduction="sum") for own, value in parts]
-    return torch.stack(losses).sum() / (aspects >= 0).sum().clamp_min(1)
-
-
-def train(
-    arm: Arm,
-    seed: int,
-    photos: Photos,
-    num_classes: int,
-    embedded: dict[str, np.ndarray],
-    arguments: argparse.Namespace,
-) -> AlignedNetwork:
-    device, recipe = torch.device(arguments.device), NETS[arguments.net]
-    settings = TrainSettings("", Path(), epochs=arguments.epochs, seed=seed, **{**recipe, **arm.settings})
-    torch.manual_seed(seed)
-    width = photos.pixels.shape[-1]
-    backbone = create_net(arguments.net, num_classes, width)
-    widths = [int(photos.aspects[:, place].max()) + 1 for place in range(len(ATTRIBUTES))]
-    text, projector = torch.zeros(len(photos.labels), 0), None
-    if settings.objective != "none":
-        text = embed_texts(photos, arm, settings, embedded)
-        if arm.shuffled:
-            text = text[torch.randperm(len(text), generator=torch.Generator().manual_seed(seed))]
-        num_features = 256 if arguments.net == "frozen" else count_features(backbone, width)
-        dimension = sum(widths) if arm.aspects else text.shape[1]
-        projector = create_projector(settings.projector, num_features, dimension, std=settings.projector_std)
-    network = AlignedNetwork(backbone, projector).to(device).train()
-    objective = Objective(
-        settings.objective,
-        settings.text_weight,
-        settings.temperature,
-        settings.related,
-        adaptive=settings.objective == "textteacher",
-        official=arm.settings is OFFICIAL,
-    )
-    labels, text = torch.from_numpy(photos.labels).to(device), text.to(device)
-    classes, aspects = F.one_hot(labels, num_classes).float(), torch.from_numpy(photos.aspects).to(device)
-    has_text = text.any(1)
-    steps = len(labels) // settings.batch_size
-    optimizer, total = create_optimizer(settings, network), settings.epochs * steps
-    schedule = Schedule(settings, optimizer, steps)
-    torch.manual_seed(seed + 1)
-    for step in range(total):
-        if step % steps == 0:
-            order = torch.randperm(len(labels), device=device)
-        own = order[step % steps * settings.batch_size :][: settings.batch_size]
-        schedule.set_lr(step)
-        logits, projected = network(augment(photos.pixels[own]))
-        features = network.take_features()
-        targets = Targets(classes[own], text[own], has_text[own], Shown.whole(own, classes[own]))
-        of_labels, of_texts = find_weight(arm, settings.text_weight, step / total)
-        if arm.aspects:
-            assert projected is not None
-            loss = F.cross_entropy(logits, labels[own]) + aspect_loss(projected, aspects[own], widths)
-        elif of_labels == 1 and not arm.project:
-            active = projected if of_texts else None
-            loss = replace(objective, weight=of_texts)(logits, features, active, targets).total
-        else:
-            found = objective(logits, features, projected, targets)
-            loss = of_labels * found.label + of_texts * found.text
-            if arm.project:
-                loss = loss + of_texts * (oppose(found.label, found.text, features) * features).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_grad or 5.0)
-        optimizer.step()
-    return network.eval()
-
-
-def oppose(label: Tensor, text: Tensor, features: Tensor) -> Tensor:
-    """[B, F], to be added to the text gradient on the features: minus its part against the label gradient, by rows."""
-    (g_label,) = torch.autograd.grad(label, features, retain_graph=True)
-    (g_text,) = torch.autograd.grad(text, features, retain_graph=True)
-    along = (g_text * g_label).sum(1, keepdim=True).clamp_max(0) / g_label.square().sum(1, keepdim=True).clamp_min(
-        1e-20
-    )
-    return -along * g_label
-
-
-@torch.no_grad()
-def predict(network: AlignedNetwork, pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and features."""
-    logits, features = [], []
-    for part in pixels.split(512):
-        logits.append(network(normalize(part))[0].float().cpu())
-        features.append(network.take_features().float().cpu())
-    return torch.cat(logits).numpy(), torch.cat(features).numpy()
-
-
-def measure(network: AlignedNetwork, photos: dict[str, Photos], classes: list[str], probes: bool) -> dict[str, Any]:
-    logits, features = predict(network, photos["test"].pixels)
+def measure(
+    network: Any, photos: dict[str, Photos], classes: list[str], device: torch.device, pool: ProcessPoolExecutor | None
+) -> tuple[dict[str, Any], Future | None]:
+    """Top-1 and the rest; and the probes, to be waited for."""
+    logits, features = predict(network, photos["test"].pixels, device)
     labels = photos["test"].labels
     metrics = compute_metrics(logits, labels, classes)
     log_p = F.log_softmax(torch.from_numpy(logits), 1).numpy()
-    right, fitted = logits.argmax(1) == labels, predict(network, photos["training"].pixels)[0].argmax(1)
+    right = logits.argmax(1) == labels
+    fitted = predict(network, photos["training"].pixels, device)[0].argmax(1)
     result: dict[str, Any] = {
         "top1": metrics.top1,
         "macro": metrics.macro,
@@ -348,60 +75,141 @@ def measure(network: AlignedNetwork, photos: dict[str, Photos], classes: list[st
         "n": len(labels),
         "right": np.packbits(right).tobytes().hex(),
     }
-    if not probes:
-        return result
-    known = predict(network, photos["probe"].pixels)[1]
-    result |= {"linear": {}, "knn": {}}
+    if pool is None or (photos["probe"].aspects < 0).all():
+        return result, None
+    known = predict(network, photos["probe"].pixels, device)[1]
+    return result, pool.submit(probe, known, photos["probe"].aspects, features, photos["test"].aspects)
+
+
+def probe(known: np.ndarray, values: np.ndarray, features: np.ndarray, asked: np.ndarray) -> dict[str, Any]:
+    """Share right, in %, of each attribute's values by logistic regression and by nearest neighbours."""
+    result: dict[str, Any] = {"linear": {}, "knn": {}}
     for place, name in enumerate(ATTRIBUTES):
-        value, asked = photos["probe"].aspects[:, place], photos["test"].aspects[:, place]
-        has, tested = value >= 0, asked >= 0
-        strength, _ = choose_strength(known[has], value[has])
-        found = predict_linear(known[has], value[has], features[tested], strength)
-        near = predict_knn(known[has], value[has], features[tested])
-        result["linear"][name] = 100 * float((found == asked[tested]).mean())
-        result["knn"][name] = 100 * float((near == asked[tested]).mean())
+        has, tested = values[:, place] >= 0, asked[:, place] >= 0
+        own, truth = values[has, place], asked[tested, place]
+        strength, _ = choose_strength(known[has], own)
+        found = predict_linear(known[has], own, features[tested], strength)
+        result["linear"][name] = 100 * float((found == truth).mean())
+        near = predict_knn(known[has], own, features[tested])
+        result["knn"][name] = 100 * float((near == truth).mean())
     return result
 
 
+def choose_arms(arguments: argparse.Namespace) -> list[str]:
+    """Those that were named, and those with the highest mean gain over the cells in the results so far."""
+    arms = list(arguments.arms)
+    if arguments.best:
+        cells = read_cells(arguments.results).values()
+        gains = {
+            name: np.mean([np.mean([line["top1"] for line in arms[name].values()]) for arms in cells])
+            for name in ARMS
+            if name not in CONTROLS and all(name in arms for arms in cells)
+        }
+        arms += sorted(gains, key=lambda name: -gains[name])[: arguments.best]
+    return list(dict.fromkeys(arms))
+
+
 def run(arguments: argparse.Namespace) -> None:
-    photos, classes = read_photos(arguments)
-    sizes = {part: len(own.labels) for part, own in photos.items()}
-    print(
-        sizes, {name: int((photos["test"].aspects[:, at] >= 0).sum()) for at, name in enumerate(ATTRIBUTES)}, flush=True
-    )
-    encoder = load_encoder("minilm", arguments.device)
-    embedded = {kind: encoder.encode(texts) for kind, texts in photos["training"].texts.items()}
-    print("texts embedded", flush=True)
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for name in arguments.arms:
-            start = time.perf_counter()
-            final_seed = seed + FIRST_SEED[arguments.final]
-            network = train(ARMS[name], final_seed, photos["training"], len(classes), embedded, arguments)
-            seconds = time.perf_counter() - start
-            found = measure(network, photos, classes, not arguments.no_probes)
-            cell = {"net": arguments.net, "per_class": arguments.per_class, "size": arguments.size}
-            cell |= {"epochs": arguments.epochs, "final": arguments.final, "device": arguments.device}
-            line = {**cell, "arm": name, "seed": final_seed, **found, "seconds": seconds}
-            with arguments.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            linear = f" probes {np.mean(list(found['linear'].values())):.2f}" if "linear" in found else ""
-            took = time.perf_counter() - start
-            print(
-                f"{name:20} seed {final_seed} top-1 {found['top1']:.2f} training {found['training']:.1f}{linear}"
-                f"  {seconds:.0f} s of {took:.0f}",
-                flush=True,
+    start_s, device = time.perf_counter(), torch.device(arguments.device)
+    packed = Pack(arguments.pack, arguments.size)
+    arms = choose_arms(arguments)
+    print(f"arms: {' '.join(arms)}; read in {time.perf_counter() - start_s:.0f} s", flush=True)
+    context = get_context("spawn")
+    waiting: list[tuple[dict, Future | None]] = []
+    with ProcessPoolExecutor(arguments.workers, context) if arguments.workers else _NoPool() as pool:
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+            for cell in arguments.cells:
+                photos, classes = packed.choose(cell.per_class, cell.classes)
+                if cell.net == "frozen":
+                    photos = freeze(photos, device)
+                groups = [arms[at : at + arguments.together] for at in range(0, len(arms), arguments.together)]
+                for names in groups:
+                    if time.perf_counter() - start_s > 60 * arguments.minutes:
+                        print("the time is over", flush=True)
+                        break
+                    waiting += run_together(names, seed, cell, photos, classes, arguments, pool)
+                    waiting = save(waiting, arguments.results, wait=not arguments.workers)
+        save(waiting, arguments.results, wait=True)
+    print(f"{time.perf_counter() - start_s:.0f} s in all", flush=True)
+
+
+class _NoPool:
+    """In place of a pool: no probes."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def run_together(
+    names: list[str],
+    seed: int,
+    cell: Cell,
+    photos: dict[str, Photos],
+    classes: list[str],
+    arguments: argparse.Namespace,
+    pool: ProcessPoolExecutor | None,
+) -> list[tuple[dict, Future | None]]:
+    start_s, device = time.perf_counter(), torch.device(arguments.device)
+    how = (seed, photos["training"], len(classes), cell.epochs, arguments.batch, arguments.device)
+    trainings = [Training(cell.net, ARMS[name], *how) for name in names]
+    train_all(trainings, seed)
+    seconds = (time.perf_counter() - start_s) / len(names)
+    found = []
+    for name, training in zip(names, trainings, strict=True):
+        result, probes = measure(training.network, photos, classes, device, pool)
+        line = dict(
+            zip(
+                CELL,
+                (
+                    arguments.pack.stem,
+                    cell.net,
+                    cell.per_class,
+                    len(classes),
+                    arguments.size,
+                    cell.epochs,
+                    arguments.batch,
+                ),
+                strict=True,
             )
+        )
+        device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        found.append((line | {"device": device_name, "arm": name, "seed": seed, "seconds": seconds} | result, probes))
+    top1 = " ".join(f"{line['arm']} {line['top1']:.1f}/{line['training']:.0f}" for line, _ in found)
+    took = time.perf_counter() - start_s
+    print(f"{cell} seed {seed}, {seconds:.2f} s a training, {took:.1f} s in all: {top1}", flush=True)
+    return found
+
+
+def save(waiting: list[tuple[dict, Future | None]], results: Path, wait: bool) -> list[tuple[dict, Future | None]]:
+    """Appends what is finished, and returns the rest."""
+    left = []
+    with results.open("a", encoding="utf-8") as file:
+        for line, probes in waiting:
+            if probes is None or wait or probes.done():
+                file.write(json.dumps(line | (probes.result() if probes else {})) + "\n")
+            else:
+                left.append((line, probes))
+    return left
+
+
+def read_cells(path: Path) -> dict[tuple, dict[str, dict[int, dict]]]:
+    """Lines by cell, arm and seed."""
+    cells: dict[tuple, dict[str, dict[int, dict]]] = {}
+    for text in path.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        key = tuple(line[name] for name in CELL)
+        cells.setdefault(key, {}).setdefault(line["arm"], {})[line["seed"]] = line
+    return cells
 
 
 def show(path: Path) -> None:
     """A table a cell: each arm's means, and its difference to the plain net of the same seeds."""
-    cells: dict[tuple, dict[str, dict[int, dict]]] = {}
-    for text in path.read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
-        key = tuple(line[name] for name in ("net", "per_class", "size", "epochs", "final"))
-        cells.setdefault(key, {}).setdefault(line["arm"], {})[line["seed"]] = line
-    for (net, per_class, size, epochs, final), arms in cells.items():
-        print(f"\n{net}, {per_class} a class, {size} px, {epochs} epochs, {'test' if final else 'validation'} photos\n")
+    for cell, arms in read_cells(path).items():
+        named = dict(zip(CELL, cell, strict=True))
+        print("\n" + ", ".join(f"{name} {value}" for name, value in named.items()) + "\n")
         print("| arm | seeds | top-1 | gain (95 % interval) | training | NLL | ECE | probes | gain | k-NN gain |")
         print("|" + "---|" * 10)
         for name, runs in arms.items():
@@ -414,11 +222,13 @@ def show(path: Path) -> None:
             gain = "" if name == "plain" else f"{top1.mean:+.1f} ({top1.low:+.1f} to {top1.high:+.1f})"
             columns = [name, str(len(seeds)), f"{means['top1']:.1f}", gain, f"{means['training']:.1f}"]
             columns += [f"{means['nll']:.2f}", f"{means['ece']:.1f}"]
-            if "linear" in own[0] and "linear" in plain[0]:
+            if all("linear" in line for line in own + plain):
                 columns.append(f"{np.mean([average(line, 'linear') for line in own]):.1f}")
                 for kind in ("linear", "knn"):
                     gains = [average(a, kind) - average(b, kind) for a, b in zip(own, plain, strict=True)]
                     columns.append("" if name == "plain" else interval(gains))
+            else:
+                columns += [""] * 3
             print(f"| {' | '.join(columns)} |")
 
 
@@ -445,24 +255,33 @@ def interval(differences: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    packs = commands.add_parser("pack")
+    packs.add_argument("listed", type=Path)
+    packs.add_argument("file", type=Path)
+    packs.add_argument("--final", action="store_true", help="test photos in place of validation photos")
     runs = commands.add_parser("run")
-    runs.add_argument("products", type=Path)
+    runs.add_argument("pack", type=Path)
     runs.add_argument("results", type=Path)
-    runs.add_argument("--net", choices=NETS, default="cnn")
-    runs.add_argument("--per-class", type=int, default=30)
-    runs.add_argument("--size", type=int, default=32)
-    runs.add_argument("--epochs", type=int, default=60)
-    runs.add_argument("--arms", nargs="+", choices=ARMS, default=["plain", "aligned", "official", "textteacher"])
+    runs.add_argument("--cells", nargs="+", type=Cell.parse, required=True)
+    runs.add_argument("--arms", nargs="+", choices=[*ARMS, "all"], default=["plain", "aligned"])
+    runs.add_argument("--best", type=int, default=0, help="so many more arms, the best in the results so far")
     runs.add_argument("--seeds", type=int, default=2)
     runs.add_argument("--first-seed", type=int, default=0)
-    runs.add_argument("--no-probes", action="store_true")
-    runs.add_argument("--final", action="store_true")
+    runs.add_argument("--size", type=int, default=64, help="pixels")
+    runs.add_argument("--batch", type=int, default=128)
+    runs.add_argument("--together", type=int, default=12, help="trainings side by side on a GPU")
+    runs.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 2), help="of probes; 0 for none")
+    runs.add_argument("--minutes", type=float, default=1e6, help="no training starts later")
     runs.add_argument("--device", default="cpu")
     commands.add_parser("show").add_argument("results", type=Path)
     arguments = parser.parse_args()
-    if arguments.command == "show":
+    if arguments.command == "pack":
+        pack(arguments.listed, arguments.file, arguments.final)
+    elif arguments.command == "show":
         show(arguments.results)
     else:
+        if "all" in arguments.arms:
+            arguments.arms = list(ARMS)
         run(arguments)
 
 
