@@ -14,11 +14,12 @@ with the plain net of the same cell and seed.
 """
 
 import argparse
+import itertools
 import json
 import os
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -117,18 +118,19 @@ def run(arguments: argparse.Namespace) -> None:
     context = get_context("spawn")
     waiting: list[tuple[dict, Future | None]] = []
     with ProcessPoolExecutor(arguments.workers, context) if arguments.workers else _NoPool() as pool:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            for cell in arguments.cells:
-                photos, classes = packed.choose(cell.per_class, cell.classes)
-                if cell.net == "frozen":
-                    photos = freeze(photos, device)
-                groups = [arms[at : at + arguments.together] for at in range(0, len(arms), arguments.together)]
-                for names in groups:
-                    if time.perf_counter() - start_s > 60 * arguments.minutes:
-                        print("the time is over", flush=True)
-                        break
-                    waiting += run_together(names, seed, cell, photos, classes, arguments, pool)
-                    waiting = save(waiting, arguments.results, wait=not arguments.workers)
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        for seed, cell in itertools.product(seeds, arguments.cells):
+            if time.perf_counter() - start_s > 60 * arguments.minutes:
+                print("the time is over", flush=True)
+                break
+            photos, classes = packed.choose(cell.per_class, cell.classes)
+            photos = {part: replace(own, pixels=own.pixels.to(device)) for part, own in photos.items()}
+            if cell.net == "frozen":
+                photos = freeze(photos, device)
+            for at in range(0, len(arms), arguments.together):
+                names = arms[at : at + arguments.together]
+                waiting += run_together(names, seed, cell, photos, classes, arguments, pool)
+                waiting = save(waiting, arguments.results, wait=not arguments.workers)
         save(waiting, arguments.results, wait=True)
     print(f"{time.perf_counter() - start_s:.0f} s in all", flush=True)
 

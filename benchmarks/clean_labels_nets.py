@@ -93,7 +93,7 @@ def embed_texts(photos: Photos, arm: Arm, settings: TrainSettings) -> Tensor:
         texts = [[photos.texts[kind][number] for kind in kinds] for number in range(len(photos.labels))]
         tokens = TokenTargets([[text for text in own if text] for own in texts])
         return torch.from_numpy(tokens.gather(np.arange(len(texts))))[None]
-    own = [photos.vectors[kind] for kind in kinds]
+    own = [photos.vectors[kind].copy() for kind in kinds]
     if arm.text == "both":
         own = [sum(own) / np.maximum(1, sum(vectors.any(1) for vectors in own))[:, None]]
     for vectors, others in ((own[0], own[-1]), (own[-1], own[0])):
@@ -236,7 +236,7 @@ class Training:
         stream.wait_stream(torch.cuda.current_stream())
         first = {name: value.clone() for name, value in self.network.state_dict().items()}
         with torch.cuda.stream(stream):
-            for _ in range(3):
+            for _ in range(2):
                 self.step()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
