@@ -228,7 +228,7 @@ def measure_fp16(folder: Path, sizes: Sizes, device: torch.device) -> None:
         "ours, plain": lambda: our_step(plain, pixels, images),
         "aligned": lambda: our_step(aligned, pixels, images),
     }
-    loss = float(compare_steps(ways, sizes, device)["aligned"]()["loss"])  # type: ignore[index]
+    loss = compare_steps(ways, sizes, device)["aligned"]()["loss"].item()  # type: ignore[index]
     tell(f"  loss of the aligned one at the end: {loss:.3f}")
 
 

@@ -242,16 +242,26 @@ def test_a_loss_that_is_no_number_stops_the_run(make_photos: Make, tiny: Tiny) -
 
 
 @pytest.mark.parametrize("objective", ["none", "textteacher"])
-def test_a_compiled_network_learns_the_same(
-    make_photos: Make, make_table: Make, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, objective: str
-) -> None:
+def test_a_compiled_network_learns_the_same(make_photos: Make, make_table: Make, tiny: Tiny, objective: str) -> None:
     """With Dynamo's eager backend: the capture of the network is what may fail, and it takes seconds, not minutes."""
     compile_module = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_module(module, backend="eager"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.Module, "compile", lambda module: compile_module(module, backend="eager"))
+        assert_compiled_is_plain(make_photos(8), make_table, tiny, objective=objective)
+
+
+def test_a_small_network_compiled_by_the_default_backend_learns_the_same(
+    make_photos: Make, make_table: Make, tiny: Tiny, own_model: dict[str, Any]
+) -> None:
     photos = make_photos(8)
+    assert_compiled_is_plain(photos, make_table, tiny, objective="clip", **own_model)
+    assert torch._dynamo.utils.counters["inductor"]
+
+
+def assert_compiled_is_plain(photos: Path, make_table: Make, tiny: Tiny, **settings: Any) -> None:
     work = make_table(photos)
     runs = [
-        train(tiny(photos, f"run{number}", work=work, epochs=2, objective=objective, compile=chosen)).run
+        train(tiny(photos, f"run{number}", work=work, epochs=2, compile=chosen, **settings)).run
         for number, chosen in enumerate((False, True))
     ]
     plain, compiled = (load_file(run / WEIGHTS) for run in runs)

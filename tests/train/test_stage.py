@@ -22,6 +22,15 @@ Tiny = Callable[..., TrainSettings]
 Make = Callable[..., Path]
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [({}, "clip"), ({"pretrained": True}, "none"), ({"pretrained": True, "objective": "clip"}, "clip")],
+)
+def test_alignment_is_on_from_nothing_and_off_from_given_weights(given: dict, found: str) -> None:
+    assert TrainSettings("photos", Path("run"), **given).objective == found
+    assert TrainSettings("photos", Path("run"), **{"objective": "auto"} | given).objective == found
+
+
 def test_a_run_is_a_plain_timm_model_with_its_story(make_photos: Make, make_table: Make, tiny: Tiny) -> None:
     photos = make_photos(10)
     settings = tiny(photos, work=make_table(photos), epochs=6)

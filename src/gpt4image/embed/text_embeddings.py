@@ -11,7 +11,11 @@ SAMPLE = 65_536
 
 
 class TextEmbeddings:
-    """The embedding of each image's description; the mean of them if it has several.
+    """The embedding of each image's description; if it has several, their mean, as long as they are on average.
+
+    A mean of directions is shorter than they are, so that an objective on raw products (`textteacher`) and centring
+    would take images with several texts for less certain ones. One text drawn a step teaches no more than the mean
+    (docs/experiments.md).
 
     Args:
         table: the table.
@@ -47,12 +51,18 @@ class TextEmbeddings:
         rows = self._index.rows[self._index.start[images[has]]]
         result[has] = self._vectors[rows]
         for place in np.flatnonzero(count > 1):
-            result[place] = self._vectors[self._index.of(int(images[place]))].astype(np.float32).mean(0)
+            result[place] = _average(self._vectors[self._index.of(int(images[place]))].astype(np.float32))
         if self._mean is not None:
             result[has] -= self._mean
         if self._whitening is not None:
             result[has] = result[has] @ self._whitening
         return result
+
+
+def _average(vectors: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "D"]:
+    """Their mean, scaled to the mean of their lengths."""
+    mean = vectors.mean(0)
+    return mean * (np.linalg.norm(vectors, axis=1).mean() / max(float(np.linalg.norm(mean)), 1e-12))
 
 
 def _compute_whitening(centred: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "D D"]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from gpt4image.errors import SettingsError
 
-Objective = Literal["none", "clip", "ctr", "byol", "textteacher", "tokens"]
+Objective = Literal["auto", "none", "clip", "ctr", "byol", "textteacher", "tokens"]
 NEEDS_NEGATIVES, MIN_TEXTS = ("clip", "ctr", "textteacher"), 8
 """Objectives that compare the images and texts of a batch with each other, and how many those must be."""
 FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip", "freeze_norm": False}
@@ -158,7 +158,7 @@ class Alignment:
     """Alignment of images with texts.
 
     Attributes:
-        objective: how image features are aligned with text embeddings; clip from nothing, none where weights are given
+        objective: how image features are aligned with text embeddings; auto: clip from nothing, none from given weights
         compat: gpt4image repeats the official code's gather, negatives and unmixed texts
         text_weight: weight of the alignment
         temperature: temperature of the objectives that have one
@@ -169,7 +169,7 @@ class Alignment:
         projector_std: standard deviation of the projector's initial weights
     """
 
-    objective: Objective = None  # type: ignore[assignment]
+    objective: Objective = "auto"
     compat: Literal["none", "gpt4image"] = "none"
     text_weight: float = 0.3
     temperature: float = 0.2
@@ -253,7 +253,7 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
 
     def __post_init__(self) -> None:
         for name, value in (FROM_WEIGHTS if self.starts_from_weights else FROM_NOTHING).items():
-            if getattr(self, name) is None:
+            if getattr(self, name) in (None, "auto"):
                 object.__setattr__(self, name, value)
         for names, is_allowed, words in ALLOWED:
             for name in names.split():

@@ -25,14 +25,16 @@ def table_and_index(make_photos: Callable[..., Path], make_table: Callable[..., 
 
 
 def slow_texts(images, table, centre: bool) -> np.ndarray:
-    """Mean of each image's vectors, found by key one row at a time."""
+    """Mean of each image's vectors, as long as they are on average; found by key one row at a time."""
     keys = table.rows["key"].to_pylist()
     mean = table.vectors.astype(np.float64).mean(0) if centre else np.zeros(table.vectors.shape[1])
     result = np.zeros((len(images), table.vectors.shape[1]))
     for image, key in enumerate(images.keys):
         own = [table.vectors[row].astype(np.float64) for row, owner in enumerate(keys) if owner == key]
         if own:
-            result[image] = sum(own) / len(own) - mean
+            average = sum(own) / len(own)
+            length = sum(np.sqrt(vector @ vector) for vector in own) / len(own)
+            result[image] = average * length / np.sqrt(average @ average) - mean
     return result
 
 
