@@ -92,7 +92,7 @@ def test_answers_that_are_none_are_not_blindness(answer: Answer, words: str, cha
 def test_a_filter_that_stops_everything_is_not_the_keys_fault() -> None:
     with (
         serve(lambda asked: failure(400, "stopped by our content filter")) as stub,
-        pytest.raises(EndpointError, match="content filter.; its filter stops the words or every picture"),
+        pytest.raises(EndpointError, match=r"content filter\); its filter stops the words or every picture"),
     ):
         examine(DoctorSettings(endpoint=stub.url, model="m"))
 

@@ -64,6 +64,16 @@ def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, a
     assert len(stub.asked) <= 30
 
 
+@pytest.mark.parametrize("words", ["Guardrail intervened", {"error": "Against a guardrail", "output": "No."}])
+def test_a_picture_that_a_guardrail_stops_is_refused(describing, words) -> None:
+    pictures: set[str] = set()
+    answer = failure(400, words)
+    stub = describing.serve(lambda asked: answer if first_picture(asked, pictures, 5) else completion(asked.text))
+    run = describing.run(stub.url)
+    assert (run.status, run.states) == (3, {"ok": 39, "refused": 1})
+    assert "guardrail" in run.words.lower()
+
+
 DEAD = [
     Answer("<html><h1>Bad Gateway</h1></html>", 502, {"Content-Type": "text/html"}),
     failure(500, "the engine is dead"),
@@ -119,6 +129,7 @@ def test_a_picture_that_always_fails_is_one_pictures_failure(describing, number:
         Answer("<html><h1>Request Entity Too Large</h1></html>", 413, {"Content-Type": "text/html"}),
         failure(500, "image is too large to be read"),
         failure(400, "The prompt (3000) is longer than the maximum length of 2048 here."),
+        failure(400, "messages.0: image exceeds 5 MB maximum"),
         completion("A grey thi", "model_length"),
     ],
 )

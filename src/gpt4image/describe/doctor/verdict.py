@@ -62,7 +62,7 @@ class Verdict:
 
 
 def judge(examined: Sequence[Examined]) -> Verdict:
-    """The first of these that fits: fails, only thinks, refuses, is silent, swaps red and blue, sees, turns pictures, does not see."""
+    """The first that fits: fails, only thinks, refuses, is silent, swaps colours, sees, turns pictures, is blind."""
     states = Counter(one.reply.state for one in examined)
     if states[State.ENDPOINT_ERROR] > len(examined) / 2:
         error = next(one.reply.error for one in examined if one.reply.error)
