@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt4image.errors import ImageSetError
+from gpt4image.errors import ImageSetError, UnreadableImageError
 from gpt4image.images import UNLABELLED, open_images, scan_images
 
 
@@ -162,3 +162,23 @@ def test_a_damaged_index_is_made_anew(shards: Path, tmp_path: Path) -> None:
         images = open_images(f"webdataset:{shards}/*.tar")
         assert (images.keys, images.labels.tolist()) == (right.keys, right.labels.tolist())
         assert [images.read_bytes(i) for i in range(3)] == [right.read_bytes(i) for i in range(3)]
+
+
+def test_suffixes_of_labels_in_any_case(
+    write_shard: Callable[..., None], photos_of: dict[str, list[bytes]], tmp_path: Path
+) -> None:
+    owls = photos_of["owl"]
+    files = {"a.PNG": owls[0], "a.CLS": "1", "b.png": owls[1], "b.Json": '{"cls": 0}'}
+    write_shard(tmp_path / "s" / "a.tar", files)
+    assert open_images(f"webdataset:{tmp_path}/s/a.tar?label=cls").labels.tolist() == [UNLABELLED, 0]
+    images = open_images(f"webdataset:{tmp_path}/s/a.tar")
+    assert images.classes == ("1",)
+    assert images.labels.tolist() == [0, UNLABELLED]
+
+
+def test_what_is_no_image_is_said_without_an_address(write_shard: Callable[..., None], tmp_path: Path) -> None:
+    write_shard(tmp_path / "s" / "a.tar", {"a.png": b"no image", "b.png": b""})
+    images = open_images(f"webdataset:{tmp_path}/s/a.tar")
+    for index, words in enumerate(("is no image that can be decoded", "is empty")):
+        with pytest.raises(UnreadableImageError, match=words):
+            images.decode(index)

@@ -83,8 +83,10 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
     if alike:
         add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
     if classes and {name.lower() for name in classes} <= PARTS:
-        add(
-            f"{enumerate_names(list(classes))} are taken for classes, but look like parts of a set: give one of them, "
-            f"such as {source.rstrip('/')}/{classes[0]}"
-        )
+        words = "is taken for a class, but looks like a part of a set: give"
+        if len(classes) > 1:
+            words = "are taken for classes, but look like parts of a set: give one of them, such as"
+        add(f"{enumerate_names(list(classes))} {words} {source.rstrip('/')}/{classes[0]}")
+    elif len(classes) == 1:
+        add(f"{classes[0]} is the only class; if it holds the classes, give {source.rstrip('/')}/{classes[0]}")
     remark_alike([escape_name(name) for name in walk.folders if name not in UNLABELLED_FOLDERS], walk.remarks)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from gpt4image.errors import ImageSetError, UnreadableImageError
 from gpt4image.images.decoding.decode import decode_file, to_upright_rgb
@@ -104,7 +104,9 @@ class ImageSet:
             return to_upright_rgb(image)
         # The decoders of some forty formats raise what they like: RuntimeError, struct.error, NotImplementedError.
         except Exception as error:
-            raise UnreadableImageError(f"{self.keys[index]}: {error or type(error).__name__}") from error
+            is_none = isinstance(error, UnidentifiedImageError)  # Its words hold an address of this process.
+            what = "is empty" if not data else "is no image that can be decoded" if is_none else error
+            raise UnreadableImageError(f"{self.keys[index]}: {what or type(error).__name__}") from error
 
     def location(self, index: int) -> Path | None:
         """The file of the image, if it has one of its own."""

@@ -87,7 +87,7 @@ def open_webdataset(source: str) -> ImageSet:
             tracker.advance()
     columns = {name: [value for index in indices for value in index[name]] for name in indices[0]}
     if not columns["key"]:
-        raise ImageSetError(f"{source} has no images: no sample has a file {', '.join(sorted(image_suffixes()))}")
+        raise ImageSetError(f"{source} has no images: no sample has a file .jpg, .png or the like")
     labels, classes = _number(columns, options, Path(paths[0]).parent, source, remarks)
     shards = np.repeat(np.arange(len(paths), dtype=np.int32), [len(index["key"]) for index in indices])
     places = (np.array(columns[name], dtype=np.int64) for name in ("offset", "size"))
@@ -142,7 +142,7 @@ def _read_index(path: str) -> tuple[dict[str, list[Any]], dict[str, Any]]:
 
     status = os.stat(path)
     identity = (escape_name(path), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
-    name = hashlib.sha256("\n".join(map(str, ("index 2", *identity))).encode()).hexdigest()
+    name = hashlib.sha256("\n".join(map(str, ("index 3", *identity))).encode()).hexdigest()
     remembered = cache_folder() / "webdataset" / f"{name}.parquet"
     # Whatever is wrong with the file: what it says can be found again.
     with suppress(Exception):
@@ -174,8 +174,8 @@ def _find_images(path: str, remarks: Remarks) -> Iterator[dict[str, Any]]:
                 remarks.leave_out("member (no file)", full)
             elif suffix.lower() in image_suffixes():
                 images[f"{folder}{slash}{name.partition('.')[0]}"].append((f"{folder}{slash}{stem}", member))
-            elif suffix in (".cls", ".json"):
-                _keep_label(tar, member, labels[f"{folder}{slash}{stem}"], suffix[1:], full, remarks)
+            elif suffix.lower() in (".cls", ".json"):
+                _keep_label(tar, member, labels[f"{folder}{slash}{stem}"], suffix[1:].lower(), full, remarks)
             else:
                 remarks.leave_out(name_left_out(suffix.lower()), full)
     for group, found in images.items():

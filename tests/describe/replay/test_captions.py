@@ -132,7 +132,10 @@ def test_cells_without_a_text_are_counted_and_no_descriptions(image_folder: Imag
     folder, file, work = image_folder(2), tmp_path / "c.jsonl", tmp_path / "work"
     file.write_bytes(jsonl(float("nan"), "b", None, "nan"))
     result = describe(DescribeSettings(str(folder), work, describer="replay", file=file, field=("caption",)))
-    assert (result.new, result.notes) == (1, (f"3 rows of {file} have no text",))
+    assert (result.new, result.notes) == (
+        1,
+        (f"3 rows of {file} have no text", f"1 image has no text in {file}, such as cat/0000.jpg"),
+    )
     assert stored(work) == {SECOND: ["b"]}
     taken = import_descriptions(ImportSettings(tmp_path / "other", file, images=str(folder)))
     assert (taken.written, taken.without_text) == (1, 3)

@@ -44,8 +44,20 @@ def test_what_is_said() -> None:
     assert list(remarks.lines()) == [
         "1 label was trimmed: spaces around it, or another Unicode form",
         "2 labels are blank, NaN or -1: taken as none, these images are unlabelled",
-        "classes that differ in upper and lower case only: Cat and cat",
+        "classes that differ in upper and lower case, or in zeros in front, only: Cat and cat",
     ]
+
+
+def test_words_that_may_mean_no_label_are_named() -> None:
+    remarks = Remarks()
+    assert number_labels(["cat", "N/A", "None", "?", "cat"], "x.csv", remarks)[1] == ("?", "N/A", "None", "cat")
+    assert list(remarks.lines()) == ["taken for classes: ?, N/A, None; leave the label empty where there is none"]
+
+
+def test_numbers_with_zeros_in_front_are_said_to_be_alike() -> None:
+    remarks = Remarks()
+    number_labels(["1", "01", "a"], "x.csv", remarks)
+    assert "01 and 1" in " ".join(remarks.lines())
 
 
 def test_numbers_of_named_classes() -> None:

@@ -56,6 +56,7 @@ class ImportResult(StageResult):
         unknown: rows about images that are not known.
         example: one of them.
         without_text: rows about images that are known, but without any text.
+        unreadable: rows about images that cannot be read: they are left out.
     """
 
     store: Path
@@ -65,11 +66,12 @@ class ImportResult(StageResult):
     unknown: int
     example: str
     without_text: int = 0
+    unreadable: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> ExitStatus:
-        return ExitStatus.PARTLY if self.unknown or set(self.states) - {"ok"} else ExitStatus.DONE
+        return ExitStatus.PARTLY if self.unknown or self.unreadable or set(self.states) - {"ok"} else ExitStatus.DONE
 
     def lines(self) -> Iterator[Any]:
         yield f"{self.written:,} descriptions written, {self.kept:,} kept"
@@ -80,6 +82,8 @@ class ImportResult(StageResult):
             yield f"{self.unknown:,} rows are about images that are not known, such as {self.example}"
         if self.without_text:
             yield f"{self.without_text:,} rows have no text"
+        if self.unreadable:
+            yield f"{self.unreadable:,} rows are about images that cannot be read"
         yield f"store: {self.store}"
 
 
@@ -92,7 +96,7 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
     """
     from gpt4image.describe.exchange.rows_to_descriptions import RowReader
     from gpt4image.describe.replay.matching import ImageMatcher
-    from gpt4image.describe.replay.rows import read_any
+    from gpt4image.describe.replay.rows import TEXT_FIELDS, read_any
     from gpt4image.describe.store.connect import FILE_NAME
     from gpt4image.describe.store.registration import register_images
     from gpt4image.describe.store.store import DescriptionStore
@@ -105,24 +109,32 @@ def import_descriptions(settings: ImportSettings) -> ImportResult:
     folder = settings.file if settings.file.is_dir() else settings.file.parent
     with DescriptionStore.open(settings.work, create=images is not None) as store:
         if images is None:
-            seen = list(store.images())
+            seen, unreadable = list(store.images()), set[int]()
             matcher = ImageMatcher([image.key for image in seen], [image.digest for image in seen], folder)
         else:
             scan = scan_images(images)
             register_images(images, scan, store, (), "")
             matcher = ImageMatcher(images.keys, scan.digests, folder, images.location)
-        readers = [RowReader(store, matcher, settings.field, settings.prompt, settings.describer) for _ in range(2)]
+            unreadable = set((~scan.readable).nonzero()[0].tolist())
+        what = settings.field, settings.prompt, settings.describer
+        readers = [RowReader(store, matcher, *what, unreadable) for _ in range(2)]
         # A file with a mistake in it is refused before anything of it is written.
         deque(readers[0].read(read_any(settings.file, images)), maxlen=0)
         reader = readers[1]
         states, kept, errors = _write(store, reader.read(read_any(settings.file, images)))
+        if reader.num_without_text and not kept + len(states):
+            named = " or ".join(settings.field or TEXT_FIELDS)
+            raise DescriptionError(
+                f"{settings.file} has no text in {named}, in {reader.num_without_text:,} rows about these images; "
+                "choose the column with --field"
+            )
         if not kept + len(states) + reader.num_matched:
             raise DescriptionError(
                 f"{settings.file} is about none of the images of {settings.images or store.path}, its rows are such as "
                 f"{reader.example or '(none)'}; give the images with --images, and texts with --field"
             )
         tally = Counter(map(str, states.values()))
-        doubtful = reader.num_unknown, reader.example, reader.num_without_text
+        doubtful = reader.num_unknown, reader.example, reader.num_without_text, reader.num_unreadable
         return ImportResult(store.path, len(states), kept, dict(tally), *doubtful, errors)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from gpt4image.describe.asking.refusals import judge_text
@@ -32,16 +32,23 @@ class RowReader:
         num_matched: rows about images that are known.
         num_unknown: rows about others.
         num_without_text: rows about images that are known, but without any text.
+        num_unreadable: rows about images that cannot be read.
         example: such a row, in short.
     """
 
     def __init__(
-        self, store: DescriptionStore, matcher: ImageMatcher, fields: Sequence[str], prompt: str | None, describer: str
+        self,
+        store: DescriptionStore,
+        matcher: ImageMatcher,
+        fields: Sequence[str],
+        prompt: str | None,
+        describer: str,
+        unreadable: Collection[int] = (),
     ) -> None:
         self._store, self._matcher = store, matcher
-        self._fields, self._prompt, self._describer = fields, prompt, describer
+        self._fields, self._prompt, self._describer, self._unreadable = fields, prompt, describer, unreadable
         self._samples: Counter[tuple[str, str]] = Counter()
-        self.num_matched = self.num_unknown = self.num_without_text = 0
+        self.num_matched = self.num_unknown = self.num_without_text = self.num_unreadable = 0
         self.example = ""
 
     def read(self, rows: Iterator[Row]) -> Iterator[Description]:
@@ -78,6 +85,9 @@ class RowReader:
         digest = self._matcher.digest(position)
         if {"prompt", "describer", "state", "text"} <= row.keys():
             yield _own_row(row, digest)
+            return
+        if position in self._unreadable:
+            self.num_unreadable += 1
             return
         names = self._fields or [name for name in TEXT_FIELDS if row.get(name)][:1]
         texts = [(self._prompt or name, text) for name in names for text in read_texts(row, name)]

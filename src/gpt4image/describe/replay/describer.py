@@ -17,9 +17,16 @@ from gpt4image.describe.replay.rows import Row, read_rows
 from gpt4image.describe.replay.texts import read_texts, show_value
 from gpt4image.describe.store.states import State
 from gpt4image.errors import DescriptionError
+from gpt4image.images.files.names import escape_name
 
 BATCH_SIZE = 500
 NOT_SENT = Request(max_tokens=0, image_size=0)
+NOTES = {
+    "other": "are about other images",
+    "unreadable": "are about images that cannot be read",
+    "left out": "are about images that --limit leaves out",
+    "without text": "have no text",
+}
 
 
 @dataclass(frozen=True)
@@ -36,17 +43,27 @@ class ReplayDescriber:
         """
         counts: Counter[str] = Counter()
         self._check(wanted.prompts)
-        matched = self._match(wanted, counts)
+        examples: dict[str, str] = {}
+        matched = self._match(wanted, counts, examples)
+        without = {wanted.scan.digests[index]: index for index in wanted.indices}
         # Several rows about one image, or several texts in one row, are samples.
         numbers: dict[str, Counter[str]] = {prompt.name: Counter() for prompt in wanted.prompts}
         while batch := list(islice(matched, BATCH_SIZE)):
+            num_without = len(without)
             for prompt in wanted.prompts:
                 texts = [(index, text) for index, row in batch for text in read_texts(row, prompt.name)]
                 counts["without text"] += sum(not read_texts(row, prompt.name) for _, row in batch)
                 _record(_number(texts, wanted.scan.digests, numbers[prompt.name]), prompt, recorder)
-            recorder.tracker.advance(len(batch))
+                for index, _ in texts:
+                    without.pop(wanted.scan.digests[index], None)
+            # Of images, not of rows: an image may have several.
+            recorder.tracker.advance(num_without - len(without))
         self._refuse_nothing(wanted, counts, recorder.tally.kept + recorder.tally.finished)
-        self._say(counts, recorder.tally.notes)
+        self._say(counts, examples, recorder.tally.notes)
+        if without and wanted.prompts:
+            images = "1 image has" if len(without) == 1 else f"{len(without):,} images have"
+            first = escape_name(wanted.images.keys[min(without.values())])
+            recorder.tally.notes.append(f"{images} no text in {self.file}, such as {first}")
         return ""
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
@@ -55,22 +72,24 @@ class ReplayDescriber:
             for prompt in prompts:
                 read_texts(row, prompt.name)
 
-    def _say(self, counts: Counter[str], notes: list[str]) -> None:
-        if counts["other"]:
-            notes.append(f"{counts['other']} rows of {self.file} are about other images")
-        if counts["left out"]:
-            notes.append(f"{counts['left out']} rows of {self.file} are about images that --limit leaves out")
-        if counts["without text"]:
-            notes.append(f"{counts['without text']} rows of {self.file} have no text")
+    def _say(self, counts: Counter[str], examples: Mapping[str, str], notes: list[str]) -> None:
+        for kind, words in NOTES.items():
+            if counts[kind]:
+                example = f", such as {examples[kind]}" if kind in examples else ""
+                notes.append(f"{counts[kind]:,} rows of {self.file} {words}{example}")
 
-    def _match(self, wanted: Wanted, counts: Counter[str]) -> Iterator[tuple[int, Row]]:
+    def _match(self, wanted: Wanted, counts: Counter[str], examples: dict[str, str]) -> Iterator[tuple[int, Row]]:
         """Rows about the images that are wanted, with the positions of these."""
         matcher = ImageMatcher(wanted.images.keys, wanted.scan.digests, self.file.parent, wanted.images.location)
         chosen = {wanted.scan.digests[index] for index in wanted.indices}
         for row in read_rows(self.file):
             index = matcher.find(row)
             counts["other" if index is None else "matched"] += 1
-            if index is None or not wanted.scan.readable[index]:
+            if index is None:
+                examples.setdefault("other", f"{row.place.removeprefix(f'{self.file}, ')} ({_show_name(row)})")
+                continue
+            if not wanted.scan.readable[index]:
+                counts["unreadable"] += 1
                 continue
             if wanted.scan.digests[index] in chosen:
                 yield index, row
@@ -93,6 +112,12 @@ class ReplayDescriber:
             raise DescriptionError(
                 f"{self.file} has no text in {names}; its fields are {', '.join(first)}: choose with --field"
             )
+
+
+def _show_name(row: Row) -> str:
+    """What a row calls its image."""
+    name = next((name for name in COLUMNS if row.get(name)), None)
+    return "no name of an image" if name is None else f"{name} {show_value(row[name])}"
 
 
 def _number(

@@ -21,7 +21,8 @@ COLUMNS = ("digest", "key", *PATH_COLUMNS, "index")
 class ImageMatcher:
     """Matches rows to images by `digest`, `key`, `path`/`file_name`/`image` or `index`, the first column that is there.
 
-    A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends like it;
+    A path matches a key, the file itself when taken relative to `folder`, or the one image whose path ends like it (as
+    a key does: img2dataset writes those of shards without the shard);
     the path of a file that is there and is none of the images matches nothing. An index matches keys such as
     `train/60`. An image with its bytes in the row, as data sets in Parquet have it, matches by its digest. Where no
     name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference.
@@ -58,10 +59,10 @@ class ImageMatcher:
         Raises:
             DescriptionError: a side-car is about several images.
         """
-        column = next((name for name in (*COLUMNS, "stem") if row.get(name) not in (None, "")), None)
+        column = next((name for name in (*COLUMNS, "stem") if _is_given(row.get(name))), None)
         if column is None:
             return None
-        if isinstance(row[column], dict):
+        if isinstance(row[column], dict | bytes):
             return self._find_inside(row[column])
         name = _as_name(row[column])
         match column:
@@ -70,7 +71,7 @@ class ImageMatcher:
             case "digest":
                 return self._by("digest").get(name.removeprefix("sha256:"))
             case "key":
-                return self._by("key")[name] if name in self._by("key") else self._find_spelling(name)
+                return self._find_name(name)
             case "index":
                 return self._by("index").get(name)
         return self._find_path(name)
@@ -89,9 +90,9 @@ class ImageMatcher:
             self._positions[column] = {name: index for index, name in enumerate(self._names[column]()) if name}
         return self._positions[column]
 
-    def _find_inside(self, image: dict[str, Any]) -> int | None:
+    def _find_inside(self, image: dict[str, Any] | bytes) -> int | None:
         """An image as data sets in Parquet hold it: its bytes, its path or both."""
-        data, path = image.get("bytes"), image.get("path")
+        data, path = (image, None) if isinstance(image, bytes) else (image.get("bytes"), image.get("path"))
         found = self._by("digest").get(hashlib.sha256(data).hexdigest()) if isinstance(data, bytes) else None
         return self._find_path(str(path)) if found is None and path else found
 
@@ -104,8 +105,14 @@ class ImageMatcher:
         is_another = bool(self._by("file")) and os.path.exists(place)
         if is_another:
             return None
-        found = self._find_spelling(path)
-        return self._find_suffix(path) if found is None else found
+        return self._find_name(path)
+
+    def _find_name(self, name: str) -> int | None:
+        """By the key, in another spelling if need be, or by the end of a single one."""
+        if name in self._by("key"):
+            return self._by("key")[name]
+        found = self._find_spelling(name)
+        return self._find_suffix(name) if found is None else found
 
     def _find_spelling(self, name: str) -> int | None:
         found = self._by_spelling.get(_spell(name), ())
@@ -154,6 +161,11 @@ def _positions(names: Iterable[str]) -> dict[str, list[int]]:
     for index, name in enumerate(names):
         positions[name].append(index)
     return positions
+
+
+def _is_given(value: Any) -> bool:
+    """Tables with gaps have NaN in a cell without a name."""
+    return str(value).strip().lower() not in ("", "none", "nan")
 
 
 def _as_name(value: Any) -> str:

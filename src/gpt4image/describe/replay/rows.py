@@ -12,7 +12,11 @@ from gpt4image.images.tables.columns import read_records, read_text
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 TEXT_FIELDS = ("description", "text", "caption")
-FORMS = f"a file {', '.join(SUFFIXES)}, answers to a batch file, a folder of .txt side-cars, or a .pth list"
+SIDECARS = (".txt", ".caption")
+FORMS = (
+    f"a file {', '.join(SUFFIXES)}, answers to a batch file, a folder of {' or '.join(SIDECARS)} side-cars, "
+    "or a .pth list"
+)
 
 
 class Row(dict[str, Any]):
@@ -78,11 +82,11 @@ def read_any(path: Path, images: ImageSet | None) -> Iterator[Row]:
 
 
 def _read_sidecars(folder: Path) -> Iterator[Row]:
-    """Each .txt file is about the image of its name, as caption tools write them; hidden files are about none."""
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt" and path.is_file()]
+    """Each side-car is about the image of its name, as caption tools write them; hidden files are about none."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SIDECARS and path.is_file()]
     files = [path for path in files if not is_left_out(path.relative_to(folder).parts)]
     if not files:
-        raise DescriptionError(f"{folder} holds no .txt files; import takes {FORMS}")
+        raise DescriptionError(f"{folder} holds no {' or '.join(SIDECARS)} files; import takes {FORMS}")
     for file in files:
         stem = escape_name(file.relative_to(folder).with_suffix("").as_posix())
         try:

@@ -5,10 +5,11 @@ import json
 import math
 from typing import Any
 
+from gpt4image.describe.prompts.pick_names import is_answer
 from gpt4image.describe.replay.rows import Row
 from gpt4image.errors import DescriptionError
 
-NO_TEXT = ("", "nan")
+NO_TEXT = ("", "nan", "<na>", "null", "n/a", "#n/a")
 """Cells that tables have where there is no text, in lower case."""
 LONGEST_SHOWN = 80
 
@@ -27,7 +28,9 @@ def read_texts(row: Row, name: str) -> list[str]:
             raise DescriptionError(
                 f"{row.place} holds {show_value(one)} in {name!r}; a description is a text or a list of texts"
             )
-    return [check_characters(row, name, text) for text in texts if text.lower() not in NO_TEXT]
+    # A pick may be of a class that is called none.
+    missing = NO_TEXT[:2] if is_answer(name) else NO_TEXT
+    return [check_characters(row, name, text) for text in texts if text.lower() not in missing]
 
 
 def check_characters(row: Row, name: str, text: str) -> str:

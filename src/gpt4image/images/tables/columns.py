@@ -150,7 +150,7 @@ def _read_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
         line = 1
         try:
             for fields in reader:
-                if fields:
+                if any(fields):  # Spreadsheets leave rows of nothing but separators.
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
@@ -187,7 +187,11 @@ def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 row = json.loads(line, object_pairs_hook=_refuse_doubles)
             except (ValueError, RecursionError) as error:
-                raise ImageSetError(f"{path}, line {number} is no JSON: {error}; mend or remove the line") from error
+                reason = getattr(error, "msg", error)
+                raise ImageSetError(
+                    f"{path}, line {number} is no JSON: {reason}; each line is one object, {{...}}, without a comma "
+                    "behind it or brackets around all: mend or remove the line"
+                ) from error
             if not isinstance(row, dict):
                 raise ImageSetError(f"{path}, line {number} is no JSON object; each line must be one, {{...}}")
             yield number, row

@@ -16,7 +16,9 @@ from gpt4image.images.remarks import Remarks, enumerate_names
 
 NO_LABEL = ("", "-1", "-1.0", "nan", "<na>")
 """What tables write where there is no label, in lower case."""
-WHOLE = re.compile(r"(\d+)\.0+")
+PERHAPS_NO_LABEL = frozenset(("none", "null", "na", "n/a", "#n/a", "?"))
+"""What some programs write where there is no label; a class may be called so, too."""
+WHOLE = re.compile(r"(\d+)(\.0+)?")
 
 
 def name_class(text: str) -> str:
@@ -41,6 +43,9 @@ def number_labels(
     classes = tuple(sorted(found, key=lambda name: (int(name) if are_numbers else 0, name)))
     number = {name: label for label, name in enumerate(classes)}
     remark_alike(classes, remarks)
+    doubtful = [name for name in classes if name.lower() in PERHAPS_NO_LABEL]
+    if doubtful:
+        remarks.add(f"taken for classes: {enumerate_names(doubtful)}; leave the label empty where there is none")
     return np.array([UNLABELLED if name is None else number[name] for name in names], dtype=np.int64), classes
 
 
@@ -70,13 +75,15 @@ def remark_alike(names: Iterable[str], remarks: Remarks) -> None:
     for name in names:
         written[name_class(name)].append(name)
     for name in written:
-        folded[name.casefold()].append(name)
+        folded[str(int(name)) if name.isdecimal() else name.casefold()].append(name)
     for group in written.values():
         if len(group) > 1:
             remarks.add(f"{' and '.join(map(repr, group))} are taken for one class")
     pairs = [" and ".join(group) for group in folded.values() if len(group) > 1]
     if pairs:
-        remarks.add(f"classes that differ in upper and lower case only: {enumerate_names(pairs)}")
+        remarks.add(
+            f"classes that differ in upper and lower case, or in zeros in front, only: {enumerate_names(pairs)}"
+        )
 
 
 def _read_names(values: Sequence[Any], source: str, remarks: Remarks) -> list[str | None]:
