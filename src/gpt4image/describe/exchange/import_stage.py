@@ -27,7 +27,7 @@ class ImportSettings:
     Attributes:
         work: the work folder.
         file: JSON lines, CSV, Parquet, a Hugging Face metadata.jsonl, answers to a batch file (OpenAI or vllm
-            run-batch), a folder of .txt side-cars, or the paper's .pth list.
+            run-batch), a folder of .txt or .caption side-cars, or the paper's .pth list.
         images: the images they are about; not needed if the store knows them.
         field: columns that hold descriptions, each becomes the prompt of its name; description, text or caption
             if not given.
