@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.describe.endpoint.stubs import Answer, completion, failure, serve
+from tests.describe.endpoint.stubs import completion, serve
 
 from gpt4image.describe.doctor.cards import make_cards
 from gpt4image.describe.doctor.stage import DoctorSettings, examine
-from gpt4image.errors import EndpointError, SettingsError, UnavailableError
+from gpt4image.errors import EndpointError, SettingsError
 from gpt4image.results import ExitStatus
 
 SERVER = Path(__file__).with_name("card_server.py")
@@ -70,40 +70,6 @@ def test_thinking_that_takes_the_whole_limit_is_not_blindness(finish: str, words
     assert not result.is_fit
     assert words in result.verdict
     assert "--max-tokens" in result.change
-
-
-@pytest.mark.parametrize(
-    ("answer", "words", "change"),
-    [
-        (completion("I'm sorry, but I cannot help with this picture."), "refuses most pictures", "another --model"),
-        (completion("", "content_filter"), "refuses most pictures", "without this filter"),
-        (Answer({"choices": []}), "refuses most pictures", "without this filter"),
-        (completion(""), "answers without a word", "the server's log"),
-    ],
-)
-def test_answers_that_are_none_are_not_blindness(answer: Answer, words: str, change: str) -> None:
-    with serve(lambda asked: answer) as stub:
-        result = examine(DoctorSettings(endpoint=stub.url, model="m"))
-    assert not result.is_fit
-    assert words in result.verdict
-    assert change in result.change
-
-
-def test_a_filter_that_stops_everything_is_not_the_keys_fault() -> None:
-    with (
-        serve(lambda asked: failure(400, "stopped by our content filter")) as stub,
-        pytest.raises(EndpointError, match=r"content filter\); its filter stops the words or every picture"),
-    ):
-        examine(DoctorSettings(endpoint=stub.url, model="m"))
-
-
-def test_an_endpoint_that_dies_under_examination_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt4image.describe.doctor.stage.MAX_WAIT_S", 1.0)
-    with (
-        serve(lambda asked: completion("red") if asked.number <= 4 else failure(500, "the engine is dead")) as stub,
-        pytest.raises(UnavailableError, match="nothing any more, whatever the picture: status 500: the engine is dead"),
-    ):
-        examine(DoctorSettings(endpoint=stub.url, model="m"))
 
 
 def test_arrow_cards_point_where_they_say() -> None:

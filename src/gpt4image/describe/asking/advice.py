@@ -65,7 +65,7 @@ ADVICE = (
     Advice(
         State.ENDPOINT_ERROR,
         "the picture is too large",
-        r"status 413|context|too large|too long|too many tokens|model_length|longer than the max|image[^.]{0,40}exceed",
+        r"status 413|context|too large|too long|too many tokens|model_length|longer than the maximum",
         "a smaller --image-size, or a server with a larger context; then --retry-failed",
     ),
     Advice(
@@ -97,12 +97,12 @@ ADVICE = (
 
 STATUS_ADVICE = {
     401: "check the API key (--api-key-env, --api-key-file, or --header for gateways with one of their own)",
-    402: "add credit, or name another key with --api-key-env",
+    402: "add credit, or name another key with --api-key-env; the same command then goes on from there",
     403: "check the API key (--api-key-env) and what it may do",
     404: "check --endpoint, --model and the API key",
     407: "check the proxy's name and password (HTTPS_PROXY)",
     410: "the model is retired: choose another --model",
-    429: "add credit, or name another key with --api-key-env",
+    429: "add credit, or name another key with --api-key-env; the same command then goes on from there",
 }
 
 SETUP_ADVICE = (

@@ -25,10 +25,6 @@ FEWEST_JUDGED = 6
 MOST_THROTTLED = 40
 
 
-class LaneLostError(Exception):
-    """The endpoint is closed; another one gets the request."""
-
-
 @dataclass(eq=False)
 class Lane:
     """One endpoint at its own pace.
@@ -40,7 +36,6 @@ class Lane:
         closed: why it is no longer asked.
         refused_in_a_row: requests refused for good since the last answer.
         next_probe: so many of them make it doubtful that it is the pictures.
-        answered_s: when the last request that it has answered was sent, by `time.monotonic`.
     """
 
     endpoint: Endpoint
@@ -49,16 +44,11 @@ class Lane:
     closed: Gpt4ImageError | None = None
     refused_in_a_row: int = 0
     next_probe: int = FIRST_PROBE
-    answered_s: float = 0.0
 
     @property
     def has_room(self) -> bool:
         is_known = self.endpoint.has_answered or self.pace.in_flight < MOST_FIRST_REQUESTS
         return self.closed is None and is_known and self.pace.has_room
-
-    def note_answer(self, sent_s: float) -> None:
-        """It has answered a request about a picture of the user's."""
-        self.refused_in_a_row, self.answered_s = 0, max(self.answered_s, sent_s)
 
     def is_hopeless(self, failure: PassingError, has_retries: bool) -> bool:
         """Notes a failure of an endpoint that has answered nothing, and says whether it is time to stop.
@@ -105,11 +95,6 @@ class Pool:
     def has_answered(self) -> bool:
         """Whether any endpoint has answered yet."""
         return any(lane.endpoint.has_answered for lane in self.lanes)
-
-    @property
-    def num_open(self) -> int:
-        """How many endpoints may be asked."""
-        return sum(lane.closed is None for lane in self.lanes)
 
     @property
     def is_unreachable(self) -> bool:

@@ -4,19 +4,21 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from PIL import Image
 
 from gpt4image.describe.asking.advice import advise_setup
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.client import Endpoint
 from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
-from gpt4image.describe.endpoint.good_picture import GoodPicture
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import RateLimits
-from gpt4image.describe.endpoint.pool import Lane, LaneLostError, Pool
+from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
+from gpt4image.describe.endpoint.pool import Lane, Pool
 from gpt4image.describe.endpoint.waits import SHORTEST_SAID_S, Waits, tell_hour
 from gpt4image.describe.store.states import State
 from gpt4image.errors import EndpointError, Gpt4ImageError, UnavailableError
@@ -24,11 +26,13 @@ from gpt4image.errors import EndpointError, Gpt4ImageError, UnavailableError
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 PATIENCE = 6
 """Being told to slow down says nothing about the request; it may happen so much oftener."""
+PROBE_SIZE = 224
+GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 T = TypeVar("T")
 Send = Callable[[Endpoint], Awaitable[T]]
 Shrink = Callable[[], Awaitable[str | None]]
 """Encodes the same image smaller; None if that is not worth it."""
-Check = Callable[[Lane, RefusedRequestError | PassingError], Awaitable[None]]
+Check = Callable[[Lane, RefusedRequestError], Awaitable[None]]
 
 
 @dataclass
@@ -39,7 +43,6 @@ class Course:
         start_s: when it began.
         attempts: how often it was sent.
         failures: how much of its retries is used up.
-        failing_since_s: when it failed first.
         tokens_in: read by attempts that came to nothing.
         tokens_out: written by them.
         is_shrunk: it was sent with a smaller image.
@@ -49,7 +52,6 @@ class Course:
     start_s: float
     attempts: int = 0
     failures: float = 0.0
-    failing_since_s: float | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     is_shrunk: bool = False
@@ -59,7 +61,6 @@ class Course:
         self.tokens_in += error.tokens[0]
         self.tokens_out += error.tokens[1]
         if not error.is_absent:
-            self.failing_since_s = self.failing_since_s or time.monotonic()
             self.failures += 1 / PATIENCE if error.is_throttle else 1
 
     def finish(self, reply: Reply) -> Reply:
@@ -74,14 +75,17 @@ class Course:
         )
 
 
+class LaneLostError(Exception):
+    """The endpoint is closed; another one gets the request."""
+
+
 class RetryingClient:
     """Turns a question into an answer; only endpoints that are of no use at all raise."""
 
     def __init__(self, options: EndpointOptions) -> None:
         self.pool, self._options = Pool(options), options
         self._limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
-        self._waits = Waits()
-        self._good_picture = GoodPicture(self.pool, options, self._waits)
+        self._probing, self._waits = asyncio.Lock(), Waits()
 
     async def aclose(self) -> None:
         """Closes the connections to all endpoints."""
@@ -123,14 +127,9 @@ class RetryingClient:
                 await self.pause_after(error, course)
 
     async def _ask(self, ask: Ask, data_url: str, course: Course) -> Reply:
-        async def check(lane: Lane, error: RefusedRequestError | PassingError) -> None:
-            if error.needs_smaller and course.may_shrink:
-                return
-            if isinstance(error, RefusedRequestError):
-                await self._good_picture.check_refused(lane, ask, error)
-            elif self.has_used_up(course) and course.failing_since_s is not None:
-                was_silent = await self._good_picture.check_silent(lane, ask, error, course.failing_since_s)
-                course.failures -= was_silent
+        async def check(lane: Lane, error: RefusedRequestError) -> None:
+            if not (error.needs_smaller and course.may_shrink):
+                await self._check_with_good_picture(lane, ask, error)
 
         tokens = ask.request.max_tokens / 2
         reply = await self.attempt(lambda endpoint: endpoint.ask(ask, data_url), course, tokens, check)
@@ -161,7 +160,7 @@ class RetryingClient:
             send: sends it there and reads the answer.
             course: notes how it fares.
             tokens: what it may take, as long as none has been answered.
-            check: is called when it fails, and says whose failure that is.
+            check: is called when it is refused for good.
 
         Raises:
             PassingError: worth another attempt.
@@ -174,7 +173,6 @@ class RetryingClient:
             if (wait_s := self._limits.reserve(tokens)) > 0:
                 self._waits.note("requests", "--requests-per-minute or --tokens-per-minute is reached", wait_s)
                 await self.pool.pause(wait_s)
-            sent_s = time.monotonic()
             try:
                 with self._saying_silence(lane):
                     answer = await send(lane.endpoint)
@@ -186,14 +184,12 @@ class RetryingClient:
             except PassingError as error:
                 self._note_failure(lane, error, course)
                 course.note(error)
-                if check is not None:
-                    await check(lane, error)
                 raise
             except EndpointError as error:
                 self.pool.close_lane(lane, error)
                 raise LaneLostError from error
             lane.pace.note_answer()
-            lane.note_answer(sent_s)
+            lane.refused_in_a_row = 0
             if lane.endpoint.useless:
                 self.pool.close_lane(lane, lane.endpoint.useless)
             return answer
@@ -249,6 +245,35 @@ class RetryingClient:
             return UnavailableError(f"{words}; try again later, or with --requests-per-minute")
         advice = "a larger --timeout-s" if error.is_timeout else advise_setup(200, str(error))
         return EndpointError(f"{words}; {advice}")
+
+    async def _check_with_good_picture(self, lane: Lane, ask: Ask, error: RefusedRequestError) -> None:
+        """Tells a bad picture from a bad call: asks the same about a good picture, and closes the lane if that fails.
+
+        That is done before anything was answered, and later when many are refused one after another.
+
+        Raises:
+            LaneLostError: it is closed.
+        """
+        lane.refused_in_a_row += 1
+        async with self._probing:
+            if lane.closed is None and (not lane.endpoint.has_answered or lane.refused_in_a_row >= lane.next_probe):
+                self.pool.check_end()
+                lane.next_probe = 2 * max(lane.refused_in_a_row, lane.next_probe)
+                with suppress(PassingError, EndpointError):
+                    try:
+                        await lane.endpoint.ask(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)))
+                    except RefusedRequestError:
+                        advice = self._advise_refused(error)
+                        reason = EndpointError(f"the endpoint takes no picture at all ({error}); {advice}")
+                        self.pool.close_lane(lane, reason)
+            if lane.closed is not None:
+                raise LaneLostError from error
+
+    def _advise_refused(self, error: RefusedRequestError) -> str:
+        if own := [name for name in self._options.extra if name in str(error)]:
+            return f"leave {' and '.join(own)} out of --temperature or --extra-body; else check --model"
+        advice = advise_setup(403 if error.is_moderated else 200, str(error))
+        return f"{advice}; check --model, and that it is a vision model"
 
     def _give_up_if_absent(self, error: PassingError) -> None:
         if not error.is_absent:

@@ -94,8 +94,7 @@ class EndpointEncoder:
 
     async def _ask_until_answered(self, client: "RetryingClient", batch: Sequence[str]) -> np.ndarray:
         from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
-        from gpt4image.describe.endpoint.pool import LaneLostError
-        from gpt4image.describe.endpoint.retries import Course
+        from gpt4image.describe.endpoint.retries import Course, LaneLostError
 
         course = Course(time.monotonic())
         while True:
