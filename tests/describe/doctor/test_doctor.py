@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.describe.endpoint.stubs import completion, serve
+from tests.describe.endpoint.stubs import Answer, completion, serve
 
 from gpt4image.describe.doctor.cards import make_cards
 from gpt4image.describe.doctor.stage import DoctorSettings, examine
@@ -70,6 +70,23 @@ def test_thinking_that_takes_the_whole_limit_is_not_blindness(finish: str, words
     assert not result.is_fit
     assert words in result.verdict
     assert "--max-tokens" in result.change
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "change"),
+    [
+        (completion("I'm sorry, but I cannot help with this picture."), "refuses most pictures", "another --model"),
+        (completion("", "content_filter"), "refuses most pictures", "without this filter"),
+        (Answer({"choices": []}), "refuses most pictures", "without this filter"),
+        (completion(""), "answers without a word", "the server's log"),
+    ],
+)
+def test_answers_that_are_none_are_not_blindness(answer: Answer, words: str, change: str) -> None:
+    with serve(lambda asked: answer) as stub:
+        result = examine(DoctorSettings(endpoint=stub.url, model="m"))
+    assert not result.is_fit
+    assert words in result.verdict
+    assert change in result.change
 
 
 def test_arrow_cards_point_where_they_say() -> None:

@@ -133,3 +133,13 @@ def test_a_store_that_cannot_be_written_is_one_line(describing, monkeypatch) -> 
     run = describing.run(stub.url)
     assert run.status == 4
     assert "the disk is full; make room, and the same command goes on from there" in run.err
+
+
+@pytest.mark.parametrize("words", ["Guardrail intervened", {"error": "Against a guardrail", "output": "No."}])
+def test_a_picture_that_a_guardrail_stops_is_refused(describing, words) -> None:
+    pictures: set[str] = set()
+    answer = failure(400, words)
+    stub = describing.serve(lambda asked: answer if first_picture(asked, pictures, 5) else completion(asked.text))
+    run = describing.run(stub.url)
+    assert (run.status, run.states) == (3, {"ok": 39, "refused": 1})
+    assert "guardrail" in run.words.lower()

@@ -65,7 +65,7 @@ ADVICE = (
     Advice(
         State.ENDPOINT_ERROR,
         "the picture is too large",
-        r"status 413|context|too large|too long|too many tokens|model_length|longer than the maximum",
+        r"status 413|context|too large|too long|too many tokens|model_length|longer than the max|image[^.]{0,40}exceed",
         "a smaller --image-size, or a server with a larger context; then --retry-failed",
     ),
     Advice(

@@ -12,6 +12,16 @@ from gpt4image.describe.store.states import State
 
 SWAPPED = {"red": "blue", "blue": "red"}
 SEES = 0.75
+WORDLESS = {
+    State.REFUSED: (
+        "the endpoint refuses most pictures, harmless as they are",
+        "another --model, or an endpoint without this filter; if it is a text model, one that sees",
+    ),
+    State.EMPTY: (
+        "the model answers without a word",
+        "look at the server's log: its chat template, and whether the model's vision part is loaded",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class Verdict:
 
 
 def judge(examined: Sequence[Examined]) -> Verdict:
-    """The first of these that fits: fails, only thinks, swaps red and blue, sees, turns pictures, does not see."""
+    """The first that fits: fails, only thinks, refuses, is silent, swaps colours, sees, turns pictures, is blind."""
     states = Counter(one.reply.state for one in examined)
     if states[State.ENDPOINT_ERROR] > len(examined) / 2:
         error = next(one.reply.error for one in examined if one.reply.error)
@@ -67,6 +77,10 @@ def judge(examined: Sequence[Examined]) -> Verdict:
             "the model only thinks and gives no answer",
             "describe with --thinking off, or a much larger --max-tokens",
         )
+    for state, (words, change) in WORDLESS.items():
+        if states[state] > len(examined) / 2:
+            error = next(one.reply.error for one in examined if one.reply.state is state)
+            return Verdict(f"{words}: {error}", change)
     if _has_swapped_colours(examined):
         return Verdict("the endpoint sees, but red and blue are swapped", "mend the server's image decoding (BGR, RGB)")
     if (turn := _turn(examined)) and share_right(examined, "shape") >= SEES:

@@ -28,13 +28,14 @@ TOO_LARGE = re.compile(
     r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
     r"input (?:length|is too long|tokens? exceed)|(?:entity|payload|body|image|picture)s? (?:is |are )?"
     r"too (?:large|big)|longer than the maximum|"
-    r"image (?:size|dimensions?)[^.]{0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
+    r"(?:image|picture)s?(?: (?:file )?(?:size|dimensions?))?[^.]{0,40}exceed|"
+    r"exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
     re.IGNORECASE,
 )
 A_DAY = re.compile(r"per[ _-]?day|daily", re.IGNORECASE)
 MODERATED = re.compile(
     r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
-    r"inappropriate content|sensitive content",
+    r"inappropriate content|sensitive content|guardrail",
     re.IGNORECASE,
 )
 NOT_THERE_YET = re.compile(
