@@ -72,6 +72,7 @@ def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, a
         Answer("<html><h1>Request Entity Too Large</h1></html>", 413, {"Content-Type": "text/html"}),
         failure(500, "image is too large to be read"),
         failure(400, "The prompt (3000) is longer than the maximum length of 2048 here."),
+        failure(400, "messages.0: image exceeds 5 MB maximum"),
         completion("A grey thi", "model_length"),
     ],
 )
