@@ -19,6 +19,7 @@ import json
 import os
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"arms: {' '.join(arms)}; read in {time.perf_counter() - start_s:.0f} s", flush=True)
     context = get_context("spawn")
     waiting: list[tuple[dict, Future | None]] = []
-    with ProcessPoolExecutor(arguments.workers, context) if arguments.workers else _NoPool() as pool:
+    with ProcessPoolExecutor(arguments.workers, context) if arguments.workers else nullcontext() as pool:
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for seed, cell in itertools.product(seeds, arguments.cells):
             if time.perf_counter() - start_s > 60 * arguments.minutes:
@@ -133,16 +134,6 @@ def run(arguments: argparse.Namespace) -> None:
                 waiting = save(waiting, arguments.results, wait=not arguments.workers)
         save(waiting, arguments.results, wait=True)
     print(f"{time.perf_counter() - start_s:.0f} s in all", flush=True)
-
-
-class _NoPool:
-    """In place of a pool: no probes."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def run_together(
@@ -162,21 +153,16 @@ def run_together(
     found = []
     for name, training in zip(names, trainings, strict=True):
         result, probes = measure(training.network, photos, classes, device, pool)
-        line = dict(
-            zip(
-                CELL,
-                (
-                    arguments.pack.stem,
-                    cell.net,
-                    cell.per_class,
-                    len(classes),
-                    arguments.size,
-                    cell.epochs,
-                    arguments.batch,
-                ),
-                strict=True,
-            )
+        where = (
+            arguments.pack.stem,
+            cell.net,
+            cell.per_class,
+            len(classes),
+            arguments.size,
+            cell.epochs,
+            arguments.batch,
         )
+        line = dict(zip(CELL, where, strict=True))
         device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         found.append((line | {"device": device_name, "arm": name, "seed": seed, "seconds": seconds} | result, probes))
     top1 = " ".join(f"{line['arm']} {line['top1']:.1f}/{line['training']:.0f}" for line, _ in found)

@@ -1,6 +1,6 @@
 """Which share of images has its class right after weighing, beside what people do for it today?
 
-    gpt4image describe fashion-mnist:1k WORK --describer replay
+    gpt4image describe fashion-mnist:1k WORK --describer replay --file DESCRIPTIONS --field blind pick pick_sure
     gpt4image embed WORK
     python benchmarks/labels.py fashion-mnist:1k WORK
 
