@@ -210,6 +210,12 @@ CASES = [
         lambda: save("photos/train/cat/0.jpg", "photos/val/cat/1.jpg"),
     ),
     Case(
+        "one folder around all classes",
+        2,
+        ("all is the only class; if it holds the classes, give photos/all",),
+        lambda: save("photos/all/cat/0.jpg", "photos/all/dog/1.jpg"),
+    ),
+    Case(
         "the same picture in two classes",
         3,
         (

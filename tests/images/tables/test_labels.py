@@ -54,6 +54,10 @@ def test_words_that_may_mean_no_label_are_named() -> None:
     assert list(remarks.lines()) == ["taken for classes: ?, N/A, None; leave the label empty where there is none"]
 
 
+def test_a_number_is_one_class_with_and_without_a_point() -> None:
+    assert number_labels(["1", "1.0", "2"], "x.csv")[1] == ("1", "2")
+
+
 def test_numbers_with_zeros_in_front_are_said_to_be_alike() -> None:
     remarks = Remarks()
     number_labels(["1", "01", "a"], "x.csv", remarks)

@@ -1,6 +1,7 @@
 """Finds the image that a row of somebody's file is about."""
 
 import hashlib
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -164,8 +165,10 @@ def _positions(names: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _is_given(value: Any) -> bool:
-    """Tables with gaps have NaN in a cell without a name."""
-    return str(value).strip().lower() not in ("", "none", "nan")
+    """Tables with gaps have NaN in a cell without a name. Images in a row are not written out to know that."""
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return value is not None and not (isinstance(value, str) and value.strip().lower() in ("", "none", "nan"))
 
 
 def _as_name(value: Any) -> str:
