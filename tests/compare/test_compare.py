@@ -75,6 +75,37 @@ def test_what_waits_for_a_run_of_an_earlier_call_is_trained(recipe: Path, tmp_pa
     assert compare(dataclasses.replace(settings, jobs=2)).num_new == 2
 
 
+def test_what_is_the_same_in_every_situation_is_trained_once(recipe: Path, tmp_path: Path) -> None:
+    from gpt4image.runs import hash_weights
+
+    out, every = tmp_path / "out", {"name": "all"}
+    change(recipe, arms=["true"], seeds=1, situations=[every, FEW])
+    settings = CompareSettings(recipe, out, jobs=2, device="cpu")
+    made = compare(settings)
+    assert made.num_new == 4
+    own, linked = (out / "runs" / name / "true-seed0" for name in ("all", "few"))
+    assert linked.is_symlink()
+    assert not Path(linked.readlink()).is_absolute()
+    assert made.comparison["seconds"] == pytest.approx(
+        sum(load_manifest(run).seconds for run in out.glob("runs/*/*-seed0") if not run.is_symlink())
+    )
+    apart = tmp_path / "apart"
+    compare(CompareSettings(recipe, apart, situations=("few",), jobs=1, device="cpu"))
+    assert not (apart / "runs/few/true-seed0").is_symlink()
+    assert hash_weights(apart / "runs/few/true-seed0") == hash_weights(own)
+    # All of it again, and one situation of it, alone or after its runs stand on their own.
+    assert compare(settings).num_new == 0
+    assert compare(dataclasses.replace(settings, situations=("few",))).num_new == 0
+    assert compare(CompareSettings(recipe, apart, jobs=1, device="cpu")).num_new == 2
+    assert compare(CompareSettings(recipe, apart, jobs=1, device="cpu")).num_new == 0
+    # A link whose run is gone is trained anew; other settings are refused through it, too.
+    shutil.rmtree(own)
+    assert compare(settings).num_new == 2
+    change(recipe, train={**yaml.safe_load(recipe.read_text())["train"], "epochs": 3})
+    with pytest.raises(RunError, match="was begun with --epochs 2, not 3"):
+        compare(dataclasses.replace(settings, situations=("few",)))
+
+
 def test_arms_share_weights_order_and_labels(recipe: Path, tmp_path: Path) -> None:
     """With text weight 0, the arm of alignment alone must be the baseline to the bit."""
     from gpt4image.runs import hash_weights

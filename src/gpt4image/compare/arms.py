@@ -23,6 +23,7 @@ class Arm:
         needs_picks: whether it has nothing to learn where no describer picked a class.
         needs_baseline: whether it learns from the baseline's predictions.
         needs_labels: whether it learns no classes where no image has a label.
+        same_everywhere: whether it learns the same in every situation, whichever labels are hidden or spoilt there.
         finding: of a control that gains as much as the method, what that means.
     """
 
@@ -34,6 +35,7 @@ class Arm:
     needs_picks: bool = False
     needs_baseline: bool = False
     needs_labels: bool = False
+    same_everywhere: bool = False
     finding: str = "This is regularisation more than text"
 
 
@@ -60,7 +62,11 @@ ARMS = {
         "relative", "TextTeacher as published (arXiv 2605.22098)", TEXTTEACHER | GIVEN, needs_labels=True
     ),
     "picks": Arm(
-        "relative", "the class that the multimodal LLM named, believed", PLAIN | {"targets": "picks"}, needs_picks=True
+        "relative",
+        "the class that the multimodal LLM named, believed",
+        PLAIN | {"targets": "picks"},
+        needs_picks=True,
+        same_everywhere=True,
     ),
     "texts": Arm("relative", "labels and descriptions weighed, neither picks nor image features", PLAIN, "texts"),
     "dawid_skene": Arm(
@@ -101,7 +107,13 @@ ARMS = {
         GIVEN | {"shuffle_texts": True, "objective": "clip"},
         needs_labels=True,
     ),
-    "true": Arm("ceiling", "all labels as the image set has them", PLAIN | {"targets": "true"}, uses_text=False),
+    "true": Arm(
+        "ceiling",
+        "all labels as the image set has them",
+        PLAIN | {"targets": "true"},
+        uses_text=False,
+        same_everywhere=True,
+    ),
 }
 
 

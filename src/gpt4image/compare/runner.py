@@ -29,6 +29,7 @@ class Job:
         test_images: what the model is measured on.
         corruptions: whether it is also measured on corrupted test images.
         after: run folder that must be finished before, if any.
+        twin: run folder of another situation in which the same is learnt; this run becomes a link to it.
         retrieval_images: described images in which texts look for theirs, or empty.
     """
 
@@ -37,6 +38,7 @@ class Job:
     settings: TrainSettings
     test_images: str
     after: Path | None = None
+    twin: Path | None = None
     corruptions: bool = False
     retrieval_images: str = ""
 
@@ -149,7 +151,10 @@ def compute_shared_features(jobs: Sequence[Job]) -> None:
 
 
 def run_job(job: Job) -> None:
-    """Trains and evaluates one run."""
+    """Trains and evaluates one run, or links to the one that is the same."""
+    if job.twin is not None:
+        link_run(job.settings.run, job.twin)
+        return
     from gpt4image.evaluate import EvaluateSettings, evaluate
     from gpt4image.models.machine import choose_device, count_workers
     from gpt4image.train import train
@@ -160,6 +165,13 @@ def run_job(job: Job) -> None:
     evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, **how))
     if job.retrieval_images:
         _measure_retrieval(job)
+
+
+def link_run(run: Path, twin: Path) -> None:
+    """Makes `run` a link to `twin` beside it, so that the folder of both can be moved."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.unlink(missing_ok=True)
+    run.symlink_to(os.path.relpath(twin, run.parent), target_is_directory=True)
 
 
 def _measure_retrieval(job: Job) -> None:

@@ -1,10 +1,9 @@
 """The compare stage: a recipe in, `comparison.json` and, by the room above, the report out."""
 
 import dataclasses
-import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ from gpt4image.results import StageResult
 if TYPE_CHECKING:
     from gpt4image.compare.lineup import Lineup
     from gpt4image.compare.recipe import Recipe, Situation
-    from gpt4image.compare.runner import Job
-    from gpt4image.label import LabelSettings
 
 COMPARISON = "comparison.json"
 REPORT = "index.html"
@@ -85,6 +82,7 @@ def run_recipe(
 ) -> CompareResult:
     """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report."""
     from gpt4image.compare.lineup import draw_up, wants_texts
+    from gpt4image.compare.plan import is_done, plan_labels, plan_runs
     from gpt4image.compare.runner import compute_shared_features, run_jobs, start_pool, weigh_labels
     from gpt4image.compare.summary import summarise
     from gpt4image.progress import track
@@ -94,11 +92,11 @@ def run_recipe(
         _describe(recipe, work)
     lineups = draw_up(recipe, work)
     texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
-    planned = _plan(recipe, out, lineups, texts, device, corruptions)
-    missing = [job for job in planned if not _is_done(job)]
+    planned = plan_runs(recipe, out, lineups, texts, device, corruptions)
+    missing = [job for job in planned if not is_done(job)]
     num_processes = min(_num_processes(jobs), max(len(missing), 1))
     with start_pool(num_processes) as pool:
-        labels = _labels(recipe, lineups, texts, device)
+        labels = plan_labels(recipe, lineups, texts, device)
         with track("weighing labels", len(labels)) as tracker:
             for settings in weigh_labels(labels, pool):
                 tracker.advance(note=settings.name)
@@ -148,84 +146,6 @@ def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: st
     settings = EmbedSettings(work=work, prompt=prompts, class_names=classes, device=device, **dict(recipe.embed))
     embed(settings)
     return settings.folder.name
-
-
-def _plan(
-    recipe: "Recipe",
-    out: Path,
-    lineups: "Sequence[Lineup]",
-    texts: Mapping[str, Any],
-    device: str,
-    corruptions: bool,
-) -> "list[Job]":
-    """All runs, seed by seed, so that an interrupted comparison has whole seeds."""
-    from gpt4image.compare.arms import BASELINE
-    from gpt4image.compare.runner import Job
-    from gpt4image.compare.summary import run_folder
-    from gpt4image.train.settings import TrainSettings
-
-    planned = []
-    for seed, (number, lineup) in itertools.product(range(recipe.seeds), enumerate(lineups)):
-        situation = lineup.situation
-        for name, arm in lineup.arms.items():
-            values: dict[str, Any] = {
-                **recipe.train,
-                **situation.train,
-                **arm.overrides,
-                "seed": seed,
-                "device": device,
-            }
-            values |= {"work": texts["work"], "labels": labels_name(situation, arm.method, seed)}
-            if arm.uses_text:
-                values |= {**texts, "prompts": lineup.prompts}
-            if arm.needs_baseline:
-                values["teacher"] = out / run_folder(situation, BASELINE, seed)
-            settings = TrainSettings(images=recipe.images, run=out / run_folder(situation, name, seed), **values)
-            after = values["teacher"] if arm.needs_baseline else None
-            planned.append(Job(number, name, settings, recipe.test_images, after, corruptions, recipe.retrieval_images))
-    return planned
-
-
-def _labels(
-    recipe: "Recipe", lineups: "Sequence[Lineup]", texts: Mapping[str, Any], device: str
-) -> "list[LabelSettings]":
-    """What is weighed: labels of every situation, seed and method, once for all arms that learn them."""
-    from gpt4image.label import LabelSettings
-
-    wanted = []
-    for seed, lineup in itertools.product(range(recipe.seeds), lineups):
-        prompts, embeddings = lineup.prompts or ("none",), texts["embeddings"] or None
-        values: dict[str, Any] = {"device": device, **recipe.label, **lineup.situation.labels, "seed": seed}
-        for method in dict.fromkeys(arm.method for arm in lineup.arms.values()):
-            name = labels_name(lineup.situation, method, seed)
-            values |= {"method": method, "embeddings": embeddings}
-            wanted.append(LabelSettings(recipe.images, texts["work"], name, prompts, **values))
-    return wanted
-
-
-def labels_name(situation: "Situation", method: str, seed: int) -> str:
-    """Name of the labels in the work folder."""
-    return f"{situation.folder}-seed{seed}" + ("" if method == "weighed" else f"-{method}")
-
-
-def _is_done(job: "Job") -> bool:
-    """Whether a run is trained, with these settings, and evaluated on these images."""
-    from gpt4image.evaluate.corruptions import corruptions_path
-    from gpt4image.evaluate.record import evaluation_path, read_known
-    from gpt4image.evaluate.retrieval import has_text_projector, retrieval_path
-    from gpt4image.train.processes import resolve_machine
-    from gpt4image.train.run_folder import check_settings, is_finished
-
-    run = job.settings.run
-    if not is_finished(run) or read_known(evaluation_path(run), {"images": job.test_images}) is None:
-        return False
-    if job.corruptions and not corruptions_path(run).exists():
-        return False
-    wants_retrieval = job.retrieval_images and has_text_projector(run)
-    if wants_retrieval and read_known(retrieval_path(run), {"source": job.retrieval_images}) is None:
-        return False
-    check_settings(resolve_machine(job.settings))
-    return True
 
 
 def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
