@@ -13,6 +13,8 @@ from gpt4image.files import atomic_path, read_json, write_json
 from gpt4image.images import UNLABELLED
 
 ROWS = "labels.parquet"
+FORMAT = 2
+"""Raised when columns or the way of weighing change, so that labels are made anew."""
 MANIFEST = "manifest.json"
 
 
@@ -98,6 +100,13 @@ class LabelTable:
         classes = np.stack(self.rows["classes"].to_numpy()).astype(np.int64)
         return classes, np.stack(self.rows["probabilities"].to_numpy()).astype(np.float32)
 
+    @property
+    def told(self) -> np.ndarray | None:
+        """float32 [M, K], what the picks alone say of the same classes; zero rows without a pick, None if none has."""
+        if "told" not in self.rows.column_names:
+            return None
+        return np.stack(self.rows["told"].to_numpy()).astype(np.float32)
+
 
 def labels_folder(work: Path, name: str) -> Path:
     """Where labels of that name lie."""
@@ -111,7 +120,7 @@ def save_labels(
 
     Args:
         folder: is replaced.
-        columns: key, digest, given, proposed, state, confidence, none, doubt, classes, probabilities.
+        columns: key, digest, given, proposed, state, confidence, none, doubt, classes, probabilities; told with picks.
         opinions: of each witness by its name.
         manifest: `classes` among it.
     """

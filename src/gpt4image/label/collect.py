@@ -12,6 +12,7 @@ from gpt4image.describe.prompts.class_names import read_class_names
 from gpt4image.errors import LabelError
 from gpt4image.images import UNLABELLED, ImageSet, open_images, scan_images
 from gpt4image.label.answers import match_answers, read_answers
+from gpt4image.label.artifact import FORMAT
 from gpt4image.label.settings import LabelSettings
 from gpt4image.label.situations.spoil import spoil_labels
 from gpt4image.label.weigh import Evidence, Vectors
@@ -105,7 +106,14 @@ def _describe_inputs(
     own = ("images", "method", "seed", "keep_labels", "wrong_labels", "wrong_kind")
     chosen = {name: value for name, value in asdict(settings).items() if name in own}
     facts = {"keys": _hash("\n".join(images.keys).encode()), "digests": _hash("\n".join(digests).encode())}
-    return {"version": __version__, "settings": chosen, "classes": list(images.classes), **facts, "evidence": hashes}
+    return {
+        "version": __version__,
+        "format": FORMAT,
+        "settings": chosen,
+        "classes": list(images.classes),
+        **facts,
+        "evidence": hashes,
+    }
 
 
 def _hash(data: bytes) -> str:

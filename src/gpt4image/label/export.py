@@ -101,7 +101,9 @@ def _write_list(out: Path, rows: Any, paths: Sequence[str]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = rows.drop_columns(["classes", "probabilities"]).rename_columns({"proposed": "label"})
+    table = rows.drop_columns(
+        [name for name in ("classes", "probabilities", "told") if name in rows.column_names]
+    ).rename_columns({"proposed": "label"})
     names = ["label", *(name for name in table.column_names if name != "label")]
     table = table.select(names).add_column(0, "path", pa.array(paths))
     if out.suffix == ".csv":

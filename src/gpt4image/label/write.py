@@ -37,6 +37,8 @@ def write_labels(folder: Path, settings: LabelSettings, collected: Collected) ->
         "classes": _lists(weighed.classes.astype(np.int32)),
         "probabilities": _lists(weighed.values.astype(np.float16)),
     }
+    if weighed.told is not None:
+        columns["told"] = _lists(weighed.told)
     opinions = {name: Opinions(*opinion) for name, opinion in weighed.opinions.items()}
     return save_labels(folder, columns, opinions, _facts(settings, collected, weighed, Counter(states.tolist())))
 

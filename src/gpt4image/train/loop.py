@@ -11,8 +11,7 @@ from torch import nn
 from gpt4image.errors import ModelError, RunError, SettingsError
 from gpt4image.progress import Tracker, track
 from gpt4image.runs import CHECKPOINT, METRICS
-from gpt4image.train.artifacts import save_artifacts
-from gpt4image.train.checkpoint import load_checkpoint, save_checkpoint
+from gpt4image.train.checkpoint import load_checkpoint, save_artifacts, save_checkpoint
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import seed_everything
 from gpt4image.train.run_folder import MetricsLog, settings_to_dict

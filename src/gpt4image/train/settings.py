@@ -1,30 +1,13 @@
 """The settings of the train stage, in groups; `TrainSettings` has all of them."""
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from gpt4image.errors import SettingsError
+from gpt4image.train.defaults import ALLOWED, FROM_NOTHING, FROM_WEIGHTS, MIN_TEXTS, NEEDS_NEGATIVES
 
 Objective = Literal["auto", "none", "clip", "ctr", "byol", "textteacher", "tokens"]
-NEEDS_NEGATIVES, MIN_TEXTS = ("clip", "ctr", "textteacher"), 8
-"""Objectives that compare the images and texts of a batch with each other, and how many those must be."""
-FROM_NOTHING = {"epochs": 30, "lr": 2e-3, "objective": "clip", "freeze_norm": False}
-FROM_WEIGHTS = {"epochs": 10, "lr": 5e-4, "objective": "none", "freeze_norm": True}
-"""What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
-ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
-    ("batch_size", lambda value: value >= 2, "at least 2"),
-    ("input_size", lambda value: value >= 8, "at least 8"),
-    ("lr temperature lr_base_size layer_decay crop_pct", lambda value: value > 0, "above 0"),
-    ("weight_decay text_weight mixup cutmix warmup_epochs workers", lambda value: value >= 0, "0 or more"),
-    ("smoothing hflip random_erasing described", lambda value: 0 <= value <= 1, "between 0 and 1"),
-    ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
-    ("ema_decay", lambda value: 0 <= value < 1, "at least 0 and below 1"),
-)
-"""Settings, what they must be if they are given, and that in words."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +170,7 @@ class Labels:
     Attributes:
         labels: name of weighed labels in WORK/labels (gpt4image label); without it given labels are learnt as they are
         targets: what of them is learnt: all that is known; or, to compare, given labels, picks, or the set's own
+        distillation: share of the LLM's own opinion, its calibrated picks, in what is learnt; 0.3 from given weights
         teacher: finished plain run whose predictions are further targets (self-training, no text)
         balance: let rare classes count as much as frequent ones: by weights, by drawing, or by logit adjustment
         label_loss: cross-entropy, or gce (arXiv 1805.07836), which learns less of labels that look wrong
@@ -194,6 +178,7 @@ class Labels:
 
     labels: str | None = None
     targets: Literal["weighed", "given", "picks", "true"] = "weighed"
+    distillation: float = None  # type: ignore[assignment]
     teacher: Path | None = None
     balance: Literal["none", "loss", "sampler", "prior"] = "none"
     label_loss: Literal["cross_entropy", "gce"] = "cross_entropy"
@@ -268,6 +253,8 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
                 f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
+        if self.labels is None or self.targets != "weighed":
+            object.__setattr__(self, "distillation", 0.0)
         if self.freeze:
             self._check_freeze()
 

@@ -30,6 +30,9 @@ SHARPENING = 2.0
 """Power of what models of the labels read in images whose label they did not see, as a first belief."""
 FIRST_RATE = 0.2
 """Label noise that is assumed at first where nothing but labels teaches the classes."""
+ROUNDS = 3
+ROUNDS_WITHOUT_PICKS = 7
+"""Of EM: where nothing else knows the class from the start, three are too few."""
 
 
 def compete(problem: Problem) -> dict[str, Hypothesis]:
@@ -50,7 +53,7 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
         read = np.exp(normalise_logs(found["clean"].pooled * SHARPENING))
         starts["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
         starts["labels"] = as_labelled, (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
-    rounds = 3 if problem.picks else 7
+    rounds = ROUNDS if problem.picks else ROUNDS_WITHOUT_PICKS
     several = len(problem.points) + len(problem.picks) > 1
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
     kinds = {f"careless, from {name}": ("careless", *start) for name, start in starts.items()}

@@ -83,6 +83,8 @@ class Weighed:
         states: int8 [N], positions in `STATES`.
         proposed: int64 [N], the class that the image is taken for; -1 if open.
         reliability: plain values: of each witness, of the given labels, shares of classes.
+        told: float16 [N, K], what the picks alone say of the same classes, calibrated on other images, the mean over
+            describers; zero rows where none named a class. None without picks.
     """
 
     classes: Int[np.ndarray, "N K"]
@@ -93,6 +95,7 @@ class Weighed:
     states: Int[np.ndarray, " N"]
     proposed: Int[np.ndarray, " N"]
     reliability: dict[str, Any]
+    told: Float[np.ndarray, "N K"] | None = None
 
     @property
     def probabilities(self) -> Float[np.ndarray, "N C"]:

@@ -102,7 +102,20 @@ def judge(
             "doubt": _doubt(pooled, labels[rows], labelled, likelihood, chosen),
             "measures": measures,
             "opinions": {name: _name(one + np.log(chosen.prior)) for name, one in opinions.items()},
+            **_tell([opinions[f"pick:{picks.name}"] for picks in evidence.picks], chosen.prior, classes),
         }
+
+
+def _tell(
+    opinions: list[Float[np.ndarray, "n C"]], prior: Float[np.ndarray, " C"], classes: Int[np.ndarray, "n K"]
+) -> dict[str, Float[np.ndarray, "n K"]]:
+    """What the picks alone say of those classes: the mean of their probabilities; nothing without picks."""
+    if not opinions:
+        return {}
+    spoken = [np.ptp(one, axis=1, keepdims=True) > 0 for one in opinions]
+    each = [np.exp(normalise_logs(one + np.log(prior))) * has for one, has in zip(opinions, spoken, strict=True)]
+    told = np.take_along_axis(np.sum(each, axis=0), classes, 1)
+    return {"told": (told / np.maximum(told.sum(1, keepdims=True), 1e-9)).astype(np.float16)}
 
 
 def _see(

@@ -89,5 +89,13 @@ def _conclude(evidence: Evidence, found: dict[str, Hypothesis], chosen: Hypothes
     }
     proposed = np.where(is_open | (none == 1), -1, likeliest)
     return Weighed(
-        said["classes"], said["values"], none, said["opinions"], said["doubt"], states, proposed, reliability
+        said["classes"],
+        said["values"],
+        none,
+        said["opinions"],
+        said["doubt"],
+        states,
+        proposed,
+        reliability,
+        said.get("told"),
     )

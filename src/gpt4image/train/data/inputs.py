@@ -87,7 +87,8 @@ def load_inputs(settings: TrainSettings) -> Inputs:
     labels = None
     if settings.labels is not None:
         assert settings.work is not None
-        labels = choose_labels(LabelTable.open(settings.work, settings.labels), settings.targets, images, digests)
+        table = LabelTable.open(settings.work, settings.labels)
+        labels = choose_labels(table, settings.targets, images, digests, settings.distillation)
         images = images.with_classes(labels.class_names).with_labels(labels.most_probable)
     elif settings.work is not None:
         say(tell_what_is_unused(settings.work, images))
@@ -102,11 +103,11 @@ def load_inputs(settings: TrainSettings) -> Inputs:
         validation, rest = images.subset(np.flatnonzero(aside)), np.flatnonzero(~aside)
         images, digests = images.subset(rest), [digests[i] for i in rest]
         labels = None if labels is None else labels.subset(rest)
-    table, index = _load_embeddings(settings, images, digests)
+    vectors, index = _load_embeddings(settings, images, digests)
     texts = _load_texts(settings, images, digests)
-    if table is None and texts is None and not (images.labels != UNLABELLED).any():
+    if vectors is None and texts is None and not (images.labels != UNLABELLED).any():
         raise ImageSetError(f"{settings.images} has no labels; a plain model needs some (gpt4image label, --labels)")
-    return Inputs(images, digests, labels, validation, scan.errors, table, index, texts)
+    return Inputs(images, digests, labels, validation, scan.errors, vectors, index, texts)
 
 
 def _load_embeddings(

@@ -23,6 +23,8 @@ class LearntLabels:
         classes: int64 [N, K].
         probabilities: float32 [N, K], of these classes; zero rows for images that teach no class.
         facts: where they come from, for the run's manifest.
+        told: float32 [N, K], what the picks alone say of the same classes; zero rows where there are none.
+        distillation: share of that in what is learnt.
         smoothing: share of the probability that is spread over all classes when they are asked for.
     """
 
@@ -30,6 +32,8 @@ class LearntLabels:
     classes: np.ndarray
     probabilities: np.ndarray
     facts: dict[str, Any]
+    told: np.ndarray | None = None
+    distillation: float = 0.0
     smoothing: float = 0.0
 
     def __len__(self) -> int:
@@ -37,27 +41,39 @@ class LearntLabels:
 
     @property
     def most_probable(self) -> np.ndarray:
-        """int64 [N], -1 for images that teach no class."""
+        """int64 [N], by the labels alone, -1 for images that teach no class."""
         best = self.classes[np.arange(len(self)), self.probabilities.argmax(1)]
         return np.where(self.probabilities.sum(1) > 0, best, UNLABELLED)
 
     @property
     def hash(self) -> str:
         """SHA-256 of all of it: what must not change while a run is interrupted."""
-        return hashlib.sha256(self.classes.tobytes() + self.probabilities.tobytes()).hexdigest()
+        return hashlib.sha256(self.classes.tobytes() + self._mix(slice(None)).tobytes()).hexdigest()
 
     def subset(self, indices: np.ndarray) -> "LearntLabels":
         """Those of some images."""
-        return replace(self, classes=self.classes[indices], probabilities=self.probabilities[indices])
+        told = None if self.told is None else self.told[indices]
+        return replace(self, classes=self.classes[indices], probabilities=self.probabilities[indices], told=told)
 
     def __getitem__(self, images: np.ndarray) -> np.ndarray:
         """float32 [B, C] of some images."""
         dense = np.zeros((len(images), len(self.class_names)), dtype=np.float32)
-        np.put_along_axis(dense, self.classes[images], self.probabilities[images], 1)
+        np.put_along_axis(dense, self.classes[images], self._mix(images), 1)
         return smooth(dense, self.smoothing)
 
+    def _mix(self, images: np.ndarray | slice) -> np.ndarray:
+        """float32 [B, K]: label, and the LLM's own opinion where there is one (distillation, arXiv 1503.02531)."""
+        own = self.probabilities[images]
+        if self.told is None or not self.distillation:
+            return own
+        told = self.told[images]
+        share = self.distillation * ((own.sum(1) > 0) & (told.sum(1) > 0))[:, None]
+        return ((1 - share) * own + share * told).astype(np.float32)
 
-def choose_labels(table: LabelTable, targets: str, images: ImageSet, digests: Sequence[str]) -> LearntLabels:
+
+def choose_labels(
+    table: LabelTable, targets: str, images: ImageSet, digests: Sequence[str], distillation: float = 0.0
+) -> LearntLabels:
     """What is learnt of the labels in a table.
 
     Args:
@@ -65,6 +81,7 @@ def choose_labels(table: LabelTable, targets: str, images: ImageSet, digests: Se
         targets: `weighed`, `given`, `picks` or `true`.
         images: the training images; `true` takes their own labels.
         digests: theirs.
+        distillation: share of the picks' own opinion in what is learnt of `weighed` labels.
 
     Raises:
         LabelError: the table is of other images, or no image has such a label.
@@ -75,7 +92,10 @@ def choose_labels(table: LabelTable, targets: str, images: ImageSet, digests: Se
     if targets == "weighed":
         classes, probabilities = table.sparse
         known = table.numbers("proposed")[rows] != UNLABELLED
-        return LearntLabels(table.classes, classes[rows], probabilities[rows] * known[:, None], facts)
+        told = table.told if distillation else None
+        facts["distillation"] = distillation if told is not None else 0.0
+        own, told = probabilities[rows] * known[:, None], None if told is None else told[rows]
+        return LearntLabels(table.classes, classes[rows], own, facts, told, distillation)
     if targets == "true":
         labels = images.with_classes(table.classes).labels
     else:
