@@ -1,10 +1,10 @@
-"""Makes the two lists that recipes/products45_frozen.yaml reads, beside the photos of products-45.
+"""Makes the lists that recipes/products45_frozen.yaml and distillation.py read, beside the photos of products-45.
 
     python benchmarks/products45.py products45 picks.jsonl
 
 PRODUCTS holds train/CLASS, test/CLASS and products.jsonl (path, label, small, attributes; one line a photo); picks are
-lines of path, pick, second, sure. Written: small.jsonl, the training photos that have a pick, and test.jsonl, the test
-photos of the same classes.
+lines of path, pick, second, sure. Written: small.jsonl, the training photos that have a pick; validation.jsonl, the
+other training photos of the same classes, less those with a title of the first; and test.jsonl, the test photos.
 """
 
 import argparse
@@ -36,8 +36,15 @@ def main() -> None:
     ]
     write_lines(arguments.products / "small.jsonl", small)
     classes = {row["label"] for row in small}
-    test = [row for row in products if row["path"].startswith("test/") and row["label"] in classes]
-    write_lines(arguments.products / "test.jsonl", [{"path": row["path"], "label": row["label"]} for row in test])
+    titles = {row.get("title") for row in products if row["path"] in picks}
+    others: dict[str, list[dict]] = {"validation": [], "test": []}
+    for row in products:
+        part = "test" if row["path"].startswith("test/") else "validation"
+        known = part == "validation" and (row["path"] in picks or row.get("title") in titles)
+        if row["label"] in classes and not known:
+            others[part].append({"path": row["path"], "label": row["label"]})
+    for part, rows in others.items():
+        write_lines(arguments.products / f"{part}.jsonl", rows)
 
 
 if __name__ == "__main__":
