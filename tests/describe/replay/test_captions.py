@@ -228,6 +228,11 @@ def test_names_are_matched_however_they_were_written(tmp_path: Path, key: str, w
         assert matcher.find(Row({"key": written})) == 1
 
 
+def test_digests_are_matched_in_capitals_too(tmp_path: Path) -> None:
+    matcher = ImageMatcher(["a.jpg", "b.jpg"], ["0a", "0b"], tmp_path)
+    assert [matcher.find(Row({"digest": digest})) for digest in ("0B", "sha256:0b", "SHA256:0A")] == [1, 1, 0]
+
+
 def test_two_names_that_are_one_in_another_form_match_exactly_or_not_at_all(tmp_path: Path) -> None:
     keys = ["caf\u00e9.jpg", "cafe\u0301.jpg"]
     matcher = ImageMatcher(keys, ["d0", "d1"], tmp_path)

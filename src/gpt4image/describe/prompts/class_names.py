@@ -42,8 +42,9 @@ def read_class_names(path: Path | None) -> ClassNames:
         names = {name: str(about["name"]) for name, about in rows}
         explained = {name: str(about.get("explanation") or "").strip() for name, about in rows}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else repr(error)
         raise SettingsError(
-            f"--class-names {path} cannot be used ({error!r}); give a JSON object of class to name, or to an object "
+            f"--class-names {path} cannot be used ({reason}); give a JSON object of class to name, or to an object "
             "with name and explanation, or a CSV with the columns class, name and perhaps explanation"
         ) from error
     return ClassNames(names, {name: sentence for name, sentence in explained.items() if sentence})
