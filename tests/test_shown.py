@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from gpt4image.cli import main
+from gpt4image.describe.asking.reply import MOST_CHARACTERS, UnusableReplyError, parse_reply
+from gpt4image.describe.endpoint.failures import MOST_ERROR_CHARACTERS, shorten
 from gpt4image.describe.endpoint.privacy import check_endpoints
 from gpt4image.errors import SettingsError
 from gpt4image.files import write_csv, write_json
@@ -87,6 +89,24 @@ def test_all_key_variables_are_masked_and_short_values_are_not(monkeypatch: pyte
     assert mask_keys(f"none {KEY} other-0123456789") == "none *** ***"
     write_json(tmp_path / "a.json", {"url": f"http://host?x={KEY}"})
     assert json.loads((tmp_path / "a.json").read_text()) == {"url": "http://host?x=***"}
+
+
+def test_a_key_is_masked_before_a_text_is_cut_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    half = len(KEY) // 2
+    told = [shorten("x" * (MOST_ERROR_CHARACTERS - half) + KEY)]
+    error = {"error": {"message": "x" * (300 - half) + KEY}}
+    for body in (json.dumps(error), "x" * (200 - half) + KEY):
+        with pytest.raises(UnusableReplyError) as caught:
+            parse_reply(body.encode())
+        told.append(str(caught.value))
+    long = "x" * (MOST_CHARACTERS - half) + KEY
+    for message in ({"content": long}, {"content": "", "reasoning_content": long}):
+        reply = parse_reply(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+        told.append(reply.text + reply.reasoning)
+    for text in told:
+        assert len(text) > 150
+        assert KEY[:4] not in text
 
 
 @pytest.mark.parametrize("query", ["api_key=abc", "key=abc", "access_token=abc", "sig=abc&v=1"])
