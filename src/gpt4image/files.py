@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gpt4image.errors import DamagedFileError
+from gpt4image.errors import DamagedFileError, Gpt4ImageError
 from gpt4image.shown import defuse, mask_keys
 
 
@@ -74,19 +74,39 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     write_text(path, buffer.getvalue())
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file that one of the stages has written.
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object that one of the stages has written.
 
     Raises:
-        DamagedFileError: it is damaged.
+        DamagedFileError: it is missing or damaged.
+    """
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise TypeError(f"{type(value).__name__} in the place of an object")
+        return value
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around the reading of a file that one of the stages has written, and of what stands in it.
+
+    Raises:
+        DamagedFileError: it is not there any more or damaged, whatever the library raises that reads it.
+        OSError: the system refuses it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        yield
+    except Exception as error:
+        is_refused = isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError)
+        if is_refused or isinstance(error, Gpt4ImageError):
+            raise
         raise damaged(path, error) from error
 
 
 def damaged(path: Path, error: object) -> DamagedFileError:
     """What to say of a file that can be made anew."""
-    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, FileNotFoundError):
+        return DamagedFileError(f"{path} is missing; the command that wrote it makes it anew")
+    reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
     return DamagedFileError(f"{path} is damaged ({reason}); delete it, and the command that wrote it makes it anew")

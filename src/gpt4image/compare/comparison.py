@@ -145,7 +145,7 @@ def load_comparison(folder: Path) -> Comparison:
         situations = [_read_situation(folder, entry) for entry in record["situations"]]
         title = record.get("title") or folder.name
         return _read(Comparison, record, folder=folder, title=title, situations=situations)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path} cannot be read as a comparison ({error!r}); run gpt4image compare again") from error
 
 

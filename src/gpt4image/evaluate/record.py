@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import RunError, SettingsError
-from gpt4image.files import atomic_path, read_json
+from gpt4image.files import atomic_path, read_json, reading
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,6 @@ def load_predictions(run: Path, name: str = "") -> Predictions:
     path = predictions_path(run, name)
     if not path.exists():
         raise RunError(f"{path} does not exist; run gpt4image evaluate {run} IMAGES first")
-    with np.load(path) as arrays:
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
         digests = [digest.decode() for digest in arrays["digests"].tolist()]
         return Predictions(arrays["logits"], arrays["labels"], digests)

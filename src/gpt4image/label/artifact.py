@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import LabelError
-from gpt4image.files import atomic_path, read_json, write_json
+from gpt4image.files import atomic_path, read_json, reading, write_json
 from gpt4image.images import UNLABELLED
 
 ROWS = "labels.parquet"
@@ -53,7 +53,18 @@ class LabelTable:
             names = sorted(path.parent.name for path in folder.parent.glob(f"*/{MANIFEST}"))
             hint = f"there are {', '.join(names)}" if names else f"make them: gpt4image label IMAGES {work}"
             raise LabelError(f"{folder} holds no labels; {hint}")
-        return cls(folder, read_json(folder / MANIFEST))
+        with reading(folder / MANIFEST):
+            facts = read_json(folder / MANIFEST)
+            return cls(folder, facts | {name: facts[name] for name in ("classes", "num_images", "source")})
+
+    def is_whole(self) -> bool:
+        """Whether the rows can be read, as far as that is quickly told."""
+        from pyarrow import parquet
+
+        try:
+            return bool(parquet.read_table(self.folder / ROWS, columns=["key"]).num_rows == len(self))
+        except (OSError, ValueError):
+            return False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -65,7 +76,8 @@ class LabelTable:
         """pyarrow Table, one row an image; the columns are those of docs/labels.md."""
         from pyarrow import parquet
 
-        return parquet.read_table(self.folder / ROWS)
+        with reading(self.folder / ROWS):
+            return parquet.read_table(self.folder / ROWS)
 
     def __len__(self) -> int:
         return int(self.manifest["num_images"])

@@ -36,13 +36,15 @@ def label(settings: LabelSettings) -> LabelResult:
 
 
 def _read_if_same(path: Path, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The manifest of labels that were made of the same inputs in the same way."""
+    """The manifest of labels that were made of the same inputs in the same way, and can be read."""
     import json
 
     from gpt4image.files import read_json
+    from gpt4image.label.artifact import LabelTable
 
     try:
         facts = read_json(path)
-        return facts if facts["inputs"] == json.loads(json.dumps(inputs, default=str)) else None
+        is_same = facts["inputs"] == json.loads(json.dumps(inputs, default=str))
+        return facts if is_same and LabelTable(path.parent, facts).is_whole() else None
     except (OSError, ValueError, KeyError):
         return None

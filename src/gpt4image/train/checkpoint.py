@@ -1,6 +1,5 @@
 """Atomic checkpoints at the end of an epoch. Randomness needs no saving: it is a function of seed and position."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 
 from gpt4image.errors import RunError
-from gpt4image.files import atomic_path, damaged
+from gpt4image.files import atomic_path, reading
 
 
 def save_checkpoint(path: Path, epoch: int, parts: Mapping[str, Any]) -> None:
@@ -26,19 +25,9 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
     """
     if not path.exists():
         return 0
-    try:
+    with reading(path):
         saved = torch.load(path, map_location="cpu", weights_only=True)
         epoch, states = int(saved["epoch"]), saved["parts"]
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise damaged(path, error) from error
     try:
         for name, part in parts.items():
             part.load_state_dict(states[name])

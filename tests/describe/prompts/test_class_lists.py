@@ -65,7 +65,7 @@ def test_names_and_explanations_are_read_and_shown(images: ImageSet, tmp_path: P
     ("name", "text", "words"),
     [
         ("a.json", "[]", "list"),
-        ("a.json", "{", "damaged"),
+        ("a.json", "{", "Expecting property name"),
         ("a.json", '{"cat": {"explanation": "x"}}', r"\(there is no 'name'\)"),
         ("a.csv", "cat,hound\n1,2\n", r"\(there is no 'class'\)"),
     ],
