@@ -1,5 +1,6 @@
 """Files that the stages have written, damaged: one line with what to do, or made anew, whatever a library raises."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpt4image.compare.comparison import Arm, Run
+from gpt4image.compare.comparison import Arm, Run, load_comparison
 from gpt4image.compare.summary import _read_records
 from gpt4image.embed.table import ROWS, EmbeddingTable
 from gpt4image.errors import DamagedFileError, RunError
@@ -105,3 +106,21 @@ def test_labels_whose_rows_are_damaged_are_made_anew(tmp_path: Path, damage: str
     assert label(settings).redone
     assert rows.read_bytes() == whole
     assert LabelTable.open(tmp_path / "work", "default").rows["key"].to_pylist() == open_images(settings.images).keys
+
+
+@pytest.mark.parametrize(("name", "value"), [("classes", "cat"), ("text", [1]), ("model", 1), ("data_config", {})])
+def test_a_value_of_another_kind_in_a_manifest(tmp_path: Path, name: str, value: object) -> None:
+    manifest = {"model": "m", "model_kwargs": {}, "classes": ["a"], "data_config": {"input_size": [3, 8, 8]}}
+    manifest |= {"num_features": 4, "images": "i", "num_images": 1, "num_described": 0, "digests_hash": ""}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert load_manifest(tmp_path).model == "m"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+    with pytest.raises(DamagedFileError, match=r"manifest\.json is damaged \("):
+        load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("recipe", [1]), ("situations", 1), ("situations", [{"arms": [1]}])])
+def test_a_value_of_another_kind_in_a_comparison(tmp_path: Path, name: str, value: object) -> None:
+    (tmp_path / "comparison.json").write_text(json.dumps({"situations": [], name: value}))
+    with pytest.raises(RunError, match=r"comparison\.json cannot be read as a comparison"):
+        load_comparison(tmp_path)

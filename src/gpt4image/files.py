@@ -7,13 +7,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from gpt4image.errors import DamagedFileError, Gpt4ImageError
 from gpt4image.shown import defuse, mask_keys
+
+KINDS: tuple[Any, ...] = (str, list, dict, Mapping)
 
 
 @contextmanager
@@ -102,6 +105,19 @@ def reading(path: Path) -> Iterator[None]:
         if is_refused or isinstance(error, Gpt4ImageError):
             raise
         raise damaged(path, error) from error
+
+
+def check_kinds(kind: type, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values, if each that is a text, list or mapping in the data class `kind` is one.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    for entry in fields(kind):
+        wanted = get_origin(entry.type) or entry.type
+        if entry.name in values and wanted in KINDS and not isinstance(values[entry.name], wanted):
+            raise TypeError(f"{entry.name} is {str(values[entry.name])[:80]}")
+    return values
 
 
 def damaged(path: Path, error: object) -> DamagedFileError:

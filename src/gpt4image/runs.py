@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt4image.errors import RunError
-from gpt4image.files import read_json, reading, write_json
+from gpt4image.files import check_kinds, read_json, reading, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +80,9 @@ def load_manifest(run: Path) -> RunManifest:
         state = "is not finished; give the same train command again" if (run / CHECKPOINT).exists() else "is no run"
         raise RunError(f"{run} {state} (a finished run holds {MANIFEST} and {WEIGHTS})")
     with reading(run / MANIFEST):
-        return RunManifest(**read_json(run / MANIFEST))
+        manifest = RunManifest(**check_kinds(RunManifest, read_json(run / MANIFEST)))
+        int(manifest.data_config["input_size"][-1])
+        return manifest
 
 
 def load_model(run: Path, manifest: RunManifest) -> "nn.Module":

@@ -125,7 +125,9 @@ def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
     if not (folder / VERIFICATION).exists():
         raise SettingsError(f"{folder} exists and is no export; choose another folder")
     record = read_json(folder / VERIFICATION)
-    same = _identity(settings).items() <= record.items() and (not settings.onnx or "onnx" in record)
+    same = all(record.get(name) == value for name, value in _identity(settings).items()) and (
+        not settings.onnx or "onnx" in record
+    )
     if not same and not settings.replace:
         raise SettingsError(f"{folder} holds another export; choose another folder, or --replace")
     return record if same and not settings.replace else None

@@ -112,8 +112,10 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize("way", ["describe", "import"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_right_is_refused_with_its_line_and_nothing_is_written(
-    image_folder: ImageFolder, tmp_path: Path, name: str, way: str
+    image_folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
+    for module in ("replay.describer", "exchange.import_stage"):
+        monkeypatch.setattr(f"gpt4image.describe.{module}.BATCH_SIZE", 1)
     file_name, content, words = REFUSED[name]
     folder, file, work = image_folder(2), tmp_path / file_name, tmp_path / "work"
     file.write_bytes(content)
@@ -191,6 +193,17 @@ def test_side_cars_of_a_list_are_found_and_hidden_ones_left_out(
     first.write_bytes("größe".encode("cp1252"))
     with pytest.raises(DescriptionError, match=f"{first}, line 1 is not in UTF-8; save the file as UTF-8"):
         import_descriptions(ImportSettings(tmp_path / "work", folder, images=str(folder)))
+
+
+def test_side_cars_are_about_the_images_beside_them(image_folder: ImageFolder, tmp_path: Path) -> None:
+    folder = image_folder(2)
+    (folder / "images/cat").mkdir(parents=True)
+    (folder / "images" / FIRST).write_bytes((folder / SECOND).read_bytes() + b"another")
+    (folder / FIRST).with_suffix(".txt").write_text("a")
+    (tmp_path / "list.csv").write_text(f"path\nimages/{FIRST}\nimages/images/{FIRST}\n")
+    taken = import_descriptions(ImportSettings(tmp_path / "work", folder, images=str(tmp_path / "list.csv")))
+    assert (taken.written, taken.unknown) == (1, 0)
+    assert stored(tmp_path / "work") == {f"images/{FIRST}": ["a"]}
 
 
 def test_images_of_one_stem_keep_their_own_side_cars(image_folder: ImageFolder, tmp_path: Path) -> None:
