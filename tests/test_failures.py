@@ -31,9 +31,17 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+def sqlite_error(name: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words", "status"),
     [
+        (sqlite_error("SQLITE_IOERR_SHMSIZE"), "the disk is full; make room, and the same", 4),
+        (sqlite_error("SQLITE_IOERR_SHORT_READ"), "is damaged .*; put a copy of it in its place", 2),
         (OSError(errno.ENOSPC, "No space left on device", "x"), "the disk is full; make room, and the same", 4),
         (sqlite3.OperationalError("database or disk is full"), "the disk is full; make room", 4),
         (RuntimeError("[enforce fail] . PytorchStreamWriter failed: file write failed"), "the disk is full", 4),

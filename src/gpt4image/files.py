@@ -34,6 +34,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yields a new folder beside `target` that takes its place when the block ends without error, and vanishes else."""
+    remove_left_over(target)
+    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
 def find_left_over(folder: Path, name: str = "*") -> list[Path]:
     """Temporary files of processes that were killed while they wrote `name`, or anything, in a folder."""
     found = [(path, re.fullmatch(r"\..*\.(\d+)\.tmp", path.name)) for path in folder.glob(f".{name}.*.tmp")]

@@ -1,5 +1,6 @@
 """Labels for other trainers: every image is there under a name of its own, and can be read again."""
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -84,6 +85,23 @@ def test_images_in_shards_become_files_and_lists_say_that_they_are_none(here: Pa
     listed = export_labels(LabelExportSettings(Path("work"), Path("out.csv")))
     words = "3 images are no files of their own: their path is their key; export to a folder to get files"
     assert words in list(listed.lines())
+
+
+def test_a_folder_that_cannot_be_finished_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        Path(f"photos/{number % 2}").mkdir(parents=True, exist_ok=True)
+        Path(f"photos/{number % 2}/{number}.jpg").write_bytes(photo(number))
+    weigh("photos")
+
+    def fail(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    before = sorted(here.iterdir())
+    with pytest.raises(OSError, match="No space left"):
+        export_labels(LabelExportSettings(Path("work"), Path("out"), files="copy"))
+    assert sorted(here.iterdir()) == before
 
 
 def test_pictures_that_are_no_image_files_become_png(here: Path) -> None:

@@ -16,7 +16,7 @@ from unicodedata import normalize
 import numpy as np
 
 from gpt4image.errors import LabelError, SettingsError
-from gpt4image.files import atomic_path, remove_left_over, write_csv
+from gpt4image.files import atomic_folder, atomic_path, write_csv
 from gpt4image.label.artifact import LabelTable
 from gpt4image.label.weigh.evidence import STATES
 from gpt4image.results import StageResult
@@ -139,24 +139,19 @@ def _write_folder(settings: LabelExportSettings, images: "ImageSet", indices: Se
     out = settings.out
     if out.exists() and any(out.iterdir()):
         raise LabelError(f"{out} is not empty; name a new folder, or delete it")
-    remove_left_over(out)
-    new = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(new, ignore_errors=True)
     folders, files = _name_apart(labels), _name_apart(images.keys[index] for index in indices)
-    for index, label in zip(indices, labels, strict=True):
-        source = images.location(index)
-        target = new / folders[label] / files[images.keys[index]]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source is None:
-            suffix, data = _as_file(images, index)
-            target.with_name(target.name + suffix).write_bytes(data)
-        elif settings.files == "copy":
-            shutil.copyfile(source, target)
-        else:
-            target.symlink_to(source.resolve())
-    if out.exists():
-        out.rmdir()
-    new.replace(out)
+    with atomic_folder(out) as new:
+        for index, label in zip(indices, labels, strict=True):
+            source = images.location(index)
+            target = new / folders[label] / files[images.keys[index]]
+            target.parent.mkdir(exist_ok=True)
+            if source is None:
+                suffix, data = _as_file(images, index)
+                target.with_name(target.name + suffix).write_bytes(data)
+            elif settings.files == "copy":
+                shutil.copyfile(source, target)
+            else:
+                target.symlink_to(source.resolve())
 
 
 def _as_file(images: "ImageSet", index: int) -> tuple[str, bytes]:
