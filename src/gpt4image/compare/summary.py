@@ -20,6 +20,8 @@ from gpt4image.evaluate.retrieval import retrieval_path
 from gpt4image.files import read_json, reading
 from gpt4image.runs import load_manifest
 
+MEASURES = ("top1", "top5", "ece", "macro", "macro_f1")
+
 
 def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str, Any]:
     """Reads the runs that are finished and evaluated.
@@ -109,7 +111,9 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
     for seed in seeds:
         folder = run_folder(situation, name, seed)
         manifest = load_manifest(out / folder)
-        (shown,) = _read_records([evaluation_path(out / folder)], ("top1", "top5", "ece", "macro", "macro_f1"))
+        with reading(evaluation_path(out / folder)):
+            measures = read_json(evaluation_path(out / folder))
+            shown: dict[str, Any] = {name: float(measures[name]) for name in MEASURES}
         shown |= {"seconds": manifest.seconds, "labels": manifest.labels.get("reliability", {})}
         runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]
