@@ -156,6 +156,9 @@ def test_a_read_only_store_can_be_looked_at_and_stays_as_it_is(
     assert main(["gallery", str(work), "--out", str(tmp_path / "gallery")]) == 0
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 50
     assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    capsys.readouterr()
+    assert main(["lint", str(work), "--undo", "strip"]) == 2
+    assert "descriptions.sqlite cannot be written; make it writable, or change a copy" in capsys.readouterr().err
     with DescriptionStore.open(work) as store, pytest.raises(sqlite3.OperationalError, match="readonly"):
         store.write([Description("a", "p", "d")])
     (work / "descriptions.sqlite-wal").write_bytes(b"not closed")
