@@ -12,10 +12,10 @@ from PIL import Image
 from gpt4image.compare.comparison import Arm, Run, load_comparison
 from gpt4image.compare.summary import _read_records
 from gpt4image.embed.table import ROWS, EmbeddingTable
-from gpt4image.errors import DamagedFileError, RunError
+from gpt4image.errors import DamagedFileError, DescriptionError, RunError
 from gpt4image.evaluate.corruptions import corruption_difference
 from gpt4image.evaluate.projector import load_projector
-from gpt4image.evaluate.record import load_predictions
+from gpt4image.evaluate.record import load_predictions, read_measures
 from gpt4image.files import read_json, reading
 from gpt4image.images import open_images
 from gpt4image.label import LabelSettings, label
@@ -66,6 +66,26 @@ def test_a_file_without_what_is_looked_for_and_one_that_is_gone(tmp_path: Path) 
         tmp_path.read_bytes()
 
 
+@pytest.mark.parametrize("value", [None, [1], "much"])
+def test_measures_and_prompts_that_are_none(tmp_path: Path, value: object) -> None:
+    (tmp_path / "evaluation.json").write_text(json.dumps({"top1": value}))
+    with pytest.raises(DamagedFileError, match=r"evaluation\.json is damaged"):
+        read_measures(tmp_path / "evaluation.json")
+    np.save(tmp_path / "vectors.npy", np.zeros((1, 2), np.float16))
+    (tmp_path / "manifest.json").write_text(json.dumps({"num_rows": 1, "prompts": value and 1}))
+    with pytest.raises(DescriptionError, match=r"is damaged \(.*\); embed again"):
+        EmbeddingTable.open(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("source", None), ("states", [1]), ("classes", "a")])
+def test_a_value_of_another_kind_in_labels(tmp_path: Path, name: str, value: object) -> None:
+    path = tmp_path / "labels/default/manifest.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"classes": ["a"], "source": "x", name: value}))
+    with pytest.raises(DamagedFileError, match=rf"manifest\.json is damaged \({name} is"):
+        LabelTable.open(tmp_path, "default")
+
+
 def test_a_curve_of_damaged_metrics(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "loss": 2.0}\n{"epoch": 2, "lo')
     arm = Arm("a", "method", [Run(0, tmp_path, 1.0)], "", 1.0)
@@ -108,7 +128,7 @@ def test_labels_whose_rows_are_damaged_are_made_anew(tmp_path: Path, damage: str
     assert LabelTable.open(tmp_path / "work", "default").rows["key"].to_pylist() == open_images(settings.images).keys
 
 
-@pytest.mark.parametrize(("name", "value"), [("classes", "cat"), ("text", [1]), ("model", 1), ("data_config", {})])
+@pytest.mark.parametrize(("name", "value"), [("classes", "cat"), ("text", [1]), ("model", 1), ("data_config", 1)])
 def test_a_value_of_another_kind_in_a_manifest(tmp_path: Path, name: str, value: object) -> None:
     manifest = {"model": "m", "model_kwargs": {}, "classes": ["a"], "data_config": {"input_size": [3, 8, 8]}}
     manifest |= {"num_features": 4, "images": "i", "num_images": 1, "num_described": 0, "digests_hash": ""}

@@ -130,7 +130,7 @@ def check_kinds(kind: type, values: Mapping[str, Any]) -> Mapping[str, Any]:
         TypeError: one is something else.
     """
     for entry in fields(kind):
-        wanted = get_origin(entry.type) or entry.type
+        wanted: Any = get_origin(entry.type) or entry.type
         if entry.name in values and wanted in KINDS and not isinstance(values[entry.name], wanted):
             raise TypeError(f"{entry.name} is {str(values[entry.name])[:80]}")
     return values

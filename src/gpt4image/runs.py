@@ -80,9 +80,7 @@ def load_manifest(run: Path) -> RunManifest:
         state = "is not finished; give the same train command again" if (run / CHECKPOINT).exists() else "is no run"
         raise RunError(f"{run} {state} (a finished run holds {MANIFEST} and {WEIGHTS})")
     with reading(run / MANIFEST):
-        manifest = RunManifest(**check_kinds(RunManifest, read_json(run / MANIFEST)))
-        int(manifest.data_config["input_size"][-1])
-        return manifest
+        return RunManifest(**check_kinds(RunManifest, read_json(run / MANIFEST)))
 
 
 def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
@@ -99,7 +97,8 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
     from gpt4image.models.trust import refuse_import
 
     refuse_import(manifest.model, run / MANIFEST)
-    size = manifest.data_config["input_size"][-1]
+    with reading(run / MANIFEST):
+        size = int(manifest.data_config["input_size"][-1])
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
     try:
         state = {name: value for path in weight_files(run) for name, value in load_file(path).items()}

@@ -15,12 +15,10 @@ from gpt4image.compare.shares import accuracy_of, find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
 from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
 from gpt4image.evaluate.paired import accuracy_interval, paired_difference
-from gpt4image.evaluate.record import evaluation_path, load_predictions
+from gpt4image.evaluate.record import MEASURES, evaluation_path, load_predictions, read_measures
 from gpt4image.evaluate.retrieval import retrieval_path
 from gpt4image.files import read_json, reading
 from gpt4image.runs import load_manifest
-
-MEASURES = ("top1", "top5", "ece", "macro", "macro_f1")
 
 
 def summarise(out: Path, recipe: Recipe, lineups: Sequence[Lineup]) -> dict[str, Any]:
@@ -112,8 +110,8 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
         folder = run_folder(situation, name, seed)
         manifest = load_manifest(out / folder)
         with reading(evaluation_path(out / folder)):
-            measures = read_json(evaluation_path(out / folder))
-            shown: dict[str, Any] = {name: float(measures[name]) for name in MEASURES}
+            measures = read_measures(evaluation_path(out / folder))
+            shown = {name: measures[name] for name in MEASURES}
         shown |= {"seconds": manifest.seconds, "labels": manifest.labels.get("reliability", {})}
         runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]

@@ -51,7 +51,7 @@ class EmbeddingTable:
         manifest = read_json(folder / MANIFEST)
         try:
             vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-            number = int(manifest["num_rows"])
+            number, _ = int(manifest["num_rows"]), [*manifest.get("prompts", ())]
         except (OSError, ValueError, TypeError, LookupError, SyntaxError, TokenError) as error:
             raise DescriptionError(f"{folder} is damaged ({error}); embed again") from error
         if len(vectors) != number:

@@ -11,6 +11,8 @@ import numpy as np
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.files import atomic_path, read_json, reading
 
+MEASURES = ("top1", "top5", "ece", "macro", "macro_f1")
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -59,6 +61,17 @@ def read_known(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     record = read_json(path)
     return record if all(record.get(name) == value for name, value in identity.items()) else None
+
+
+def read_measures(path: Path) -> dict[str, Any]:
+    """What `evaluate` has written: measures in percent are numbers.
+
+    Raises:
+        DamagedFileError: one is not.
+    """
+    with reading(path):
+        record = read_json(path)
+        return record | {name: float(record[name]) for name in MEASURES if name in record}
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:

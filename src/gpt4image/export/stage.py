@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import SettingsError
-from gpt4image.files import atomic_folder, read_json, write_json, write_text
+from gpt4image.files import atomic_folder, read_json, reading, write_json, write_text
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
         return None
     if not (folder / VERIFICATION).exists():
         raise SettingsError(f"{folder} exists and is no export; choose another folder")
-    record = read_json(folder / VERIFICATION)
+    with reading(folder / VERIFICATION):
+        record = read_json(folder / VERIFICATION)
+        record = {**record, "cost": {**record["cost"]}}
     same = all(record.get(name) == value for name, value in _identity(settings).items()) and (
         not settings.onnx or "onnx" in record
     )

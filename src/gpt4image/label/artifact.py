@@ -14,6 +14,7 @@ from gpt4image.images import UNLABELLED
 
 ROWS = "labels.parquet"
 MANIFEST = "manifest.json"
+KINDS: dict[str, Any] = {"classes": list, "source": str, "states": dict, "reliability": dict, "inputs": dict}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ class LabelTable:
             hint = f"there are {', '.join(names)}" if names else f"make them: gpt4image label IMAGES {work}"
             raise LabelError(f"{folder} holds no labels; {hint}")
         with reading(folder / MANIFEST):
-            facts = read_json(folder / MANIFEST)
-            return cls(folder, facts | {name: facts[name] for name in ("classes", "num_images", "source")})
+            return cls(folder, check_facts(read_json(folder / MANIFEST)))
 
     def is_whole(self) -> bool:
         """Whether the rows can be read, as far as that is quickly told."""
@@ -109,6 +109,19 @@ class LabelTable:
         """The most probable classes, int64 [M, K], and their probabilities, float32 [M, K]."""
         classes = np.stack(self.rows["classes"].to_numpy()).astype(np.int64)
         return classes, np.stack(self.rows["probabilities"].to_numpy()).astype(np.float32)
+
+
+def check_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """What stands in a manifest, if it is of the right kind.
+
+    Raises:
+        TypeError: something is not.
+        KeyError: the classes are missing.
+    """
+    for name, kind in KINDS.items():
+        if not isinstance(facts.get(name, kind()), kind):
+            raise TypeError(f"{name} is {str(facts[name])[:80]}")
+    return facts | {"classes": facts["classes"]}
 
 
 def labels_folder(work: Path, name: str) -> Path:

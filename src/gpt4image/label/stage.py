@@ -43,11 +43,11 @@ def _read_if_same(path: Path, inputs: Mapping[str, Any]) -> Mapping[str, Any] | 
     import json
 
     from gpt4image.files import read_json
-    from gpt4image.label.artifact import LabelTable
+    from gpt4image.label.artifact import LabelTable, check_facts
 
     try:
-        facts = read_json(path)
+        facts = check_facts(read_json(path))
         is_same = facts["inputs"] == json.loads(json.dumps(inputs, default=str))
         return facts if is_same and LabelTable(path.parent, facts).is_whole() else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
