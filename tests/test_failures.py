@@ -31,9 +31,17 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+def sqlite_error(name: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words", "status"),
     [
+        (sqlite_error("SQLITE_IOERR_SHMSIZE"), "the disk is full; make room, and the same", 4),
+        (sqlite_error("SQLITE_IOERR_SHORT_READ"), "is damaged .*; put a copy of it in its place", 2),
         (OSError(errno.ENOSPC, "No space left on device", "x"), "the disk is full; make room, and the same", 4),
         (sqlite3.OperationalError("database or disk is full"), "the disk is full; make room", 4),
         (RuntimeError("[enforce fail] . PytorchStreamWriter failed: file write failed"), "the disk is full", 4),
@@ -148,6 +156,9 @@ def test_a_read_only_store_can_be_looked_at_and_stays_as_it_is(
     assert main(["gallery", str(work), "--out", str(tmp_path / "gallery")]) == 0
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 50
     assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    capsys.readouterr()
+    assert main(["lint", str(work), "--undo", "strip"]) == 2
+    assert "descriptions.sqlite cannot be written; make it writable, or change a copy" in capsys.readouterr().err
     with DescriptionStore.open(work) as store, pytest.raises(sqlite3.OperationalError, match="readonly"):
         store.write([Description("a", "p", "d")])
     (work / "descriptions.sqlite-wal").write_bytes(b"not closed")

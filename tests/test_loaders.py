@@ -16,6 +16,7 @@ from gpt4image.cli import main
 from gpt4image.compare.recipe import read_recipe
 from gpt4image.describe.replay.rows import read_any
 from gpt4image.embed.class_names import load_class_vectors
+from gpt4image.embed.encoders.load import load_encoder
 from gpt4image.embed.table import EmbeddingTable
 from gpt4image.errors import DescriptionError, Gpt4ImageError, ModelError, RunError
 from gpt4image.models.create import create_model
@@ -88,6 +89,14 @@ def as_yaml(path: Path, mark: Path) -> None:
     path.write_text(f"content: !!python/object/apply:os.mkdir [{mark}]\nsettings: {{}}\n")
 
 
+def as_modules(path: Path, mark: Path) -> None:
+    """A folder in the form of sentence-transformers whose module is code beside it."""
+    code = f"import os\nos.mkdir({str(mark)!r})\nclass Evil: ...\n"
+    (path.parent / "modeling_evil.py").write_text(code)
+    path.write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "modeling_evil.Evil"}]))
+    (path.parent / "config_sentence_transformers.json").write_text("{}")
+
+
 def open_table(path: Path) -> object:
     (path.parent / "manifest.json").write_text('{"num_rows": 1, "encoder": "x"}')
     return EmbeddingTable.open(path.parent)
@@ -99,6 +108,11 @@ LOADERS: dict[str, tuple[str, Callable[[Path, Path], None], Callable[[Path], obj
     "weights to start from": ("w.pth", as_torch, lambda path: create_model("test_resnet", 2, 32, weights=path)),
     "a .pth list": ("list.pth", as_torch, lambda path: list(read_any(path, None))),
     "vectors": ("vectors.npy", as_numpy, open_table),
+    "text encoder that a run names": (
+        "modules.json",
+        as_modules,
+        lambda path: load_encoder(f"st:{path.parent}", "cpu"),
+    ),
     "settings": ("settings.yaml", as_yaml, lambda path: load_content(path.parent)),
     "recipe": ("recipe.yaml", as_yaml, read_recipe),
 }

@@ -1,24 +1,34 @@
 """What is printed and written: keys masked, control characters shown, formulas defused."""
 
 import csv
+import io
 import itertools
 import json
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from gpt4image import progress
 from gpt4image.cli import main
+from gpt4image.cli.run import _show
+from gpt4image.describe.asking.reply import MOST_CHARACTERS, UnusableReplyError, parse_reply
+from gpt4image.describe.endpoint.failures import MOST_ERROR_CHARACTERS, shorten
 from gpt4image.describe.endpoint.privacy import check_endpoints
 from gpt4image.errors import SettingsError
 from gpt4image.files import write_csv, write_json
+from gpt4image.results import StageResult, make_table
 from gpt4image.shown import mask_keys, note_key_variable, printable, printable_json, printable_line
 
 KEY = "sk-0123456789abcdef"
@@ -89,6 +99,24 @@ def test_all_key_variables_are_masked_and_short_values_are_not(monkeypatch: pyte
     assert json.loads((tmp_path / "a.json").read_text()) == {"url": "http://host?x=***"}
 
 
+def test_a_key_is_masked_before_a_text_is_cut_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    half = len(KEY) // 2
+    told = [shorten("x" * (MOST_ERROR_CHARACTERS - half) + KEY)]
+    error = {"error": {"message": "x" * (300 - half) + KEY}}
+    for body in (json.dumps(error), "x" * (200 - half) + KEY):
+        with pytest.raises(UnusableReplyError) as caught:
+            parse_reply(body.encode())
+        told.append(str(caught.value))
+    long = "x" * (MOST_CHARACTERS - half) + KEY
+    for message in ({"content": long}, {"content": "", "reasoning_content": long}):
+        reply = parse_reply(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+        told.append(reply.text + reply.reasoning)
+    for text in told:
+        assert len(text) > 150
+        assert KEY[:4] not in text
+
+
 @pytest.mark.parametrize("query", ["api_key=abc", "key=abc", "access_token=abc", "sig=abc&v=1"])
 def test_a_key_in_an_address_is_refused_and_not_shown(query: str) -> None:
     with pytest.raises(SettingsError, match=r"=\*\*\* holds a key; put it into an environment variable") as told:
@@ -118,6 +146,38 @@ def test_names_and_texts_with_control_characters_do_not_reach_the_terminal(tmp_p
         assert r"\x1b[" in told.stdout + told.stderr or "\\u001b[" in told.stdout
     assert told.returncode == 2
     assert len(told.stderr.splitlines()[-1:]) == 1
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_shows_any_name_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_terminal: bool
+) -> None:
+    name, shown = "run[/x] [red]\x1b[2J\u202e", r"run[/x] [red]\x1b[2J\u202e"
+    screen = io.StringIO()
+    console = Console(file=screen if is_terminal else None, stderr=True, force_terminal=is_terminal, width=200)
+    monkeypatch.setattr(progress, "console", console)
+    with progress.track(name, 2) as tracker:
+        tracker.advance(note=f"note of {name}")
+    told = capsys.readouterr().err + re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert told.replace(f"note of {shown}", "").count(shown) >= 1
+    assert f"note of {shown}" in told
+    assert "\u202e" not in told
+
+
+def test_what_looks_like_markup_is_shown_as_it_is_in_lines_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server's text might make a link of itself, or end a command with a traceback."""
+    words = "[/x] [red]a[/red] [link=http://evil]b[/link]"
+
+    @dataclass(frozen=True)
+    class Result(StageResult):
+        def lines(self) -> Iterator[Any]:
+            yield words
+            yield make_table([words], [[words]], title=words)
+
+    _show(Result(), as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count(words) == 4
+    assert "\x1b]8" not in shown
 
 
 def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path) -> None:

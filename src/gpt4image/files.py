@@ -7,13 +7,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
-from gpt4image.errors import DamagedFileError
+from gpt4image.errors import DamagedFileError, Gpt4ImageError
 from gpt4image.shown import defuse, mask_keys
+
+KINDS: tuple[Any, ...] = (str, list, dict, Mapping)
 
 
 @contextmanager
@@ -29,6 +32,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yields a new folder beside `target` that takes its place when the block ends without error, and vanishes else."""
+    remove_left_over(target)
+    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def find_left_over(folder: Path, name: str = "*") -> list[Path]:
@@ -74,19 +93,52 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     write_text(path, buffer.getvalue())
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file that one of the stages has written.
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object that one of the stages has written.
 
     Raises:
-        DamagedFileError: it is damaged.
+        DamagedFileError: it is missing or damaged.
+    """
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise TypeError(f"{type(value).__name__} in the place of an object")
+        return value
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around the reading of a file that one of the stages has written, and of what stands in it.
+
+    Raises:
+        DamagedFileError: it is not there any more or damaged, whatever the library raises that reads it.
+        OSError: the system refuses it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        yield
+    except Exception as error:
+        is_refused = isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError)
+        if is_refused or isinstance(error, Gpt4ImageError):
+            raise
         raise damaged(path, error) from error
+
+
+def check_kinds(kind: type, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values, if each that is a text, list or mapping in the data class `kind` is one.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    for entry in fields(kind):
+        wanted: Any = get_origin(entry.type) or entry.type
+        if entry.name in values and wanted in KINDS and not isinstance(values[entry.name], wanted):
+            raise TypeError(f"{entry.name} is {str(values[entry.name])[:80]}")
+    return values
 
 
 def damaged(path: Path, error: object) -> DamagedFileError:
     """What to say of a file that can be made anew."""
-    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, FileNotFoundError):
+        return DamagedFileError(f"{path} is missing; the command that wrote it makes it anew")
+    reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
     return DamagedFileError(f"{path} is damaged ({reason}); delete it, and the command that wrote it makes it anew")

@@ -46,7 +46,7 @@ class Tracker:
     """Counts finished items; `note` is a short text shown behind the bar."""
 
     def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.done, self.note = label, total, 0, ""
+        self.label, self.total, self.done, self.note = printable_line(label), total, 0, ""
         self._start_s = self._last_log_s = time.monotonic()
         self._bar: Progress | None = None
         self._logged = -1
@@ -54,7 +54,7 @@ class Tracker:
     def advance(self, count: int = 1, note: str | None = None) -> None:
         """Adds `count` finished items."""
         self.done += count
-        self.note = self.note if note is None else note
+        self.note = self.note if note is None else printable_line(note)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=count, note=self.note)
         elif time.monotonic() - self._last_log_s >= LOG_INTERVAL_S:
@@ -83,9 +83,13 @@ def track(label: str, total: int) -> Iterator[Tracker]:
         yield tracker
         tracker.log()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bar:
-        bar.add_task(label, total=total, note="")
+    # Names of folders and models may look like rich's markup.
+    label_column, note_column = (
+        TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}")
+    )
+    columns = (label_column, BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn(), note_column)
+    with Progress(*columns, console=console) as bar:
+        bar.add_task(tracker.label, total=total, note="")
         tracker._bar = bar
         yield tracker
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt4image.errors import RunError
-from gpt4image.files import damaged, read_json, write_json
+from gpt4image.files import check_kinds, read_json, reading, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,10 +79,8 @@ def load_manifest(run: Path) -> RunManifest:
     if not (run / MANIFEST).exists():
         state = "is not finished; give the same train command again" if (run / CHECKPOINT).exists() else "is no run"
         raise RunError(f"{run} {state} (a finished run holds {MANIFEST} and {WEIGHTS})")
-    try:
-        return RunManifest(**read_json(run / MANIFEST))
-    except TypeError as error:
-        raise damaged(run / MANIFEST, error) from error
+    with reading(run / MANIFEST):
+        return RunManifest(**check_kinds(RunManifest, read_json(run / MANIFEST)))
 
 
 def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
@@ -99,7 +97,8 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
     from gpt4image.models.trust import refuse_import
 
     refuse_import(manifest.model, run / MANIFEST)
-    size = manifest.data_config["input_size"][-1]
+    with reading(run / MANIFEST):
+        size = int(manifest.data_config["input_size"][-1])
     model = create_model(manifest.model, len(manifest.classes), size, kwargs=manifest.model_kwargs)
     try:
         state = {name: value for path in weight_files(run) for name, value in load_file(path).items()}
@@ -124,8 +123,9 @@ def load_head(run: Path) -> tuple[np.ndarray, np.ndarray]:
     """The head on a frozen backbone: weight float32 [C, F] and bias float32 [C]."""
     from safetensors.numpy import load_file
 
-    by_size = sorted(load_file(run / HEAD).values(), key=lambda value: -value.ndim)
-    return by_size[0].reshape(len(by_size[1]), -1), by_size[1]
+    with reading(run / HEAD):
+        by_size = sorted(load_file(run / HEAD).values(), key=lambda value: -value.ndim)
+        return by_size[0].reshape(len(by_size[1]), -1), by_size[1]
 
 
 def hash_weights(run: Path) -> str:

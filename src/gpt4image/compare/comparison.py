@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt4image.errors import RunError
-from gpt4image.files import read_json
+from gpt4image.files import check_kinds, read_json
 
 FILE_NAME = "comparison.json"
 T = TypeVar("T")
@@ -145,14 +145,15 @@ def load_comparison(folder: Path) -> Comparison:
         situations = [_read_situation(folder, entry) for entry in record["situations"]]
         title = record.get("title") or folder.name
         return _read(Comparison, record, folder=folder, title=title, situations=situations)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path} cannot be read as a comparison ({error!r}); run gpt4image compare again") from error
 
 
 def _read(kind: type[T], record: Mapping[str, Any], **values: Any) -> T:
     """A typed value from what a record says of it; these values go before, and what is not said is the default."""
     names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in record.items() if name in names and value is not None} | values)
+    known = {name: value for name, value in record.items() if name in names and value is not None}
+    return kind(**check_kinds(kind, known | values))  # type: ignore[arg-type]
 
 
 def _read_situation(folder: Path, record: Mapping[str, Any]) -> Situation:

@@ -15,9 +15,9 @@ from gpt4image.compare.shares import accuracy_of, find_shares
 from gpt4image.compare.verdict import Verdict, judge, judge_all, judge_without_labels
 from gpt4image.evaluate.corruptions import corruption_difference, corruptions_path
 from gpt4image.evaluate.paired import accuracy_interval, paired_difference
-from gpt4image.evaluate.record import evaluation_path, load_predictions
+from gpt4image.evaluate.record import MEASURES, evaluation_path, load_predictions, read_measures
 from gpt4image.evaluate.retrieval import retrieval_path
-from gpt4image.files import read_json
+from gpt4image.files import read_json, reading
 from gpt4image.runs import load_manifest
 
 
@@ -108,8 +108,10 @@ def _summarise_arm(out: Path, situation: Situation, name: str, arm: Arm, seeds: 
     runs = []
     for seed in seeds:
         folder = run_folder(situation, name, seed)
-        measures, manifest = read_json(evaluation_path(out / folder)), load_manifest(out / folder)
-        shown = {key: measures[key] for key in ("top1", "top5", "ece", "macro", "macro_f1")}
+        manifest = load_manifest(out / folder)
+        with reading(evaluation_path(out / folder)):
+            measures = read_measures(evaluation_path(out / folder))
+            shown = {name: measures[name] for name in MEASURES}
         shown |= {"seconds": manifest.seconds, "labels": manifest.labels.get("reliability", {})}
         runs.append({"seed": seed, "path": str(folder), **shown})
     top1 = [run["top1"] for run in runs]
@@ -132,7 +134,7 @@ def _summarise_corruptions(out: Path, entries: Mapping[str, Any]) -> dict[str, A
         runs = [out / run["path"] for run in arm["runs"]]
         if not runs or not all(corruptions_path(run).exists() for run in runs):
             continue
-        records = [read_json(corruptions_path(run)) for run in runs]
+        records = _read_records(map(corruptions_path, runs), ("top1", "by_corruption", "severities"))
         found[name] = {
             "top1_mean": float(np.mean([record["top1"] for record in records])),
             "by_corruption": _mean_each([record["by_corruption"] for record in records]),
@@ -150,9 +152,19 @@ def _summarise_retrieval(out: Path, entries: Mapping[str, Any]) -> dict[str, Any
     for name, arm in entries.items():
         paths = [retrieval_path(out / run["path"]) for run in arm["runs"]]
         if paths and all(path.exists() for path in paths):
-            records = [read_json(path) for path in paths]
+            records = _read_records(paths, ("recalls", "images", "texts"))
             recalls = _mean_each([record["recalls"] for record in records])
             found[name] = {"recalls": recalls, "images": records[0]["images"], "texts": records[0]["texts"]}
+    return found
+
+
+def _read_records(paths: Iterable[Path], names: Sequence[str]) -> list[dict[str, Any]]:
+    """These measures of each record."""
+    found = []
+    for path in paths:
+        with reading(path):
+            record = read_json(path)
+            found.append({name: record[name] for name in names})
     return found
 
 

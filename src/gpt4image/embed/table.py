@@ -15,7 +15,7 @@ from gpt4image.describe.prompts.prompt_names import match_prompts
 from gpt4image.embed.class_names import load_class_vectors
 from gpt4image.embed.join import TextIndex, join_digests
 from gpt4image.errors import DescriptionError
-from gpt4image.files import read_json, write_json
+from gpt4image.files import read_json, reading, write_json
 
 VECTORS = "vectors.npy"
 ROWS = "rows.parquet"
@@ -51,7 +51,7 @@ class EmbeddingTable:
         manifest = read_json(folder / MANIFEST)
         try:
             vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-            number = int(manifest["num_rows"])
+            number, _ = int(manifest["num_rows"]), [*manifest.get("prompts", ())]
         except (OSError, ValueError, TypeError, LookupError, SyntaxError, TokenError) as error:
             raise DescriptionError(f"{folder} is damaged ({error}); embed again") from error
         if len(vectors) != number:
@@ -63,7 +63,8 @@ class EmbeddingTable:
         """pyarrow Table of the rows: digest, prompt, sample, key, text_hash, truncated."""
         from pyarrow import parquet
 
-        return parquet.read_table(self.folder / ROWS)
+        with reading(self.folder / ROWS):
+            return parquet.read_table(self.folder / ROWS)
 
     def class_vectors(self, names: Sequence[str]) -> np.ndarray | None:
         """Embeddings of class names: float32 [C, D], L2-normalised; None if one was not embedded."""
@@ -87,7 +88,8 @@ class EmbeddingTable:
         if prompts:
             meant = match_prompts(prompts, self.manifest["prompts"], self.folder)
             usable = np.asarray(pc.is_in(self.rows["prompt"].cast(pa.string()), value_set=pa.array(meant)))
-        column = parquet.read_table(self.folder / ROWS, columns=["digest"])["digest"]
+        with reading(self.folder / ROWS):
+            column = parquet.read_table(self.folder / ROWS, columns=["digest"])["digest"]
         return join_digests(column, digests, usable)
 
 

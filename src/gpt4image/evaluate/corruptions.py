@@ -17,7 +17,7 @@ from PIL import Image
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.evaluate.paired import PairedDifference, compute_paired_difference
 from gpt4image.evaluate.record import record_path
-from gpt4image.files import atomic_path, write_json
+from gpt4image.files import atomic_path, reading, write_json
 
 LEAST_SIDE = 32
 """Of an image in pixels; the package refuses smaller ones."""
@@ -106,7 +106,8 @@ def corruption_difference(runs: Sequence[Path], others: Sequence[Path]) -> Paire
     """
     shares, digests = [], []
     for run in (*runs, *others):
-        with np.load(corruptions_path(run).with_suffix(".npz")) as arrays:
+        path = corruptions_path(run).with_suffix(".npz")
+        with reading(path), np.load(path, allow_pickle=False) as arrays:
             shares.append(arrays["correct"])
             digests.append(arrays["digests"].tolist())
     if any(one != digests[0] for one in digests):

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from gpt4image.errors import RunError
+from gpt4image.files import reading
 from gpt4image.runs import PROJECTOR
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ def load_projector(run: Path) -> "nn.Module | None":
 
     if not (run / PROJECTOR).exists():
         return None
-    state = load_file(run / PROJECTOR)
-    kind = "linear" if len(state) == 2 else "mlp"
-    width, num_features = state["0.weight"].shape
-    projector = create_projector(kind, num_features, width if kind == "linear" else width // 2, "1.bias" in state)
-    projector.load_state_dict(state)
-    return projector.eval()
+    with reading(run / PROJECTOR):
+        state = load_file(run / PROJECTOR)
+        kind = "linear" if len(state) == 2 else "mlp"
+        width, num_features = state["0.weight"].shape
+        projector = create_projector(kind, num_features, width if kind == "linear" else width // 2, "1.bias" in state)
+        projector.load_state_dict(state)
+        return projector.eval()
 
 
 def project(projector: "nn.Module", features: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n d"]:

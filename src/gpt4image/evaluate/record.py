@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import RunError, SettingsError
-from gpt4image.files import atomic_path, read_json
+from gpt4image.files import atomic_path, read_json, reading
+
+MEASURES = ("top1", "top5", "ece", "macro", "macro_f1")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ def read_known(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     return record if all(record.get(name) == value for name, value in identity.items()) else None
 
 
+def read_measures(path: Path) -> dict[str, Any]:
+    """What `evaluate` has written: measures in percent are numbers.
+
+    Raises:
+        DamagedFileError: one is not.
+    """
+    with reading(path):
+        record = read_json(path)
+        return record | {name: float(record[name]) for name in MEASURES if name in record}
+
+
 def save_predictions(path: Path, predictions: Predictions) -> None:
     """Writes the predictions atomically."""
     digests = np.array(predictions.digests, dtype="S64")
@@ -77,6 +90,6 @@ def load_predictions(run: Path, name: str = "") -> Predictions:
     path = predictions_path(run, name)
     if not path.exists():
         raise RunError(f"{path} does not exist; run gpt4image evaluate {run} IMAGES first")
-    with np.load(path) as arrays:
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
         digests = [digest.decode() for digest in arrays["digests"].tolist()]
         return Predictions(arrays["logits"], arrays["labels"], digests)

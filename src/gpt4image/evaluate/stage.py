@@ -5,7 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.evaluate.record import Predictions, evaluation_path, predictions_path, read_known, save_predictions
+from gpt4image.evaluate.record import (
+    Predictions,
+    evaluation_path,
+    predictions_path,
+    read_known,
+    read_measures,
+    save_predictions,
+)
 from gpt4image.files import write_json
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.runs import hash_digests, hash_weights, load_manifest
@@ -129,7 +136,7 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     identity = {"digests_hash": hash_digests(test.digests), "weights_sha256": hash_weights(settings.run)}
     has_predictions = predictions_path(settings.run, settings.name).exists()
     known = read_known(path, identity) if has_predictions and not settings.redo else None
-    known = known if known is not None and "macro_f1" in known else None
+    known = read_measures(path) if known is not None and "macro_f1" in known else None
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
     record = (known or _measure(settings, test)) | found | identity
     if record != known:

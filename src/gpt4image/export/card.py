@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from gpt4image.evaluate.record import read_measures
 from gpt4image.files import read_json
 from gpt4image.runs import EVALUATION, RunManifest
 from gpt4image.shown import in_words
@@ -27,7 +28,7 @@ def render_card(run: Path, name: str, manifest: RunManifest, verification: dict[
         run=manifest,
         text=_flatten(manifest.text),
         settings=manifest.settings,
-        evaluation=read_json(run / EVALUATION) if (run / EVALUATION).exists() else None,
+        evaluation=read_measures(run / EVALUATION) if (run / EVALUATION).exists() else None,
         comparison=find_comparison(run),
         verification=verification,
         in_words=in_words,

@@ -1,15 +1,12 @@
 """Stage 5, export: a finished run in, a verified timm folder (and ONNX file) with a model card out."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt4image.errors import SettingsError
-from gpt4image.files import read_json, remove_left_over, write_json, write_text
+from gpt4image.files import atomic_folder, read_json, reading, write_json, write_text
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -96,7 +93,7 @@ def export(settings: ExportSettings) -> ExportResult:
         require_onnx()
     images = None if settings.images is None else _select(settings.images, settings.max_images, manifest.classes)
     model = load_model(settings.run, manifest)
-    with _new_folder(settings.export) as folder:
+    with atomic_folder(settings.export) as folder:
         write_timm_folder(model, manifest, folder)
         if settings.onnx:
             say("writing ONNX ...")
@@ -124,26 +121,15 @@ def _read_finished(settings: ExportSettings) -> dict[str, Any] | None:
         return None
     if not (folder / VERIFICATION).exists():
         raise SettingsError(f"{folder} exists and is no export; choose another folder")
-    record = read_json(folder / VERIFICATION)
-    same = _identity(settings).items() <= record.items() and (not settings.onnx or "onnx" in record)
+    with reading(folder / VERIFICATION):
+        record = read_json(folder / VERIFICATION)
+        record = {**record, "cost": {**record["cost"]}}
+    same = all(record.get(name) == value for name, value in _identity(settings).items()) and (
+        not settings.onnx or "onnx" in record
+    )
     if not same and not settings.replace:
         raise SettingsError(f"{folder} holds another export; choose another folder, or --replace")
     return record if same and not settings.replace else None
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """Yields a folder that becomes `target` when the block ends without error, and vanishes otherwise."""
-    remove_left_over(target)
-    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if target.exists():
-            shutil.rmtree(target)
-        new.rename(target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _select(source: str, max_images: int, classes: list[str]) -> "ImageSet":

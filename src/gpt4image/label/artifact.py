@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from gpt4image.errors import LabelError
-from gpt4image.files import atomic_path, read_json, write_json
+from gpt4image.files import atomic_path, read_json, reading, write_json
 from gpt4image.images import UNLABELLED
 
 ROWS = "labels.parquet"
 FORMAT = 2
 """Raised when columns or the way of weighing change, so that labels are made anew."""
 MANIFEST = "manifest.json"
+KINDS: dict[str, Any] = {"classes": list, "source": str, "states": dict, "reliability": dict, "inputs": dict}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,17 @@ class LabelTable:
             names = sorted(path.parent.name for path in folder.parent.glob(f"*/{MANIFEST}"))
             hint = f"there are {', '.join(names)}" if names else f"make them: gpt4image label IMAGES {work}"
             raise LabelError(f"{folder} holds no labels; {hint}")
-        return cls(folder, read_json(folder / MANIFEST))
+        with reading(folder / MANIFEST):
+            return cls(folder, check_facts(read_json(folder / MANIFEST)))
+
+    def is_whole(self) -> bool:
+        """Whether the rows can be read, as far as that is quickly told."""
+        from pyarrow import parquet
+
+        try:
+            return bool(parquet.read_table(self.folder / ROWS, columns=["key"]).num_rows == len(self))
+        except (OSError, ValueError):
+            return False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,7 +78,8 @@ class LabelTable:
         """pyarrow Table, one row an image; the columns are those of docs/labels.md."""
         from pyarrow import parquet
 
-        return parquet.read_table(self.folder / ROWS)
+        with reading(self.folder / ROWS):
+            return parquet.read_table(self.folder / ROWS)
 
     def __len__(self) -> int:
         return int(self.manifest["num_images"])
@@ -106,6 +118,19 @@ class LabelTable:
         if "told" not in self.rows.column_names:
             return None
         return np.stack(self.rows["told"].to_numpy()).astype(np.float32)
+
+
+def check_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """What stands in a manifest, if it is of the right kind.
+
+    Raises:
+        TypeError: something is not.
+        KeyError: the classes are missing.
+    """
+    for name, kind in KINDS.items():
+        if not isinstance(facts.get(name, kind()), kind):
+            raise TypeError(f"{name} is {str(facts[name])[:80]}")
+    return facts | {"classes": facts["classes"]}
 
 
 def labels_folder(work: Path, name: str) -> Path:

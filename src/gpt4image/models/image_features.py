@@ -84,7 +84,7 @@ def _read_known(folder: Path, identity: str) -> np.ndarray:
         facts = read_json(folder / "identity.json")
         if facts["identity"] == identity:
             return _put_together(folder, identity)
-    except (OSError, ValueError, KeyError):
+    except Exception:  # Whatever is wrong with the files: what they say can be computed again.
         pass
     shutil.rmtree(folder, ignore_errors=True)
     write_json(folder / "identity.json", {"identity": identity})

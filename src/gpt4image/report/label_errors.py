@@ -130,7 +130,6 @@ def _call(name: tuple[str, str]) -> str:
 
 
 def _make_table(found: Sequence["ImageLabel"]) -> Any:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("", "image", "given", "proposed", "doubt", "state", "witnesses say")
@@ -142,7 +141,7 @@ def _make_table(found: Sequence["ImageLabel"]) -> Any:
         says = "; ".join(f"{name}: {', '.join(who for said, who in sure if said == name)}" for name in named)
         proposed = f"{one.proposed} {one.confidence:.2f}" if one.proposed else ""
         doubt = "" if one.doubt is None else f"{one.doubt:+.1f}"
-        table.add_row(*map(escape, (str(rank), one.key, one.given, proposed, doubt, one.state, says)))
+        table.add_row(str(rank), one.key, one.given, proposed, doubt, one.state, says)
     return table
 
 

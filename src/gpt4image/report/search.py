@@ -1,12 +1,13 @@
 """Search: images of the user's own by text, through the projector of a run."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import RunError, SettingsError
-from gpt4image.files import atomic_path, write_csv
+from gpt4image.errors import DamagedFileError, RunError, SettingsError
+from gpt4image.files import atomic_path, reading, write_csv
 from gpt4image.results import ExitStatus, StageResult
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
     from gpt4image.runs import hash_digests, hash_weights
 
     cache = settings.run / "search" / f"{hash_digests([hash_weights(settings.run), *digests])[:24]}.npy"
-    if cache.exists():
-        return np.load(cache)
+    with suppress(DamagedFileError), reading(cache):
+        return np.load(cache, allow_pickle=False)
     workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
     how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
     projected = project_images(settings.run, images, **how)

@@ -3,7 +3,6 @@
 Randomness needs no saving: it is a function of seed and position.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 
 from gpt4image import __version__
 from gpt4image.errors import RunError
-from gpt4image.files import atomic_path, damaged
+from gpt4image.files import atomic_path, reading
 from gpt4image.runs import PROJECTOR, WEIGHTS, RunManifest
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.run_folder import settings_to_dict
@@ -35,19 +34,9 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> int:
     """
     if not path.exists():
         return 0
-    try:
+    with reading(path):
         saved = torch.load(path, map_location="cpu", weights_only=True)
         epoch, states = int(saved["epoch"]), saved["parts"]
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise damaged(path, error) from error
     try:
         for name, part in parts.items():
             part.load_state_dict(states[name])

@@ -1,10 +1,12 @@
 """Accuracy on images set aside from the training set, and the weights that were best on them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from gpt4image.errors import RunError
 from gpt4image.files import atomic_path
 from gpt4image.images import ImageSet
 from gpt4image.models.pixels import load_batches
@@ -38,7 +40,9 @@ class BestWeights:
 
     def __init__(self, run: Path) -> None:
         self.path = (run / CHECKPOINT).with_name("best.pt")
-        self.top1 = torch.load(self.path, map_location="cpu", weights_only=True)["top1"] if self.path.exists() else -1.0
+        self.top1 = -1.0
+        if self.path.exists():
+            self.top1 = float(self._read()["top1"])
 
     def save_if_better(self, top1: float, network: AlignedNetwork) -> None:
         """Keeps the weights of an epoch if it is the best so far."""
@@ -49,4 +53,15 @@ class BestWeights:
 
     def load(self, network: AlignedNetwork) -> None:
         """Puts the weights of the best epoch into the network."""
-        network.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True)["network"])
+        network.load_state_dict(self._read()["network"])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            return {name: saved[name] for name in ("top1", "network")}
+        except Exception as error:  # Whatever PyTorch raises of a damaged file.
+            # Without it the checkpoint alone would go on to another best epoch.
+            raise RunError(
+                f"{self.path} is damaged ({' '.join(str(error).split())[:200]}); delete {self.path.parent}, and the "
+                "same command trains anew"
+            ) from error

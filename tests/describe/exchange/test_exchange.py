@@ -233,3 +233,16 @@ def test_a_choice_that_was_blocked_comes_back_as_refused(image_folder: Make, tmp
     result = import_descriptions(ImportSettings(settings.work, tmp_path / "answers.jsonl"))
     assert result.states == {"refused": 1, "endpoint_error": 1}
     assert "no choice in the answer" in result.errors["refused"]
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "sidecars"])
+def test_a_name_of_two_images_is_not_written_for_one_of_them(described, tmp_path: Path, name: str) -> None:
+    """A photo that was replaced keeps its old text in the store, by its digest."""
+    folder, work = described
+    (folder / "cat/0000.jpg").write_bytes((folder / "cat/0002.jpg").read_bytes() + b"changed")
+    (tmp_path / "new.jsonl").write_text(json.dumps({"key": "cat/0000.jpg", "description": "the new one"}))
+    describe(DescribeSettings(str(folder), work, describer="replay", file=tmp_path / "new.jsonl"))
+    with pytest.raises(DescriptionError, match=r"two images are called cat/0000\.jpg: it was replaced, or two sets"):
+        export_descriptions(ExportDescriptionsSettings(work, tmp_path / name))
+    assert not (tmp_path / name).exists()
+    assert export_descriptions(ExportDescriptionsSettings(work, tmp_path / "all.jsonl")).descriptions == 4

@@ -251,3 +251,28 @@ def test_near_duplicates_agree_with_comparing_all_pairs() -> None:
     sets += [frozenset([*base[:-2].tolist(), 10_001, 10_002]) for base in bases[:10]]
     expected = {frozenset((i, 20 + i)) for i in range(10)}
     assert {frozenset(group) for group in find_groups(sets)} == expected
+
+
+@pytest.mark.parametrize("text", ["a {name}", "unlike{number}"])
+def test_texts_without_a_word_in_common_are_not_told_apart(tmp_path: Path, text: str) -> None:
+    """Nothing is left of `a cat` when the class is hidden."""
+    rows = [(f"{number:02d}", ("cat", "dog")[number % 3 == 0]) for number in range(24)]
+    with DescriptionStore.open(tmp_path, create=True) as store:
+        store.write_images(DescribedImage(number, f"{number}.jpg", name) for number, name in rows)
+        store.write(Description(number, "p", "m", text=text.format(name=name, number=number)) for number, name in rows)
+    found = {finding.check: finding for finding in lint(LintSettings(tmp_path)).findings}
+    assert "66.7 % with the classes' names hidden (guessing: 66.7 %)" in found["separation"].words
+    assert found["label disagreement"].count == 0
+
+
+def test_many_texts_of_few_images_are_not_read_by_a_reader(tmp_path: Path) -> None:
+    with DescriptionStore.open(tmp_path, create=True) as store:
+        store.write_images(DescribedImage(name, f"{name}.jpg", name[:3]) for name in ("cat1", "dog1", "dog2"))
+        store.write(
+            Description(name, "p", "m", sample, text=f"the {name} number {sample}")
+            for name in ("cat1", "dog1", "dog2")
+            for sample in range(6)
+        )
+    found = {finding.check: finding for finding in lint(LintSettings(tmp_path)).findings}
+    words = "not measured: it takes two classes with at least 6 descriptions each, of 3 images or more"
+    assert (found["separation"].words, found["label disagreement"].words) == (words, words)

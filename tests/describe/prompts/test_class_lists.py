@@ -62,12 +62,17 @@ def test_names_and_explanations_are_read_and_shown(images: ImageSet, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("a.json", "[]"), ("a.json", "{"), ("a.json", '{"cat": {"explanation": "x"}}'), ("a.csv", "cat,hound\n1,2\n")],
+    ("name", "text", "words"),
+    [
+        ("a.json", "[]", "list"),
+        ("a.json", "{", "Expecting property name"),
+        ("a.json", '{"cat": {"explanation": "x"}}', r"\(there is no 'name'\)"),
+        ("a.csv", "cat,hound\n1,2\n", r"\(there is no 'class'\)"),
+    ],
 )
-def test_a_file_of_another_form_is_one_clear_line(tmp_path: Path, name: str, text: str) -> None:
+def test_a_file_of_another_form_is_one_clear_line(tmp_path: Path, name: str, text: str, words: str) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(SettingsError, match=r"--class-names .* cannot be used .*give a JSON object of class to name"):
+    with pytest.raises(SettingsError, match=rf"--class-names .* cannot be used .*{words}.*give a JSON object of class"):
         read_class_names(tmp_path / name)
 
 

@@ -112,8 +112,10 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize("way", ["describe", "import"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_right_is_refused_with_its_line_and_nothing_is_written(
-    image_folder: ImageFolder, tmp_path: Path, name: str, way: str
+    image_folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
+    for module in ("replay.describer", "exchange.import_stage"):
+        monkeypatch.setattr(f"gpt4image.describe.{module}.BATCH_SIZE", 1)
     file_name, content, words = REFUSED[name]
     folder, file, work = image_folder(2), tmp_path / file_name, tmp_path / "work"
     file.write_bytes(content)
@@ -193,6 +195,17 @@ def test_side_cars_of_a_list_are_found_and_hidden_ones_left_out(
         import_descriptions(ImportSettings(tmp_path / "work", folder, images=str(folder)))
 
 
+def test_side_cars_are_about_the_images_beside_them(image_folder: ImageFolder, tmp_path: Path) -> None:
+    folder = image_folder(2)
+    (folder / "images/cat").mkdir(parents=True)
+    (folder / "images" / FIRST).write_bytes((folder / SECOND).read_bytes() + b"another")
+    (folder / FIRST).with_suffix(".txt").write_text("a")
+    (tmp_path / "list.csv").write_text(f"path\nimages/{FIRST}\nimages/images/{FIRST}\n")
+    taken = import_descriptions(ImportSettings(tmp_path / "work", folder, images=str(tmp_path / "list.csv")))
+    assert (taken.written, taken.unknown) == (1, 0)
+    assert stored(tmp_path / "work") == {f"images/{FIRST}": ["a"]}
+
+
 def test_images_of_one_stem_keep_their_own_side_cars(image_folder: ImageFolder, tmp_path: Path) -> None:
     folder, work = image_folder(2), tmp_path / "work"
     Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(folder / "cat/0000.png")
@@ -226,6 +239,11 @@ def test_names_are_matched_however_they_were_written(tmp_path: Path, key: str, w
     assert matcher.find(Row({"index" if isinstance(written, float) else "path": written})) == 1
     if isinstance(written, str) and written.count("/") + written.count("\\") == 1:
         assert matcher.find(Row({"key": written})) == 1
+
+
+def test_digests_are_matched_in_capitals_too(tmp_path: Path) -> None:
+    matcher = ImageMatcher(["a.jpg", "b.jpg"], ["0a", "0b"], tmp_path)
+    assert [matcher.find(Row({"digest": digest})) for digest in ("0B", "sha256:0b", "SHA256:0A")] == [1, 1, 0]
 
 
 def test_two_names_that_are_one_in_another_form_match_exactly_or_not_at_all(tmp_path: Path) -> None:

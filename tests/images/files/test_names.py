@@ -52,6 +52,13 @@ def test_names_that_are_not_utf8(here: Path) -> None:
     assert split(SplitSettings("photos")).num_joined == 0
 
 
+def test_a_key_that_two_images_would_have_is_refused(here: Path) -> None:
+    save(b"photos/cat/caf\xe9.png", 1)
+    save(b"photos/cat/caf\\xe9.png", 2)
+    with pytest.raises(ImageSetError, match=r"has several images with the key .*caf.*xe9\.png'; rename one, keys must"):
+        open_images("photos")
+
+
 def test_unicode_forms_are_kept_apart_and_found_from_the_other_form(here: Path) -> None:
     save(f"photos/cat/{NFC}.png", 1)
     save(f"photos/cat/{NFD}.png", 2)
@@ -59,6 +66,11 @@ def test_unicode_forms_are_kept_apart_and_found_from_the_other_form(here: Path) 
     assert len(reds("photos")) == 3
     Path("both.csv").write_text(f"path\nphotos/cat/{NFC}.png\nphotos/cat/{NFD}.png\nphotos/cat/übung/0.png\n")
     assert list(reds("both.csv").values()) == [1, 2, 3]
+    Path("photos/cat/0é.png".replace("é", normalize("NFC", "é"))).write_bytes(
+        Path(f"photos/cat/{NFC}.png").read_bytes()
+    )
+    Path("other.csv").write_text(f"path\nphotos/cat/{normalize('NFD', '0é')}.png\n")
+    assert list(reds("other.csv").values()) == [1]
     os.remove(f"photos/cat/{NFC}.png")
     with pytest.raises(ImageSetError, match="more than once"):
         open_images("both.csv")

@@ -208,3 +208,17 @@ def test_what_cannot_be_told_is_said():
     assert any("10 labels are too few to judge labels by" in line for line in few)
     single = weigh(world.tell(world.y, picks=False, texts=False)).reliability["cannot_tell"]
     assert any("net is the only witness beside the labels" in line for line in single)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("given", ["labels", "no labels"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_few_texts_that_are_all_the_same_tell_nothing(count, given):
+    world = make_world(size=60)
+    world.texts[:] = world.texts[0]
+    rows = np.where(np.arange(60) < count, np.arange(60), -1)
+    labels = world.y if given == "labels" else np.full(60, -1)
+    weighed = weigh(world.tell(labels, picks=False, text_rows=rows))
+    assert np.isfinite(weighed.probabilities).all()
+    if given == "labels":
+        assert (weighed.classes[:, 0] == world.y).all()

@@ -12,6 +12,7 @@ from gpt4image.describe.asking.refusals import DECLINED, NO_JSON, flatten_json, 
 from gpt4image.describe.asking.usage import read_usage
 from gpt4image.describe.store.states import State
 from gpt4image.errors import UnreadableImageError
+from gpt4image.shown import start_of
 
 MOST_CHARACTERS = 100_000
 """No description is longer; a model that babbles without end is."""
@@ -140,8 +141,8 @@ def judge_answer(
         answer_from: where the answer stands if the content is empty.
         model: who has answered.
     """
-    text, leaked = split_reasoning(content[:MOST_CHARACTERS])
-    reasoning = (reasoning or leaked)[:MOST_CHARACTERS]
+    text, leaked = split_reasoning(start_of(content, MOST_CHARACTERS))
+    reasoning = start_of(reasoning or leaked, MOST_CHARACTERS)
     ending = judge_finish(finish)
     if answer_from == "reasoning" and not text and ending is Ending.WHOLE:
         text, reasoning = split_reasoning(reasoning)[0], ""
@@ -190,7 +191,7 @@ def _read_choice(completion: Mapping[str, Any], body: bytes, tokens: tuple[int, 
 
 
 def _no_completion(body: bytes, tokens: tuple[int, int] = (0, 0)) -> UnusableReplyError:
-    start = " ".join(body[:200].decode("utf-8", "replace").split())
+    start = start_of(" ".join(body[:10_000].decode("utf-8", "replace").split()), 200)
     return UnusableReplyError(f"the reply is no chat completion: {start!r}", tokens=tokens)
 
 
@@ -206,7 +207,7 @@ def _status_in(error: Any) -> int | None:
 
 def _told(error: Any) -> str:
     words = error.get("message") if isinstance(error, dict) else error
-    return f": {' '.join(str(words).split())[:300]}" if words else ""
+    return f": {start_of(' '.join(str(words).split()), 300)}" if words else ""
 
 
 def _read_content(content: Any) -> tuple[str, str]:

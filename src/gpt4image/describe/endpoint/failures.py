@@ -11,6 +11,7 @@ from typing import Any
 
 from gpt4image.describe.asking.advice import advise_setup
 from gpt4image.errors import EndpointError, UnavailableError
+from gpt4image.shown import start_of
 
 FATAL_STATUSES = frozenset({401, 402, 404, 407, 410})
 REFUSING_STATUSES = frozenset({400, 403, 405, 411, 413, 414, 415, 422, 451})
@@ -182,7 +183,7 @@ def _messages(value: Any) -> list[str]:
 
 def shorten(text: str) -> str:
     """A text on one line of at most 300 characters."""
-    return " ".join(text.split())[:MOST_ERROR_CHARACTERS]
+    return start_of(" ".join(text.split()), MOST_ERROR_CHARACTERS)
 
 
 def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
+from gpt4image.describe.endpoint.failures import shorten
 from gpt4image.describe.endpoint.waits import tell_hour
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError, UnavailableError
@@ -147,7 +148,7 @@ class _Run:
         except Gpt4ImageError:
             raise
         except Exception as error:
-            return Reply(State.ENDPOINT_ERROR, error=f"unexpected {type(error).__name__}: {error}"[:300])
+            return Reply(State.ENDPOINT_ERROR, error=shorten(f"unexpected {type(error).__name__}: {error}"))
 
     def end(self, reason: Gpt4ImageError) -> None:
         """Sends nothing more; what is in flight is awaited."""

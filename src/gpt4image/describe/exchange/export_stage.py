@@ -135,10 +135,17 @@ def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
 
 
 def _one_an_image(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows, checked that no image has two texts."""
+    """The rows, checked that no image has two texts, and no name two images."""
+    seen = set[str]()
     for _, (row, *others) in groupby(rows, key=itemgetter("digest")):
         if others:
             raise DescriptionError(
                 f"{row['key']} has more than one description; choose with --prompt and --describer, or export to .jsonl"
             )
+        if row["key"] in seen:
+            raise DescriptionError(
+                f"two images are called {row['key']}: it was replaced, or two sets lie in this work folder; export to "
+                ".jsonl, where the digest tells them apart"
+            )
+        seen.add(row["key"])
         yield row

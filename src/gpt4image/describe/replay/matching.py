@@ -70,7 +70,7 @@ class ImageMatcher:
             case "stem":
                 return self._find_sidecar(name, row)
             case "digest":
-                return self._by("digest").get(name.removeprefix("sha256:"))
+                return self._by("digest").get(name.lower().removeprefix("sha256:"))
             case "key":
                 return self._find_name(name)
             case "index":

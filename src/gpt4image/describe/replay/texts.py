@@ -2,7 +2,6 @@
 
 import ast
 import json
-import math
 from typing import Any
 
 from gpt4image.describe.prompts.pick_names import is_answer
@@ -22,7 +21,7 @@ def read_texts(row: Row, name: str) -> list[str]:
     """
     value = row.get(name)
     values = value if isinstance(value, list | tuple) else _read_list(value) if isinstance(value, str) else [value]
-    texts = [str(one).strip() for one in values if not _is_missing(one)]
+    texts = [str(one).strip() for one in values if one is not None]
     for one in values:
         if isinstance(one, dict | list | tuple | bytes):
             raise DescriptionError(
@@ -47,10 +46,6 @@ def check_characters(row: Row, name: str, text: str) -> str:
             f"{row.place} holds half a character ({broken}) in {name!r}; mend or remove it"
         ) from error
     return text
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _read_list(text: str) -> list[Any]:

@@ -152,7 +152,10 @@ class Editor:
         self.change_all(action, [(before, change(before))])
 
     def _edits(self) -> closing[sqlite3.Connection]:
-        return closing(open_file(find_store(self.work)))
+        path = find_store(self.work)
+        if not is_writable(path):
+            raise DescriptionError(f"{path} cannot be written; make it writable, or change a copy of it")
+        return closing(open_file(path))
 
 
 def read_undoable(work: Path) -> frozenset[str]:

@@ -77,12 +77,14 @@ def find_clusters(
         start: what is believed at first.
         labels: given labels, which are kept; -1 where there is none.
     """
-    points = points[:, :NUM_COMPONENTS].astype(np.float64)
-    points = points / np.sqrt(points.std(0) + 1e-6)
-    points /= np.sqrt((points**2).sum(1).mean())
     labelled, num_classes = labels >= 0, start.shape[1]
     belief = start.copy()
     belief[labelled] = np.eye(num_classes)[labels[labelled]]
+    points = points[:, :NUM_COMPONENTS].astype(np.float64)
+    if not points.std(0).any():
+        return belief  # A single text, or texts that are all the same.
+    points = points / np.sqrt(points.std(0) + 1e-6)
+    points /= np.sqrt((points**2).sum(1).mean())
     squares = (points**2).sum(1, keepdims=True)
     for _ in range(NUM_ITERATIONS):
         sizes = belief.sum(0)

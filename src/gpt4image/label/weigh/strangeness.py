@@ -50,7 +50,10 @@ class ClassShapes:
 
 
 def _invert(covariance: np.ndarray) -> np.ndarray:
+    """The inverse, of what varies; where nothing does, nothing is strange."""
     size = len(covariance)
+    if not np.trace(covariance) > 0:
+        return np.zeros_like(covariance)
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / size * np.eye(size)
     return np.linalg.inv(shrunk)
 

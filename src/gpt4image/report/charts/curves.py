@@ -8,6 +8,7 @@ from statistics import fmean
 from markupsafe import Markup
 
 from gpt4image.compare.comparison import Arm, Situation
+from gpt4image.files import reading
 from gpt4image.report.charts import svg
 from gpt4image.runs import METRICS
 
@@ -32,9 +33,10 @@ def read_curve(arm: Arm, measure: str) -> dict[int, list[float]]:
     rows = []
     for run in arm.runs:
         path = run.path / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        found = {entry["epoch"]: entry[measure] for entry in map(json.loads, lines) if entry.get(measure) is not None}
-        rows.append(found)
+        with reading(path):
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            entries = [entry for entry in map(json.loads, lines) if entry.get(measure) is not None]
+            rows.append({entry["epoch"]: entry[measure] for entry in entries})
     shared = sorted(set.intersection(*map(set, rows))) if rows else []
     return {epoch: [row[epoch] for row in rows] for epoch in shared}
 
