@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.label.weigh.world import make_world
 
 from gpt4image.label.weigh import Picks, weigh
-from tests.label.weigh.world import make_world
 
 
 def test_the_opinion_of_picks_is_as_sure_as_they_are_right() -> None:

@@ -58,5 +58,5 @@ def test_by_default_it_is_learnt_from_given_weights(changes: dict[str, object], 
 
 
 def test_shares_beyond_one_are_refused() -> None:
-    with pytest.raises(SettingsError, match="--distillation is 1.5; it must be between 0 and 1"):
+    with pytest.raises(SettingsError, match=r"--distillation is 1\.5; it must be between 0 and 1"):
         TrainSettings("photos", Path("run"), distillation=1.5)
