@@ -8,7 +8,7 @@ import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
 from gpt4image.describe.endpoint.failures import read_retry_after_s
-from gpt4image.describe.endpoint.waits import Waits
+from gpt4image.progress import Waits
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,56 @@ def test_a_picture_that_a_guardrail_stops_is_refused(describing, words) -> None:
     run = describing.run(stub.url)
     assert (run.status, run.states) == (3, {"ok": 39, "refused": 1})
     assert "guardrail" in run.words.lower()
+
+
+DEAD = [
+    Answer("<html><h1>Bad Gateway</h1></html>", 502, {"Content-Type": "text/html"}),
+    failure(500, "the engine is dead"),
+    Answer({"error": {"message": "nobody behind me", "code": 504}}),
+    failure(503, "no healthy upstream"),
+    failure(429, "no more for now"),
+]
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch) -> None:
+    monkeypatch.setattr("gpt4image.describe.endpoint.retries.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.LONGEST_PAUSE_S", 0.2)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize("options", [["--in-flight", "8"], ["--in-flight", "1"], ["--retries", "0"]], ids=str)
+@pytest.mark.parametrize("answer", DEAD, ids=lambda answer: f"{answer.status}")
+def test_an_endpoint_that_dies_behind_its_gateway_spoils_no_picture(describing, answer: Answer, options) -> None:
+    stub = describing.serve(lambda asked: completion(asked.text) if asked.number <= 12 else answer)
+    run = describing.run(stub.url, options=["--max-wait", "1", *options])
+    assert (run.status, run.states) == (4, {"ok": 12})
+    assert "no picture is answered any more: " in run.out
+    assert "for longer than --max-wait 1 s" in run.out
+    assert len(stub.asked) <= 12 + 60
+    better = describing.serve(lambda asked: completion(asked.text))
+    again = describing.run(better.url)
+    assert (again.status, again.states, len(better.asked)) == (0, {"ok": 40}, 28)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize("options", [["--in-flight", "8"], ["--in-flight", "1"], ["--retries", "0"]], ids=str)
+@pytest.mark.parametrize("answer", DEAD, ids=lambda answer: f"{answer.status}")
+def test_an_endpoint_that_comes_back_behind_its_gateway_costs_no_picture(describing, answer: Answer, options) -> None:
+    stub = describing.serve(lambda asked: answer if 12 < asked.number <= 36 else completion(asked.text))
+    run = describing.run(stub.url, options=options)
+    assert (run.status, run.states) == (0, {"ok": 40})
+    assert len(stub.asked) <= 40 + 24 + 2
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize(("number", "retries"), [(5, 2), (40, 2), (40, 0), (5, 0), (40, 5)])
+def test_a_picture_that_always_fails_is_one_pictures_failure(describing, number: int, retries: int) -> None:
+    pictures: set[str] = set()
+    answer = failure(500, "this one breaks us")
+    stub = describing.serve(lambda asked: answer if first_picture(asked, pictures, number) else completion(asked.text))
+    run = describing.run(stub.url, options=["--in-flight", "1", "--retries", str(retries)])
+    assert (run.status, run.states) == (3, {"ok": 39, "endpoint_error": 1})
+    assert "waits until" not in run.err
+    assert len(stub.asked) <= 39 + (1 + retries) + 2, "a good picture is answered, and this one fails again"

@@ -62,6 +62,7 @@ class PassingError(Exception):
         is_connection: no connection came about.
         is_loading: the server is still loading its model.
         is_timeout: no answer came in time.
+        is_dead: the endpoint answers nobody any more.
         tokens: what it cost all the same.
         needs_smaller: a smaller image may do.
     """
@@ -72,16 +73,17 @@ class PassingError(Exception):
     is_connection: bool = False
     is_loading: bool = False
     is_timeout: bool = False
+    is_dead: bool = False
     tokens: tuple[int, int] = (0, 0)
     needs_smaller: bool = False
 
     @property
     def is_absent(self) -> bool:
-        """Whether nobody is there yet, in which the picture has no part."""
-        return self.is_connection or self.is_loading
+        """Whether nobody is there, in which the picture has no part."""
+        return self.is_connection or self.is_loading or self.is_dead
 
     def __str__(self) -> str:
-        return self.message
+        return f"no picture is answered any more: {self.message}" if self.is_dead else self.message
 
 
 @dataclass(eq=False)
