@@ -28,6 +28,8 @@ ONLY_STREAMS = Answer('data: {"choices": [{"delta": {"content": "A"}}]}\n\ndata:
         (Answer([{"error": {"message": "bad key", "code": 401}}]), "bad key; check the API key"),
         (Answer("<html><title>Hello</title></html>"), "no chat completion: '<html><title>Hello"),
         (ONLY_STREAMS, "an endpoint that does not only stream"),
+        (Answer('data: {"error": {"message": "no such field"}}\n\n', 400), "(status 400: no such field)"),
+        (Answer('event: error\ndata: {"error": {"message": "no funds", "code": 402}}\n\n'), "no funds; add credit"),
         (Answer("", 301, {"Location": "https://other.example/v1/chat/completions"}), "https://other.example/v1;"),
         (Answer("", 302, {"Location": "/login"}), "sends on to /login; no image and no key is sent there"),
     ],

@@ -51,7 +51,7 @@ def test_restarted_in_the_middle_it_costs_none_of_twenty_images(
     settings = DescribeSettings(
         str(image_folder(20)), work, endpoint=(f"http://127.0.0.1:{port}/v1",), model=str(tiny_vlm), max_tokens=12
     )
-    settings = replace(settings, in_flight=1, max_failures="100%", max_wait_s=MOST_S)
+    settings = replace(settings, in_flight=1, max_failures="100%", max_wait=MOST_S)
 
     def count_rows() -> int:
         with DescriptionStore.open(work, create=True) as store:

@@ -73,6 +73,8 @@ def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, a
         failure(500, "image is too large to be read"),
         failure(400, "The prompt (3000) is longer than the maximum length of 2048 here."),
         failure(400, "messages.0: image exceeds 5 MB maximum"),
+        failure(400, "The image file size (7.5 MB) exceeds what we take."),
+        failure(400, "the picture is too big"),
         completion("A grey thi", "model_length"),
     ],
 )

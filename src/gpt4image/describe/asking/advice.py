@@ -6,6 +6,14 @@ from functools import lru_cache
 
 from gpt4image.describe.store.states import REPAIRS, State
 
+TOO_LARGE_WORDS = (
+    r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
+    r"input (?:length|is too long|tokens? exceed)|longer than the maximum|"
+    r"(?:entity|payload|body|image|picture)s? (?:is |are )?too (?:large|big)|"
+    r"(?:image|picture)s?(?:[^.]|\.\d){0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)"
+)
+"""In lower case, what endpoints say of a picture or a request for which a smaller picture may do."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -65,7 +73,7 @@ ADVICE = (
     Advice(
         State.ENDPOINT_ERROR,
         "the picture is too large",
-        r"status 413|context|too large|too long|too many tokens|model_length|longer than the max|image[^.]{0,40}exceed",
+        rf"status 413|model_length|{TOO_LARGE_WORDS}",
         "a smaller --image-size, or a server with a larger context; then --retry-failed",
     ),
     Advice(

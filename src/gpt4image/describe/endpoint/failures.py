@@ -1,6 +1,5 @@
 """What kind of failure a failure is: one that passes, the picture's, or the endpoint's, and when there is no hope."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from gpt4image.describe.asking.advice import advise_setup
+from gpt4image.describe.asking.advice import TOO_LARGE_WORDS, advise_setup
+from gpt4image.describe.asking.json_answers import load_body
 from gpt4image.errors import EndpointError, UnavailableError
 
 FATAL_STATUSES = frozenset({401, 402, 404, 407, 410})
@@ -24,14 +24,7 @@ NO_CREDIT = re.compile(
     r"exceeded_current_quota",
     re.IGNORECASE,
 )
-TOO_LARGE = re.compile(
-    r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
-    r"input (?:length|is too long|tokens? exceed)|(?:entity|payload|body|image|picture)s? (?:is |are )?"
-    r"too (?:large|big)|longer than the maximum|"
-    r"(?:image|picture)s?(?: (?:file )?(?:size|dimensions?))?[^.]{0,40}exceed|"
-    r"exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
-    re.IGNORECASE,
-)
+TOO_LARGE = re.compile(TOO_LARGE_WORDS, re.IGNORECASE)
 A_DAY = re.compile(r"per[ _-]?day|daily", re.IGNORECASE)
 MODERATED = re.compile(
     r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
@@ -162,7 +155,7 @@ def read_words(body: str) -> str:
     """What an error's body says to people: the message in its JSON, else its text without markup."""
     text = ""
     with suppress(ValueError, RecursionError):
-        text = " ".join(_messages(json.loads(body)))
+        text = " ".join(_messages(load_body(body)))
     return shorten(text or re.sub(r"<(?:style|script).*?</|<[^>]*>", " ", body, flags=re.DOTALL)) or "(an empty body)"
 
 

@@ -196,7 +196,7 @@ class RetryingClient:
             await self.pool.pause(wait_s)
 
     def _count_failure(self, lane: Lane, error: PassingError, course: Course, is_checked: bool) -> None:
-        """Counts a failure as the request's; its last retry is left to it if nobody was answered since it failed before.
+        """Counts a failure as the request's, but leaves it a last retry if nobody was answered since it failed before.
 
         The endpoint then has to show that it is alive, before that retry at the latest.
         """
