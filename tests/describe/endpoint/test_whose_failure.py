@@ -27,6 +27,7 @@ def test_one_picture_that_is_not_wanted_is_refused_and_the_others_are_described(
     assert str(answer.body["error"]["message"]) in run.words
     assert "another --prompt or another endpoint" in run.words
     assert len(stub.asked) <= 41, "the first is asked about with a good picture, too"
+    assert sum(row.tokens_in for row in run.rows) == 200 * (len(stub.asked) - 1)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,5 @@ def test_a_picture_that_always_fails_is_one_pictures_failure(describing, number:
     assert (run.status, run.states) == (3, {"ok": 39, "endpoint_error": 1})
     assert "waits until" not in run.err
     assert len(stub.asked) <= 39 + (1 + retries) + 2, "a good picture is answered, and this one fails again"
+    num_answered = sum(asked.picture not in pictures for asked in stub.asked)
+    assert sum(row.tokens_in for row in run.rows) == 200 * num_answered, "the good picture is paid for, too"

@@ -105,12 +105,12 @@ ADVICE = (
 
 STATUS_ADVICE = {
     401: "check the API key (--api-key-env, --api-key-file, or --header for gateways with one of their own)",
-    402: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+    402: "add credit, or name another key with --api-key-env",
     403: "check the API key (--api-key-env) and what it may do",
     404: "check --endpoint, --model and the API key",
     407: "check the proxy's name and password (HTTPS_PROXY)",
     410: "the model is retired: choose another --model",
-    429: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+    429: "add credit, or name another key with --api-key-env",
 }
 
 SETUP_ADVICE = (

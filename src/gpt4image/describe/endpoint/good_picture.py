@@ -9,7 +9,6 @@ from PIL import Image
 
 from gpt4image.describe.asking.advice import advise_setup
 from gpt4image.describe.asking.missing import Ask
-from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
@@ -52,8 +51,7 @@ class GoodPicture:
                 raise LaneLostError
             sent_s, tokens = time.monotonic(), (0, 0)
             try:
-                reply = await self._show(lane, ask)
-                tokens = reply.tokens_in, reply.tokens_out
+                tokens = await self._show(lane, ask)
             except RefusedRequestError:
                 pass  # Whoever refuses is alive.
             except PassingError as error:
@@ -64,14 +62,18 @@ class GoodPicture:
             lane.note_alive(sent_s)
             return tokens
 
-    async def check_refused(self, lane: Lane, ask: Ask, error: RefusedRequestError) -> None:
+    async def check_refused(self, lane: Lane, ask: Ask, error: RefusedRequestError) -> tuple[int, int]:
         """A picture was refused: closes the lane if a good one is refused, too.
 
         That is asked before anything was answered, and later when many are refused one after another.
 
+        Returns:
+            tokens that took, read and written.
+
         Raises:
             LaneLostError: it is closed.
         """
+        tokens = 0, 0
         lane.refused_in_a_row += 1
         async with self._showing[lane]:
             if lane.closed is None and (not lane.endpoint.has_answered or lane.refused_in_a_row >= lane.next_probe):
@@ -79,19 +81,20 @@ class GoodPicture:
                 lane.next_probe = 2 * max(lane.refused_in_a_row, lane.next_probe)
                 with suppress(PassingError, EndpointError):
                     try:
-                        await self._show(lane, ask)
+                        tokens = await self._show(lane, ask)
                     except RefusedRequestError:
                         advice = self._advise_refused(error)
                         reason = EndpointError(f"the endpoint takes no picture at all ({error}); {advice}")
                         self._pool.close_lane(lane, reason)
             if lane.closed is not None:
                 raise LaneLostError from error
+        return tokens
 
-    async def _show(self, lane: Lane, ask: Ask) -> Reply:
+    async def _show(self, lane: Lane, ask: Ask) -> tuple[int, int]:
         reply = await lane.endpoint.ask(ask, self._data_url)
         # A gateway that keeps answers would give this one again for a dead server.
         self._data_url = _make_picture()
-        return reply
+        return reply.tokens_in, reply.tokens_out
 
     def _advise_refused(self, error: RefusedRequestError) -> str:
         if own := [name for name in self._options.extra if name in str(error)]:

@@ -172,7 +172,7 @@ class RetryingClient:
             except RefusedRequestError as error:
                 lane.pace.note_present()
                 if ask is not None and not (error.needs_smaller and course.may_shrink):
-                    await self._good_picture.check_refused(lane, ask, error)
+                    course.add_tokens(await self._good_picture.check_refused(lane, ask, error))
                 raise
             except PassingError as error:
                 error.is_dead = lane.is_dead and not error.is_absent
