@@ -27,6 +27,8 @@ ONLY_STREAMS = Answer('data: {"choices": [{"delta": {"content": "A"}}]}\n\ndata:
         (Answer({"error": "what is this path?"}), "what is this path?"),
         (Answer([{"error": {"message": "bad key", "code": 401}}]), "bad key; check the API key"),
         (Answer("<html><title>Hello</title></html>"), "no chat completion: '<html><title>Hello"),
+        (Answer('{"message": {}, "done": false}\n{"done": true}'), "an endpoint that does not only stream"),
+        (Answer("<html><style>a{}</style><b>Go away</b></html>", 403), "(status 403: Go away)"),
         (ONLY_STREAMS, "an endpoint that does not only stream"),
         (Answer('data: {"error": {"message": "no such field"}}\n\n', 400), "(status 400: no such field)"),
         (Answer('event: error\ndata: {"error": {"message": "no funds", "code": 402}}\n\n'), "no funds; add credit"),

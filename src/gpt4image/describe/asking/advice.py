@@ -116,7 +116,7 @@ STATUS_ADVICE = {
 SETUP_ADVICE = (
     (r"mmproj|image input is not supported|at most 0 image|multimodal|vision|support image",
      "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
-    (r"\bstream|chat completion: '(?:data|event):", "ask an endpoint that does not only stream"),
+    (r"\bstream|chat completion: '(?:data|event):|\"done\": ?false", "ask an endpoint that does not only stream"),
     (r"api[_ ]?key|authentication", STATUS_ADVICE[401]),
     (r"certificate", "name the certificate of its authority with --ca-file"),
 )  # fmt: skip

@@ -35,11 +35,11 @@ NOT_THERE_YET = re.compile(
     r"\bloading\b|\bstarting\b|\bstarting up\b|warming up|\bnot (?:yet )?ready\b|initiali[sz]ing|booting|cold start",
     re.IGNORECASE,
 )
-WAIT_IN_WORDS = re.compile(
-    r"(?:try again|retry|wait)[^.\d]{0,20}?(?:(\d+)h)?(?:(\d+)m)?"
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:onds?)?)\b",
-    re.I,
-)
+A_TIME = r"(\d+(?:\.\d+)?)\s*(milliseconds?|ms|days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])"
+WAIT_IN_WORDS = re.compile(rf"(?:try again|retry|wait)[^.\d]{{0,20}}?((?:{A_TIME}(?:,? and |,? ?))+)", re.IGNORECASE)
+SECONDS = {"milli": 0.001, "ms": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+"""By how a unit's name begins, the longest first."""
+MARKUP = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
 """Google's way (google.rpc.RetryInfo)."""
 
@@ -156,7 +156,7 @@ def read_words(body: str) -> str:
     text = ""
     with suppress(ValueError, RecursionError):
         text = " ".join(_messages(load_body(body)))
-    return shorten(text or re.sub(r"<(?:style|script).*?</|<[^>]*>", " ", body, flags=re.DOTALL)) or "(an empty body)"
+    return shorten(text or re.sub(MARKUP, " ", body)) or "(an empty body)"
 
 
 def _messages(value: Any) -> list[str]:
@@ -196,6 +196,10 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
     if told is None and (match := RETRY_DELAY.search(body)):
         told = float(match[1])
     if told is None and (match := WAIT_IN_WORDS.search(body)):
-        told = float(match[3]) / (1000 if match[4].lower().startswith("m") else 1)
-        told += 3600 * int(match[1] or 0) + 60 * int(match[2] or 0)
+        times = re.findall(A_TIME, match[1], re.IGNORECASE)
+        told = sum(float(number) * _seconds_of(unit) for number, unit in times)
     return told if told is not None and 0 < told < float("inf") else None
+
+
+def _seconds_of(unit: str) -> float:
+    return next(seconds for start, seconds in SECONDS.items() if unit.lower().startswith(start))

@@ -29,7 +29,6 @@ class GoodPicture:
     def __init__(self, pool: Pool, options: EndpointOptions) -> None:
         self._pool, self._options = pool, options
         self._showing = {lane: asyncio.Lock() for lane in pool.lanes}
-        self._data_url = _make_picture()
 
     async def check_alive(self, lane: Lane, ask: Ask) -> tuple[int, int]:
         """An endpoint that has answered is in doubt: if it does not answer about the good picture, it is dead.
@@ -91,9 +90,10 @@ class GoodPicture:
         return tokens
 
     async def _show(self, lane: Lane, ask: Ask) -> tuple[int, int]:
-        reply = await lane.endpoint.ask(ask, self._data_url)
-        # A gateway that keeps answers would give this one again for a dead server.
-        self._data_url = _make_picture()
+        # Of another colour each time: a gateway that keeps answers would answer for a dead server.
+        colour = random.randrange(256), random.randrange(256), random.randrange(256)
+        data_url = to_data_url(encode_jpeg(Image.new("RGB", (SIZE, SIZE), colour), SIZE))
+        reply = await lane.endpoint.ask(ask, data_url)
         return reply.tokens_in, reply.tokens_out
 
     def _advise_refused(self, error: RefusedRequestError) -> str:
@@ -101,8 +101,3 @@ class GoodPicture:
             return f"leave {' and '.join(own)} out of --temperature or --extra-body; else check --model"
         advice = advise_setup(403 if error.is_moderated else 200, str(error))
         return f"{advice}; check --model, and that it is a vision model"
-
-
-def _make_picture() -> str:
-    colour = random.randrange(256), random.randrange(256), random.randrange(256)
-    return to_data_url(encode_jpeg(Image.new("RGB", (SIZE, SIZE), colour), SIZE))
