@@ -155,6 +155,11 @@ DEAD = [
     Answer({"error": {"message": "nobody behind me", "code": 504}}),
     failure(503, "no healthy upstream"),
     failure(429, "no more for now"),
+    Answer("<html><title>Sign in</title>Your session is over</html>", 200, {"Content-Type": "text/html"}),
+]
+DEATHS = [
+    *((answer, ["--in-flight", "8"]) for answer in DEAD),
+    *((DEAD[0], options) for options in (["--in-flight", "1"], ["--retries", "0"])),
 ]
 
 
@@ -166,8 +171,7 @@ def in_a_hurry(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-@pytest.mark.parametrize("options", [["--in-flight", "8"], ["--in-flight", "1"], ["--retries", "0"]], ids=str)
-@pytest.mark.parametrize("answer", DEAD, ids=lambda answer: f"{answer.status}")
+@pytest.mark.parametrize(("answer", "options"), DEATHS)
 def test_an_endpoint_that_dies_behind_its_gateway_spoils_no_picture(describing, answer: Answer, options) -> None:
     stub = describing.serve(lambda asked: completion(asked.text) if asked.number <= 12 else answer)
     run = describing.run(stub.url, options=["--max-wait", "1", *options])
@@ -181,8 +185,7 @@ def test_an_endpoint_that_dies_behind_its_gateway_spoils_no_picture(describing, 
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-@pytest.mark.parametrize("options", [["--in-flight", "8"], ["--in-flight", "1"], ["--retries", "0"]], ids=str)
-@pytest.mark.parametrize("answer", DEAD, ids=lambda answer: f"{answer.status}")
+@pytest.mark.parametrize(("answer", "options"), DEATHS)
 def test_an_endpoint_that_comes_back_behind_its_gateway_costs_no_picture(describing, answer: Answer, options) -> None:
     stub = describing.serve(lambda asked: answer if 12 < asked.number <= 36 else completion(asked.text))
     run = describing.run(stub.url, options=options)
@@ -202,3 +205,13 @@ def test_a_picture_that_always_fails_is_one_pictures_failure(describing, number:
     assert len(stub.asked) <= 39 + (1 + retries) + 2, "a good picture is answered, and this one fails again"
     num_answered = sum(asked.picture not in pictures for asked in stub.asked)
     assert sum(row.tokens_in for row in run.rows) == 200 * num_answered, "the good picture is paid for, too"
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_another_endpoint_does_the_work_of_one_that_dies_behind_its_gateway(describing) -> None:
+    dying = describing.serve(lambda asked: completion(asked.text) if asked.number <= 5 else DEAD[0])
+    alive = describing.serve(lambda asked: replace(completion(asked.text), seconds=0.05))
+    run = describing.run(dying.url, alive.url, options=["--in-flight", "8"])
+    assert (run.status, run.states) == (0, {"ok": 40})
+    assert len(dying.asked) <= 5 + 60
+    assert len(alive.asked) == 35
