@@ -36,19 +36,19 @@ KEY = "sk-0123456789abcdef"
 
 @contextmanager
 def echoing_server(state: int) -> Iterator[str]:
-    """A chat endpoint that answers one request, then sends back the Authorization header."""
-    requests = itertools.count()
+    """A chat endpoint that answers about all pictures but the second one, for which it sends back the Authorization."""
+    requests: list[bytes] = []
 
     class Echo(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            is_first = next(requests) == 0
-            words = "A photo of a cat." if is_first else f"You sent {self.headers['Authorization']}"
+            requests.append(self.rfile.read(int(self.headers["Content-Length"])))
+            is_answered = requests[-1] != next((request for request in requests if request != requests[0]), b"")
+            words = "A photo of a cat." if is_answered else f"You sent {self.headers['Authorization']}"
             message = {"message": {"content": words, "reasoning_content": words}, "finish_reason": "stop"}
             body = json.dumps(
-                {"choices": [message]} if is_first or state == 200 else {"error": {"message": words}}
+                {"choices": [message]} if is_answered or state == 200 else {"error": {"message": words}}
             ).encode()
-            self.send_response(200 if is_first else state)
+            self.send_response(200 if is_answered else state)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -1,9 +1,10 @@
-"""Progress of long work on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere; long waits, each said once."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,8 @@ from gpt4image.shown import printable_line
 
 console = Console(stderr=True)
 LOG_INTERVAL_S = 15.0
+SHORTEST_SAID_S = 5.0
+"""Of waits."""
 _silent = False
 
 
@@ -98,3 +101,25 @@ def say(text: str) -> None:
     """Prints one line for the person who watches, on stderr."""
     if not _silent:
         console.print(printable_line(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def tell_hour(seconds: float) -> str:
+    """The hour in so many seconds, in local time, with the day if that is another one."""
+    now = datetime.now().astimezone()
+    then = now + timedelta(seconds=seconds)
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M")
+
+
+class Waits:
+    """What was said, so that a hundred requests that wait for the same do not say so a hundred times."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said_until: dict[str, float] = {}
+
+    def note(self, who: str, why: str, seconds: float) -> None:
+        """`who` waits for some seconds; it is said if they are more than five and reach beyond what was said."""
+        now = self._clock()
+        if seconds > SHORTEST_SAID_S and now + seconds > self._said_until.get(who, now) + SHORTEST_SAID_S:
+            self._said_until[who] = now + seconds
+            say(f"{who}: {why}; waits until {tell_hour(seconds)}")

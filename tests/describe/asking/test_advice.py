@@ -23,6 +23,8 @@ PAGE = Path(__file__).parents[3] / "docs/describing.md"
         (State.REFUSED, "the answer declines to describe", "another --prompt"),
         (State.REFUSED, "status 403: flagged", "another endpoint"),
         (State.ENDPOINT_ERROR, "status 413: too much", "a smaller --image-size"),
+        (State.ENDPOINT_ERROR, "status 400: The picture is too big for us", "a smaller --image-size"),
+        (State.ENDPOINT_ERROR, "status 400: image of 7.5 MB exceeds 5 MB", "a smaller --image-size"),
         (State.ENDPOINT_ERROR, "no answer within 180 s (after 6 attempts)", "a larger --timeout-s"),
         (State.ENDPOINT_ERROR, "status 429: slow down (after 31 attempts)", "--requests-per-minute"),
         (State.ENDPOINT_ERROR, "status 500: oops (after 6 attempts)", "the server's log"),

@@ -11,7 +11,9 @@ from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.states import State
 
 
-@pytest.mark.parametrize("name", [None, "", "stop", "STOP", "FINISH_REASON_STOP", "eos", "end_turn", "tool_calls"])
+@pytest.mark.parametrize(
+    "name", [None, "", "stop", "STOP", "FINISH_REASON_STOP", "eos", "COMPLETE", "end_turn", "tool_calls"]
+)
 def test_whole(name) -> None:
     assert judge_finish(name) is Ending.WHOLE
 
@@ -22,7 +24,17 @@ def test_cut(name) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["content_filter", "SAFETY", "RECITATION", "refusal", "sensitive", "PROHIBITED_CONTENT", "IMAGE_SAFETY"]
+    "name",
+    [
+        "content_filter",
+        "SAFETY",
+        "RECITATION",
+        "refusal",
+        "sensitive",
+        "PROHIBITED_CONTENT",
+        "IMAGE_SAFETY",
+        "ERROR_TOXIC",
+    ],
 )
 def test_refused(name) -> None:
     assert judge_finish(name) is Ending.REFUSED

@@ -61,7 +61,10 @@ KINDS: Mapping[str, Callable[[Asked], Answer]] = {
     "free failures": in_turns(whole, lambda asked: failure(500, "oops"), lambda asked: failure(429, "wait 10 ms")),
     "too large": wants_small,
     "no schema": knows_no_schema,
+    "failures at the end": lambda asked: failure(500, "oops") if 36 < asked.number <= 46 else whole(asked),
+    "flagged": in_turns(lambda asked: failure(403, "flagged"), *[whole] * 4),
     "credit ends": lambda asked: whole(asked) if asked.number <= 20 else failure(402, "no credit left"),
+    "dies behind its gateway": lambda asked: whole(asked) if asked.number <= 20 else failure(502, "nobody behind me"),
     "asks to wait a day": lambda asked: (
         whole(asked) if asked.number <= 20 else failure(429, "enough", {"Retry-After": "86400"})
     ),
@@ -88,7 +91,7 @@ def test_what_is_said_to_be_taken_is_what_the_endpoint_bills(describing, tmp_pat
 
     stub = describing.serve(respond)
     schema = ["--schema", str(tmp_path / "schema.json")] if kind == "no schema" else []
-    run = describing.run(stub.url, options=[*PRICES, *schema])
+    run = describing.run(stub.url, options=[*PRICES, *schema, "--max-wait", "2"])
     read, written = (sum(counts) for counts in zip(*map(read_bill, sent), strict=True))
     told = re.search(r"tokens: ([\d,]+) read, ([\d,]+) written, \$([\d.]+)", run.out)
     assert told is not None
@@ -97,5 +100,8 @@ def test_what_is_said_to_be_taken_is_what_the_endpoint_bills(describing, tmp_pat
     assert float(told[3]) == pytest.approx((1000 * read + 3000 * written) / 1e6, rel=0.2)
     assert sum(row.tokens_in + row.tokens_out for row in run.rows) == pytest.approx(read + written, rel=0.2)
     assert not [row for row in run.rows if row.state == "ok" and HALF in row.text]
-    num_whole = sum(b"A grey thing" in answer.payload or b"colour" in answer.payload for answer in sent)
+    num_good_pictures = kind == "failures at the end"
+    num_whole = -num_good_pictures + sum(
+        b"A grey thing" in answer.payload or b"colour" in answer.payload for answer in sent
+    )
     assert run.states.get("ok", 0) == num_whole, "nothing that was answered is lost, nor asked for again"

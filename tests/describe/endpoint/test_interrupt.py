@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
-from tests.describe.endpoint.stubs import Answer, completion, failure
+from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
 from gpt4image.describe import DescriptionStore
 from gpt4image.describe.endpoint.tasks import GRACE_S
@@ -44,7 +45,8 @@ def check_stopped(describing, process: "subprocess.Popen[str]", num_stored: int)
 LATER = {
     "asked to wait": failure(429, "not now", {"Retry-After": "300"}),
     "loading": failure(503, "Loading the model"),
-    "retrying": failure(500, "oops"),
+    "dead": failure(502, "nobody behind me"),
+    "dead and silent": failure(502, "nobody behind me"),
     "waiting for a key": failure(401, "this token is over"),
     "within the plan": completion("a text"),
 }
@@ -54,14 +56,22 @@ LATER = {
 def test_ctrl_c_in_a_long_wait_ends_at_once_and_keeps_every_answer(describing, kind: str) -> None:
     """At the first press: nothing is in flight that could be answered and paid for."""
     num_answered = 1 if kind == "within the plan" else 10
-    stub = describing.serve(lambda asked: completion(asked.text) if asked.number <= num_answered else LATER[kind])
+    silence_s = 60 * (kind == "dead and silent")
+
+    def respond(asked: Asked) -> Answer:
+        if asked.number <= num_answered:
+            return completion(asked.text)
+        return replace(LATER[kind], seconds=silence_s * (asked.number > num_answered + 24))
+
+    stub = describing.serve(respond)
     (describing.folder.parent / "key").write_text("old")
     options = {
         "waiting for a key": ["--api-key-file", str(describing.folder.parent / "key")],
         "within the plan": ["--requests-per-minute", "3"],
     }.get(kind, [])
     process = start_describing(describing, stub, *options)
-    wait_for(lambda: len(stub.asked) > num_answered - (kind == "within the plan"), 60)
+    few = -1 if kind == "within the plan" else 24 if kind == "dead and silent" else 0
+    wait_for(lambda: len(stub.asked) > num_answered + few, 60)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     process.wait(GRACE_S - 10)

@@ -13,6 +13,8 @@ from gpt4image.describe import DescribeSettings, DescriptionStore, State, descri
 from gpt4image.errors import EndpointError
 
 ImageFolder = Callable[..., Path]
+MOST_S = 180.0
+"""For a server to be there; whatever goes wrong, the test ends."""
 
 
 def test_two_prompts_and_two_samples_through_a_real_model(
@@ -49,7 +51,7 @@ def test_restarted_in_the_middle_it_costs_none_of_twenty_images(
     settings = DescribeSettings(
         str(image_folder(20)), work, endpoint=(f"http://127.0.0.1:{port}/v1",), model=str(tiny_vlm), max_tokens=12
     )
-    settings = replace(settings, in_flight=1, max_failures="100%")
+    settings = replace(settings, in_flight=1, max_failures="100%", max_wait=MOST_S)
 
     def count_rows() -> int:
         with DescriptionStore.open(work, create=True) as store:
@@ -58,20 +60,23 @@ def test_restarted_in_the_middle_it_costs_none_of_twenty_images(
     def restart() -> None:
         with serve_vlm(tiny_vlm, tmp_path, port) as process:
             is_served.set()
-            while count_rows() < 5:
+            while count_rows() < 5 and not is_done.is_set():
                 time.sleep(0.02)
             process.kill()
         num_before.append(count_rows())
-        with serve_vlm(tiny_vlm, tmp_path, port):
-            is_done.wait(300)
+        if not is_done.is_set():
+            with serve_vlm(tiny_vlm, tmp_path, port):
+                is_done.wait(2 * MOST_S)
 
     num_before, is_served, is_done = list[int](), threading.Event(), threading.Event()
-    thread = threading.Thread(target=restart)
+    thread = threading.Thread(target=restart, daemon=True)
     thread.start()
-    assert is_served.wait(180)
-    result = describe(settings)
-    is_done.set()
-    thread.join()
+    try:
+        assert is_served.wait(MOST_S)
+        result = describe(settings)
+    finally:
+        is_done.set()
+        thread.join(MOST_S)
     assert 5 <= num_before[0] < 20, "it was killed in the middle"
     assert result.new == 20
     assert State.ENDPOINT_ERROR not in result.states["detailed@1"], result.errors

@@ -8,7 +8,7 @@ import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
 from gpt4image.describe.endpoint.failures import read_retry_after_s
-from gpt4image.describe.endpoint.waits import Waits
+from gpt4image.progress import Waits
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from gpt4image.describe.endpoint.waits import Waits
         ({}, "Please try again in 7m12.5s.", 432.5),
         ({}, "Please try again in 1h2m3s.", 3723.0),
         ({}, "Please retry after 86400 seconds.", 86400.0),
+        ({}, "Please try again in 25 minutes.", 1500.0),
+        ({}, "Try again in 1 hour and 5 minutes", 3900.0),
+        ({}, "wait 2 min, please", 120.0),
+        ({}, "Retry in 250 milliseconds", 0.25),
+        ({}, "try again in 3 months", None),
         ({}, '{"details": [{"retryDelay": "34s"}]}', 34.0),
         ({"retry-after": "0"}, "", None),
         ({"retry-after": "-3"}, "", None),

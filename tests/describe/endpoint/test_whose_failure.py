@@ -27,6 +27,7 @@ def test_one_picture_that_is_not_wanted_is_refused_and_the_others_are_described(
     assert str(answer.body["error"]["message"]) in run.words
     assert "another --prompt or another endpoint" in run.words
     assert len(stub.asked) <= 41, "the first is asked about with a good picture, too"
+    assert sum(row.tokens_in for row in run.rows) == 200 * (len(stub.asked) - 1)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,8 @@ def test_an_end_in_the_middle_keeps_every_answer_that_was_paid_for(describing, a
         failure(500, "image is too large to be read"),
         failure(400, "The prompt (3000) is longer than the maximum length of 2048 here."),
         failure(400, "messages.0: image exceeds 5 MB maximum"),
+        failure(400, "The image file size (7.5 MB) exceeds what we take."),
+        failure(400, "the picture is too big"),
         completion("A grey thi", "model_length"),
     ],
 )
@@ -144,3 +147,71 @@ def test_a_picture_that_a_guardrail_stops_is_refused(describing, words) -> None:
     run = describing.run(stub.url)
     assert (run.status, run.states) == (3, {"ok": 39, "refused": 1})
     assert "guardrail" in run.words.lower()
+
+
+DEAD = [
+    Answer("<html><h1>Bad Gateway</h1></html>", 502, {"Content-Type": "text/html"}),
+    failure(500, "the engine is dead"),
+    Answer({"error": {"message": "nobody behind me", "code": 504}}),
+    failure(503, "no healthy upstream"),
+    failure(429, "no more for now"),
+    Answer("<html><title>Sign in</title>Your session is over</html>", 200, {"Content-Type": "text/html"}),
+]
+DEATHS = [
+    *((answer, ["--in-flight", "8"]) for answer in DEAD),
+    *((DEAD[0], options) for options in (["--in-flight", "1"], ["--retries", "0"])),
+]
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch) -> None:
+    monkeypatch.setattr("gpt4image.describe.endpoint.retries.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.LONGEST_PAUSE_S", 0.2)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize(("answer", "options"), DEATHS)
+def test_an_endpoint_that_dies_behind_its_gateway_spoils_no_picture(describing, answer: Answer, options) -> None:
+    stub = describing.serve(lambda asked: completion(asked.text) if asked.number <= 12 else answer)
+    run = describing.run(stub.url, options=["--max-wait", "1", *options])
+    assert (run.status, run.states) == (4, {"ok": 12})
+    assert "no picture is answered any more: " in run.out
+    assert "for longer than --max-wait 1 s" in run.out
+    assert len(stub.asked) <= 12 + 60
+    better = describing.serve(lambda asked: completion(asked.text))
+    again = describing.run(better.url)
+    assert (again.status, again.states, len(better.asked)) == (0, {"ok": 40}, 28)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize(("answer", "options"), DEATHS)
+def test_an_endpoint_that_comes_back_behind_its_gateway_costs_no_picture(describing, answer: Answer, options) -> None:
+    stub = describing.serve(lambda asked: answer if 12 < asked.number <= 36 else completion(asked.text))
+    run = describing.run(stub.url, options=options)
+    assert (run.status, run.states) == (0, {"ok": 40})
+    assert len(stub.asked) <= 40 + 24 + 2
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize(("number", "retries"), [(5, 2), (40, 2), (40, 0), (5, 0), (40, 5)])
+def test_a_picture_that_always_fails_is_one_pictures_failure(describing, number: int, retries: int) -> None:
+    pictures: set[str] = set()
+    answer = failure(500, "this one breaks us")
+    stub = describing.serve(lambda asked: answer if first_picture(asked, pictures, number) else completion(asked.text))
+    run = describing.run(stub.url, options=["--in-flight", "1", "--retries", str(retries)])
+    assert (run.status, run.states) == (3, {"ok": 39, "endpoint_error": 1})
+    assert "waits until" not in run.err
+    assert len(stub.asked) <= 39 + (1 + retries) + 2, "a good picture is answered, and this one fails again"
+    num_answered = sum(asked.picture not in pictures for asked in stub.asked)
+    assert sum(row.tokens_in for row in run.rows) == 200 * num_answered, "the good picture is paid for, too"
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_another_endpoint_does_the_work_of_one_that_dies_behind_its_gateway(describing) -> None:
+    dying = describing.serve(lambda asked: completion(asked.text) if asked.number <= 5 else DEAD[0])
+    alive = describing.serve(lambda asked: replace(completion(asked.text), seconds=0.05))
+    run = describing.run(dying.url, alive.url, options=["--in-flight", "8"])
+    assert (run.status, run.states) == (0, {"ok": 40})
+    assert len(dying.asked) <= 5 + 60
+    assert len(alive.asked) == 35

@@ -6,6 +6,14 @@ from functools import lru_cache
 
 from gpt4image.describe.store.states import REPAIRS, State
 
+TOO_LARGE_WORDS = (
+    r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
+    r"input (?:length|is too long|tokens? exceed)|longer than the maximum|"
+    r"(?:entity|payload|body|image|picture)s? (?:is |are )?too (?:large|big)|"
+    r"(?:image|picture)s?(?:[^.]|\.\d){0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)"
+)
+"""In lower case, what endpoints say of a picture or a request for which a smaller picture may do."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -65,7 +73,7 @@ ADVICE = (
     Advice(
         State.ENDPOINT_ERROR,
         "the picture is too large",
-        r"status 413|context|too large|too long|too many tokens|model_length|longer than the max|image[^.]{0,40}exceed",
+        rf"status 413|model_length|{TOO_LARGE_WORDS}",
         "a smaller --image-size, or a server with a larger context; then --retry-failed",
     ),
     Advice(
@@ -97,18 +105,18 @@ ADVICE = (
 
 STATUS_ADVICE = {
     401: "check the API key (--api-key-env, --api-key-file, or --header for gateways with one of their own)",
-    402: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+    402: "add credit, or name another key with --api-key-env",
     403: "check the API key (--api-key-env) and what it may do",
     404: "check --endpoint, --model and the API key",
     407: "check the proxy's name and password (HTTPS_PROXY)",
     410: "the model is retired: choose another --model",
-    429: "add credit, or name another key with --api-key-env; the same command then goes on from there",
+    429: "add credit, or name another key with --api-key-env",
 }
 
 SETUP_ADVICE = (
     (r"mmproj|image input is not supported|at most 0 image|multimodal|vision|support image",
      "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
-    (r"\bstream|chat completion: '(?:data|event):", "ask an endpoint that does not only stream"),
+    (r"\bstream|chat completion: '(?:data|event):|\"done\": ?false", "ask an endpoint that does not only stream"),
     (r"api[_ ]?key|authentication", STATUS_ADVICE[401]),
     (r"certificate", "name the certificate of its authority with --ca-file"),
 )  # fmt: skip

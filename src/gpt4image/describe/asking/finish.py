@@ -31,11 +31,12 @@ WHOLE = frozenset(
         "eos_token",
         "end_turn",
         "stop_sequence",
+        "complete",
         "completed",
     }
 )
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "token_limit"})
-REFUSED = re.compile(r"filter|safety|recitation|refus|sensitive|block|prohibited|spii|guardrail|moderat|policy")
+REFUSED = re.compile(r"filter|safety|recitation|refus|sensitive|block|prohibited|spii|guardrail|moderat|policy|toxic")
 
 
 def judge_finish(finish: Any) -> Ending:

@@ -1,6 +1,7 @@
-"""Reads JSON as models write it: in fences, amid prose, with trailing commas and single quotes."""
+"""Reads JSON as models write it: in fences, amid prose, with trailing commas and single quotes; and bodies."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,24 @@ def read_json(text: str) -> Any:
             found = [value for value in values if value and isinstance(value, dict)]
     different = [value for number, value in enumerate(found) if value not in found[:number]]
     return different[0] if len(different) == 1 else different or None
+
+
+def load_body(body: str | bytes) -> Any:
+    """The JSON that a body is, or the error among server-sent events, as gateways send it that only stream.
+
+    Raises:
+        ValueError: it is neither.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+        for line in re.findall(r"^data:\s*(\{.*\})\s*$", text, re.MULTILINE):
+            with suppress(ValueError, RecursionError):
+                if (event := json.loads(line)).get("error"):
+                    return event
+        raise
 
 
 def _read_whole(text: str) -> Iterator[Any]:

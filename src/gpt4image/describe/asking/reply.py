@@ -1,12 +1,11 @@
 """Reads a chat completion: the description, the reasoning apart from it, and what state that is."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gpt4image.describe.asking.finish import CUT_WORDS, Ending, judge_finish
-from gpt4image.describe.asking.json_answers import read_json
+from gpt4image.describe.asking.json_answers import load_body, read_json
 from gpt4image.describe.asking.markup import split_reasoning
 from gpt4image.describe.asking.refusals import DECLINED, NO_JSON, flatten_json, judge_text
 from gpt4image.describe.asking.usage import read_usage
@@ -162,7 +161,7 @@ def _read_completion(body: bytes) -> Mapping[str, Any]:
         UnusableReplyError: the body is no JSON object, or an error.
     """
     try:
-        completion = json.loads(body)
+        completion = load_body(body)
     except (ValueError, RecursionError) as error:
         raise _no_completion(body) from error
     if isinstance(completion, list) and len(completion) == 1:

@@ -11,7 +11,7 @@ from gpt4image.describe.event_loop import outside_event_loops
 from gpt4image.errors import SettingsError
 from gpt4image.results import ExitStatus, StageResult, make_table
 
-RETRIES, IN_FLIGHT = 2, 2
+RETRIES, IN_FLIGHT, MAX_WAIT_S = 2, 2, 60.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def examine(settings: DoctorSettings) -> DoctorResult:
         api_key_file=(settings.api_key_file,) if settings.api_key_file else (),
         retries=RETRIES,
         in_flight=IN_FLIGHT,
+        max_wait_s=MAX_WAIT_S,
     )
     cards = make_cards(settings.seed)
     small = replace(cards[0], image=cards[0].image.resize((SMALL_SIZE, SMALL_SIZE)))

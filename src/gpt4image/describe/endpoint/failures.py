@@ -1,6 +1,5 @@
 """What kind of failure a failure is: one that passes, the picture's, or the endpoint's, and when there is no hope."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from gpt4image.describe.asking.advice import advise_setup
+from gpt4image.describe.asking.advice import TOO_LARGE_WORDS, advise_setup
+from gpt4image.describe.asking.json_answers import load_body
 from gpt4image.errors import EndpointError, UnavailableError
 from gpt4image.shown import start_of
 
@@ -25,14 +25,7 @@ NO_CREDIT = re.compile(
     r"exceeded_current_quota",
     re.IGNORECASE,
 )
-TOO_LARGE = re.compile(
-    r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
-    r"input (?:length|is too long|tokens? exceed)|(?:entity|payload|body|image|picture)s? (?:is |are )?"
-    r"too (?:large|big)|longer than the maximum|"
-    r"(?:image|picture)s?(?: (?:file )?(?:size|dimensions?))?[^.]{0,40}exceed|"
-    r"exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)",
-    re.IGNORECASE,
-)
+TOO_LARGE = re.compile(TOO_LARGE_WORDS, re.IGNORECASE)
 A_DAY = re.compile(r"per[ _-]?day|daily", re.IGNORECASE)
 MODERATED = re.compile(
     r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
@@ -43,11 +36,11 @@ NOT_THERE_YET = re.compile(
     r"\bloading\b|\bstarting\b|\bstarting up\b|warming up|\bnot (?:yet )?ready\b|initiali[sz]ing|booting|cold start",
     re.IGNORECASE,
 )
-WAIT_IN_WORDS = re.compile(
-    r"(?:try again|retry|wait)[^.\d]{0,20}?(?:(\d+)h)?(?:(\d+)m)?"
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:onds?)?)\b",
-    re.I,
-)
+A_TIME = r"(\d+(?:\.\d+)?)\s*(milliseconds?|ms|days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])"
+WAIT_IN_WORDS = re.compile(rf"(?:try again|retry|wait)[^.\d]{{0,20}}?((?:{A_TIME}(?:,? and |,? ?))+)", re.IGNORECASE)
+SECONDS = {"milli": 0.001, "ms": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+"""By how a unit's name begins, the longest first."""
+MARKUP = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
 """Google's way (google.rpc.RetryInfo)."""
 
@@ -63,6 +56,7 @@ class PassingError(Exception):
         is_connection: no connection came about.
         is_loading: the server is still loading its model.
         is_timeout: no answer came in time.
+        is_dead: the endpoint answers nobody any more.
         tokens: what it cost all the same.
         needs_smaller: a smaller image may do.
     """
@@ -73,16 +67,17 @@ class PassingError(Exception):
     is_connection: bool = False
     is_loading: bool = False
     is_timeout: bool = False
+    is_dead: bool = False
     tokens: tuple[int, int] = (0, 0)
     needs_smaller: bool = False
 
     @property
     def is_absent(self) -> bool:
-        """Whether nobody is there yet, in which the picture has no part."""
-        return self.is_connection or self.is_loading
+        """Whether nobody is there, in which the picture has no part."""
+        return self.is_connection or self.is_loading or self.is_dead
 
     def __str__(self) -> str:
-        return self.message
+        return f"no picture is answered any more: {self.message}" if self.is_dead else self.message
 
 
 @dataclass(eq=False)
@@ -161,8 +156,8 @@ def read_words(body: str) -> str:
     """What an error's body says to people: the message in its JSON, else its text without markup."""
     text = ""
     with suppress(ValueError, RecursionError):
-        text = " ".join(_messages(json.loads(body)))
-    return shorten(text or re.sub(r"<(?:style|script).*?</|<[^>]*>", " ", body, flags=re.DOTALL)) or "(an empty body)"
+        text = " ".join(_messages(load_body(body)))
+    return shorten(text or re.sub(MARKUP, " ", body)) or "(an empty body)"
 
 
 def _messages(value: Any) -> list[str]:
@@ -202,6 +197,10 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
     if told is None and (match := RETRY_DELAY.search(body)):
         told = float(match[1])
     if told is None and (match := WAIT_IN_WORDS.search(body)):
-        told = float(match[3]) / (1000 if match[4].lower().startswith("m") else 1)
-        told += 3600 * int(match[1] or 0) + 60 * int(match[2] or 0)
+        times = re.findall(A_TIME, match[1], re.IGNORECASE)
+        told = sum(float(number) * _seconds_of(unit) for number, unit in times)
     return told if told is not None and 0 < told < float("inf") else None
+
+
+def _seconds_of(unit: str) -> float:
+    return next(seconds for start, seconds in SECONDS.items() if unit.lower().startswith(start))

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,12 @@ MOST_ALIKE = 8
 FEWEST_JUDGED = 6
 """Failures of which the last has used up a request's retries; fewer may be bad luck."""
 MOST_THROTTLED = 40
+MOST_FAILED = 8
+"""In a row, whatever the pictures: it may be the endpoint that fails."""
+
+
+class LaneLostError(Exception):
+    """The endpoint is closed, or has died for now; the request waits for another place."""
 
 
 @dataclass(eq=False)
@@ -36,6 +43,10 @@ class Lane:
         closed: why it is no longer asked.
         refused_in_a_row: requests refused for good since the last answer.
         next_probe: so many of them make it doubtful that it is the pictures.
+        failed_in_a_row: attempts that came to nothing since the last answer, without a word on when to come again.
+        failing_since_s: when the first attempt since then did, by `time.monotonic`.
+        answered_s: when the last request that it has answered was sent.
+        is_dead: it has answered before, and does not answer any more, whatever the picture.
     """
 
     endpoint: Endpoint
@@ -44,6 +55,35 @@ class Lane:
     closed: Gpt4ImageError | None = None
     refused_in_a_row: int = 0
     next_probe: int = FIRST_PROBE
+    failed_in_a_row: int = 0
+    failing_since_s: float | None = None
+    answered_s: float = 0.0
+    is_dead: bool = False
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it shall show that it is alive before it gets another picture."""
+        return self.endpoint.has_answered and self.failed_in_a_row >= MOST_FAILED
+
+    @property
+    def silent_s(self) -> float:
+        """For how long every attempt has come to nothing."""
+        return 0.0 if self.failing_since_s is None else time.monotonic() - self.failing_since_s
+
+    def note_failure(self, is_told: bool) -> None:
+        """An attempt came to nothing; `is_told` if the endpoint has said when to come again."""
+        self.failing_since_s = self.failing_since_s or time.monotonic()
+        self.failed_in_a_row += not is_told
+
+    def doubt(self) -> None:
+        """Nobody knows whether it is the picture or the endpoint that fails."""
+        self.failed_in_a_row = max(self.failed_in_a_row, MOST_FAILED)
+
+    def note_alive(self, sent_s: float) -> None:
+        """It has answered a request that was sent at that time."""
+        self.failed_in_a_row, self.failing_since_s, self.is_dead = 0, None, False
+        self.answered_s = max(self.answered_s, sent_s)
+        self.pace.note_present()
 
     @property
     def has_room(self) -> bool:
@@ -87,8 +127,12 @@ class Pool:
 
     @property
     def awaited(self) -> dict[str, int]:
-        """How many requests each endpoint has got that may yet be answered; none at one that was never there."""
-        there = [lane.endpoint for lane in self.lanes if lane.endpoint.has_answered or not lane.pace.unreached]
+        """How many requests each endpoint has got that may yet be answered; none at one that is not there."""
+        there = [
+            lane.endpoint
+            for lane in self.lanes
+            if not lane.is_dead and (lane.endpoint.has_answered or not lane.pace.unreached)
+        ]
         return {endpoint.url: number for endpoint in there if (number := endpoint.connection.in_flight)}
 
     @property
@@ -122,6 +166,10 @@ class Pool:
         self._end = self._end or reason
         self._ended.set()
         self._changed.set()
+
+    @property
+    def is_ended(self) -> bool:
+        return self._ended.is_set()
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not beyond the end.

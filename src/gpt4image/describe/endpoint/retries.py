@@ -4,35 +4,30 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
-
-from PIL import Image
 
 from gpt4image.describe.asking.advice import advise_setup
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.client import Endpoint
 from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
+from gpt4image.describe.endpoint.good_picture import GoodPicture
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import RateLimits
-from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
-from gpt4image.describe.endpoint.pool import Lane, Pool
-from gpt4image.describe.endpoint.waits import SHORTEST_SAID_S, Waits, tell_hour
+from gpt4image.describe.endpoint.pool import Lane, LaneLostError, Pool
 from gpt4image.describe.store.states import State
 from gpt4image.errors import EndpointError, Gpt4ImageError, UnavailableError
+from gpt4image.progress import SHORTEST_SAID_S, Waits, tell_hour
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 PATIENCE = 6
 """Being told to slow down says nothing about the request; it may happen so much oftener."""
-PROBE_SIZE = 224
-GOOD_PICTURE = Image.new("RGB", (PROBE_SIZE, PROBE_SIZE), (200, 60, 40))
 T = TypeVar("T")
 Send = Callable[[Endpoint], Awaitable[T]]
 Shrink = Callable[[], Awaitable[str | None]]
 """Encodes the same image smaller; None if that is not worth it."""
-Check = Callable[[Lane, RefusedRequestError], Awaitable[None]]
 
 
 @dataclass
@@ -43,6 +38,7 @@ class Course:
         start_s: when it began.
         attempts: how often it was sent.
         failures: how much of its retries is used up.
+        failed_s: when it failed last, by `time.monotonic`.
         tokens_in: read by attempts that came to nothing.
         tokens_out: written by them.
         is_shrunk: it was sent with a smaller image.
@@ -52,16 +48,21 @@ class Course:
     start_s: float
     attempts: int = 0
     failures: float = 0.0
+    failed_s: float | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     is_shrunk: bool = False
     may_shrink: bool = False
 
     def note(self, error: PassingError) -> None:
-        self.tokens_in += error.tokens[0]
-        self.tokens_out += error.tokens[1]
+        self.add_tokens(error.tokens)
         if not error.is_absent:
             self.failures += 1 / PATIENCE if error.is_throttle else 1
+            self.failed_s = time.monotonic()
+
+    def add_tokens(self, tokens: tuple[int, int]) -> None:
+        self.tokens_in += tokens[0]
+        self.tokens_out += tokens[1]
 
     def finish(self, reply: Reply) -> Reply:
         """The reply with all that it took."""
@@ -75,17 +76,13 @@ class Course:
         )
 
 
-class LaneLostError(Exception):
-    """The endpoint is closed; another one gets the request."""
-
-
 class RetryingClient:
     """Turns a question into an answer; only endpoints that are of no use at all raise."""
 
     def __init__(self, options: EndpointOptions) -> None:
         self.pool, self._options = Pool(options), options
         self._limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
-        self._probing, self._waits = asyncio.Lock(), Waits()
+        self._good_picture, self._waits = GoodPicture(self.pool, options), Waits()
 
     async def aclose(self) -> None:
         """Closes the connections to all endpoints."""
@@ -127,12 +124,8 @@ class RetryingClient:
                 await self.pause_after(error, course)
 
     async def _ask(self, ask: Ask, data_url: str, course: Course) -> Reply:
-        async def check(lane: Lane, error: RefusedRequestError) -> None:
-            if not (error.needs_smaller and course.may_shrink):
-                await self._check_with_good_picture(lane, ask, error)
-
         tokens = ask.request.max_tokens / 2
-        reply = await self.attempt(lambda endpoint: endpoint.ask(ask, data_url), course, tokens, check)
+        reply = await self.attempt(lambda endpoint: endpoint.ask(ask, data_url), course, tokens, ask)
         self._limits.note(reply.tokens_in + reply.tokens_out)
         return reply
 
@@ -153,46 +146,69 @@ class RetryingClient:
             self._waits.note("a request", f"tried again after: {error}", seconds)
             await self.pool.pause(seconds)
 
-    async def attempt(self, send: Send[T], course: Course, tokens: float, check: Check | None = None) -> T:
+    async def attempt(self, send: Send[T], course: Course, tokens: float, ask: Ask | None = None) -> T:
         """One request to one endpoint.
 
         Args:
             send: sends it there and reads the answer.
             course: notes how it fares.
             tokens: what it may take, as long as none has been answered.
-            check: is called when it is refused for good.
+            ask: about a good picture, when it is not clear whether the request or the endpoint fails.
 
         Raises:
             PassingError: worth another attempt.
             RefusedRequestError: this request will never do.
-            LaneLostError: the endpoint is closed; another one, if there is any, may do.
+            LaneLostError: this endpoint is of no use now; another one may do, or this one later.
             EndpointError: no endpoint will do.
         """
-        course.attempts += 1
         async with self.pool.place() as lane:
-            if (wait_s := self._limits.reserve(tokens)) > 0:
-                self._waits.note("requests", "--requests-per-minute or --tokens-per-minute is reached", wait_s)
-                await self.pool.pause(wait_s)
+            await self._keep_to_plan(tokens)
             try:
+                if ask is not None and lane.is_doubted:
+                    course.add_tokens(await self._good_picture.check_alive(lane, ask))
+                course.attempts, sent_s = course.attempts + 1, time.monotonic()
                 with self._saying_silence(lane):
                     answer = await send(lane.endpoint)
             except RefusedRequestError as error:
                 lane.pace.note_present()
-                if check is not None:
-                    await check(lane, error)
+                if ask is not None and not (error.needs_smaller and course.may_shrink):
+                    course.add_tokens(await self._good_picture.check_refused(lane, ask, error))
                 raise
             except PassingError as error:
+                error.is_dead = lane.is_dead and not error.is_absent
                 self._note_failure(lane, error, course)
-                course.note(error)
+                self._count_failure(lane, error, course, is_checked=ask is not None)
                 raise
             except EndpointError as error:
                 self.pool.close_lane(lane, error)
                 raise LaneLostError from error
             lane.pace.note_answer()
+            lane.note_alive(sent_s)
             lane.refused_in_a_row = 0
             if lane.endpoint.useless:
                 self.pool.close_lane(lane, lane.endpoint.useless)
             return answer
+
+    async def _keep_to_plan(self, tokens: float) -> None:
+        """Waits until --requests-per-minute and --tokens-per-minute allow another request."""
+        if (wait_s := self._limits.reserve(tokens)) > 0:
+            self._waits.note("requests", "--requests-per-minute or --tokens-per-minute is reached", wait_s)
+            await self.pool.pause(wait_s)
+
+    def _count_failure(self, lane: Lane, error: PassingError, course: Course, is_checked: bool) -> None:
+        """Counts a failure as the request's, but leaves it a last retry if nobody was answered since it failed before.
+
+        The endpoint then has to show that it is alive, before that retry at the latest.
+        """
+        failed_before_s = course.failed_s
+        course.note(error)
+        if error.is_absent:
+            return
+        lane.note_failure(is_told=error.is_throttle and error.retry_after_s is not None)
+        was_alive = failed_before_s is not None and lane.answered_s > failed_before_s
+        if is_checked and not was_alive and self.has_used_up(course):
+            course.failures = self._options.retries
+            lane.doubt()
 
     @contextmanager
     def _saying_silence(self, lane: Lane) -> Iterator[None]:
@@ -228,6 +244,10 @@ class RetryingClient:
             )
         elif not lane.endpoint.has_answered:
             reason = self._give_up_at_first(lane, error, course)
+        elif error.is_throttle and lane.silent_s > self._options.max_wait_s:
+            reason = UnavailableError(
+                f"{url} answers {error}, and nothing else for longer than --max-wait {self._options.max_wait_s:g} s"
+            )
         if reason is not None:
             self.pool.close_lane(lane, reason)
             raise LaneLostError from error
@@ -245,35 +265,6 @@ class RetryingClient:
             return UnavailableError(f"{words}; try again later, or with --requests-per-minute")
         advice = "a larger --timeout-s" if error.is_timeout else advise_setup(200, str(error))
         return EndpointError(f"{words}; {advice}")
-
-    async def _check_with_good_picture(self, lane: Lane, ask: Ask, error: RefusedRequestError) -> None:
-        """Tells a bad picture from a bad call: asks the same about a good picture, and closes the lane if that fails.
-
-        That is done before anything was answered, and later when many are refused one after another.
-
-        Raises:
-            LaneLostError: it is closed.
-        """
-        lane.refused_in_a_row += 1
-        async with self._probing:
-            if lane.closed is None and (not lane.endpoint.has_answered or lane.refused_in_a_row >= lane.next_probe):
-                self.pool.check_end()
-                lane.next_probe = 2 * max(lane.refused_in_a_row, lane.next_probe)
-                with suppress(PassingError, EndpointError):
-                    try:
-                        await lane.endpoint.ask(ask, to_data_url(encode_jpeg(GOOD_PICTURE, PROBE_SIZE)))
-                    except RefusedRequestError:
-                        advice = self._advise_refused(error)
-                        reason = EndpointError(f"the endpoint takes no picture at all ({error}); {advice}")
-                        self.pool.close_lane(lane, reason)
-            if lane.closed is not None:
-                raise LaneLostError from error
-
-    def _advise_refused(self, error: RefusedRequestError) -> str:
-        if own := [name for name in self._options.extra if name in str(error)]:
-            return f"leave {' and '.join(own)} out of --temperature or --extra-body; else check --model"
-        advice = advise_setup(403 if error.is_moderated else 200, str(error))
-        return f"{advice}; check --model, and that it is a vision model"
 
     def _give_up_if_absent(self, error: PassingError) -> None:
         if not error.is_absent:

@@ -16,10 +16,9 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.failures import shorten
-from gpt4image.describe.endpoint.waits import tell_hour
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError, UnavailableError
-from gpt4image.progress import say
+from gpt4image.progress import say, tell_hour
 
 READY_AHEAD = 4 * (os.cpu_count() or 1)
 """Images encoded before their turn, so that no place at an endpoint waits for one."""

@@ -94,7 +94,8 @@ class EndpointEncoder:
 
     async def _ask_until_answered(self, client: "RetryingClient", batch: Sequence[str]) -> np.ndarray:
         from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
-        from gpt4image.describe.endpoint.retries import Course, LaneLostError
+        from gpt4image.describe.endpoint.pool import LaneLostError
+        from gpt4image.describe.endpoint.retries import Course
 
         course = Course(time.monotonic())
         while True:
