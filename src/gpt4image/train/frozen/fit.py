@@ -1,8 +1,10 @@
 """Training with a frozen backbone: features come from the cache, the head is fitted to convergence in seconds."""
 
+import hashlib
 import os
 import shutil
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,19 @@ from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
 
-_scaled: dict[str, ScaledFeatures] = {}
+MOST_HEADS = 32
+"""That are kept; the arms and situations of one seed are fewer."""
+
+_shared: dict[str, "Shared"] = {}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the runs of a comparison share: `features`, scaled once, and the `heads` that were fitted to them, by what
+    they were taught. Picks and true labels, for example, are the same in every situation."""
+
+    features: ScaledFeatures
+    heads: dict[str, Head] = field(default_factory=dict)
 
 
 def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
@@ -45,10 +59,7 @@ def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
     targets = torch.from_numpy(compute_class_targets(settings, inputs)[np.arange(len(inputs.images))])
     if not (targets.sum(1) > 0).any():
         raise ImageSetError(f"{settings.images} has no label to learn from; give --labels NAME (gpt4image label)")
-    scaled = _scale(features, f"{backbone.identity} {inputs.digests_hash}")
-    fit = fit_robust_head if settings.label_loss == "gce" else fit_head
-    assert settings.balance != "sampler"
-    head = fit(scaled, targets, settings.seed, settings.balance)
+    head = _find_head(settings, _share(features, f"{backbone.identity} {inputs.digests_hash}"), targets)
     log_p = head.compute_logits(features).log_softmax(1)
     loss = float(-(targets * log_p).sum() / targets.sum())
     metrics: dict[str, Any] = {"epoch": 1, "loss": loss, "penalty": head.penalty}
@@ -59,12 +70,25 @@ def fit_frozen(settings: TrainSettings, inputs: Inputs) -> float:
     return loss
 
 
-def _scale(features: torch.Tensor, name: str) -> ScaledFeatures:
-    """The features scaled; of one set at a time they are kept, as the runs of a comparison share them."""
-    if name not in _scaled:
-        _scaled.clear()
-        _scaled[name] = ScaledFeatures(features)
-    return _scaled[name]
+def _share(features: torch.Tensor, name: str) -> Shared:
+    """Of one set of features at a time, all is kept."""
+    if name not in _shared:
+        _shared.clear()
+        _shared[name] = Shared(ScaledFeatures(features))
+    return _shared[name]
+
+
+def _find_head(settings: TrainSettings, shared: Shared, targets: torch.Tensor) -> Head:
+    """The head for these targets, fitted if another run has not done so."""
+    assert settings.balance != "sampler"
+    fit = fit_robust_head if settings.label_loss == "gce" else fit_head
+    taught = hashlib.sha256(targets.numpy().tobytes()).hexdigest()
+    name = f"{fit.__name__} {settings.balance} {settings.seed} {taught}"
+    if name not in shared.heads:
+        if len(shared.heads) == MOST_HEADS:
+            shared.heads.clear()
+        shared.heads[name] = fit(shared.features, targets, settings.seed, settings.balance)
+    return shared.heads[name]
 
 
 def _compute_top1(settings: TrainSettings, inputs: Inputs, backbone: FrozenBackbone, head: Head) -> float:
