@@ -153,7 +153,9 @@ def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: st
     if not all(lineup.prompts for lineup in lineups):
         prompts = ()
     classes = open_images(recipe.images).classes
-    settings = EmbedSettings(work=work, prompt=prompts, class_names=classes, device=device, **dict(recipe.embed))
+    values: dict[str, Any] = {"prompt": prompts, "class_names": classes, "device": device}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.embed.items()}
+    settings = EmbedSettings(work=work, **values | given)
     embed(settings)
     return settings.folder.name
 

@@ -63,7 +63,7 @@ def demo(settings: DemoSettings) -> DemoResult:
     from gpt4image.export import ExportSettings, export
 
     with as_file(files("gpt4image.demo")) as folder, start_pool(count_jobs(settings.jobs)) as pool:
-        recipes = [_recipe(folder, name, settings.seeds) for name in ("frozen", "from_nothing")]
+        recipes = [_recipe(folder, name, settings) for name in ("frozen", "from_nothing")]
         frozen, from_nothing = (
             _compare(recipe, settings.out / name, settings.jobs, pool)
             for recipe, name in zip(recipes, ("frozen", "from_nothing"), strict=True)
@@ -84,12 +84,12 @@ def _compare(recipe: "Recipe", out: Path, jobs: int | None, pool: "ProcessPoolEx
     return run_recipe(recipe, out, jobs, write_report=write_report, pool=pool)
 
 
-def _recipe(folder: Path, name: str, seeds: int | None) -> "Recipe":
-    """A shipped recipe, with the shipped descriptions."""
+def _recipe(folder: Path, name: str, settings: DemoSettings) -> "Recipe":
+    """A shipped recipe, with the shipped descriptions, in the work folder that both parts share."""
     from dataclasses import replace
 
     from gpt4image.compare.recipe import read_recipe
 
     recipe = read_recipe(folder / f"{name}.yaml")
     describe = {**recipe.describe, "file": str(folder / "descriptions.jsonl")}
-    return replace(recipe, describe=describe, seeds=seeds or recipe.seeds)
+    return replace(recipe, describe=describe, seeds=settings.seeds or recipe.seeds, work=settings.out / "work")

@@ -1,6 +1,7 @@
 """A frozen backbone with a fitted head is an ordinary run: evaluated, exported, and what a slow fit finds."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from gpt4image.images import open_images
 from gpt4image.label import LabelSettings, label
 from gpt4image.models.predict import predict
 from gpt4image.models.predict_run import predict_run
-from gpt4image.runs import BACKBONE, load_manifest, load_model
+from gpt4image.runs import BACKBONE, load_head, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
+from gpt4image.train.frozen import fit
 
 Make = Callable[..., Path]
 
@@ -86,3 +88,21 @@ def test_defaults_follow_from_the_weights() -> None:
     assert (nothing.epochs, nothing.lr, nothing.objective) == (30, 2e-3, "clip")
     assert (weights.epochs, weights.lr, weights.objective) == (10, 5e-4, "none")
     assert TrainSettings("a", Path("b"), pretrained=True, lr=1.0, objective="clip").lr == 1.0
+
+
+def test_runs_that_teach_the_same_share_a_head(
+    make_photos: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, fitted = make_photos(6), []
+    fit_head = fit.fit_head
+    monkeypatch.setattr(fit, "fit_head", wraps(fit_head)(lambda *given: fitted.append(given) or fit_head(*given)))
+    changes: list[dict[str, object]] = [{}, {}, {"seed": 1}, {"smoothing": 0.2}, {"balance": "prior"}]
+    runs = [train(settings_of(photos, tmp_path / str(number), **change)).run for number, change in enumerate(changes)]
+    assert len(fitted) == 4
+    heads = [load_head(run)[0] for run in runs]
+    assert np.array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[0], heads[3])
+    monkeypatch.setattr(fit, "MOST_HEADS", 1)
+    for number in (5, 6):
+        train(settings_of(photos, tmp_path / str(number), seed=number))
+    assert len(fit._shared.popitem()[1].heads) == 1
