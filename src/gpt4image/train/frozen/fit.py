@@ -85,7 +85,7 @@ def _find_head(settings: TrainSettings, shared: Shared, targets: torch.Tensor) -
     taught = hashlib.sha256(targets.numpy().tobytes()).hexdigest()
     name = f"{fit.__name__} {settings.balance} {settings.seed} {taught}"
     if name not in shared.heads:
-        if len(shared.heads) == MOST_HEADS:
+        if len(shared.heads) >= MOST_HEADS:
             shared.heads.clear()
         shared.heads[name] = fit(shared.features, targets, settings.seed, settings.balance)
     return shared.heads[name]
