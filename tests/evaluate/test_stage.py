@@ -16,6 +16,7 @@ from gpt4image.evaluate import EvaluateSettings, evaluate, paired_difference
 from gpt4image.evaluate.record import load_predictions
 from gpt4image.files import read_json
 from gpt4image.images import ImageSet
+from gpt4image.models import pixels
 from gpt4image.results import ExitStatus
 from gpt4image.runs import load_manifest, load_model
 
@@ -110,6 +111,7 @@ def test_importing_is_cheap() -> None:
 
 
 def test_two_runs_look_at_the_same_pixels(make_run: MakeRun, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "_kept", {})
     decoded, decode = [], ImageSet.decode
     monkeypatch.setattr(ImageSet, "decode", lambda *given, **how: decoded.append(given) or decode(*given, **how))
     counts = []
