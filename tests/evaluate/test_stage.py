@@ -15,6 +15,8 @@ from gpt4image.errors import ImageSetError, RunError, SettingsError
 from gpt4image.evaluate import EvaluateSettings, evaluate, paired_difference
 from gpt4image.evaluate.record import load_predictions
 from gpt4image.files import read_json
+from gpt4image.images import ImageSet
+from gpt4image.models import pixels
 from gpt4image.results import ExitStatus
 from gpt4image.runs import load_manifest, load_model
 
@@ -106,3 +108,14 @@ def test_command_line_shows_the_table(make_run: MakeRun, photos: Path, capsys: p
 def test_importing_is_cheap() -> None:
     code = "import sys; from gpt4image.evaluate import EvaluateSettings, evaluate; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_two_runs_look_at_the_same_pixels(make_run: MakeRun, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "_kept", {})
+    decoded, decode = [], ImageSet.decode
+    monkeypatch.setattr(ImageSet, "decode", lambda *given, **how: decoded.append(given) or decode(*given, **how))
+    counts = []
+    for number, name in enumerate(("one", "two")):
+        evaluate(EvaluateSettings(make_run(name, seed=number), str(photos), workers=0, device="cpu"))
+        counts.append(len(decoded))
+    assert counts == [13 + 8, 13 + 8], "all are read to see which can be, those with a label are shown to the models"

@@ -1,6 +1,7 @@
 """Several processes: norms over all of them, and parameters that nobody uses."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from gpt4image.train.setup import create_setup
 from gpt4image.train.step import train_step
 
 Tiny = Callable[..., Any]
+NORMS = Path(__file__).with_name("synced_norms.py")
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 MODEL = """
 import timm, torch
 def make(num_classes=2, **kwargs):
@@ -26,6 +29,12 @@ def make(num_classes=2, **kwargs):
     model.extra = torch.nn.Linear(2, 2)
     return model
 """
+
+
+def find_free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -39,6 +48,22 @@ def test_all_norms_are_synchronised_or_none(
     assert any(one in norms for one in setup.plain_network.projector.modules())
     assert {isinstance(one, nn.SyncBatchNorm) for one in norms} == {sync}
     assert train_step(settings, setup, *next(iter(setup.loader)))["loss_text"].item() > 0
+
+
+def test_with_norms_over_all_processes_two_have_the_gradient_of_one(tmp_path: Path) -> None:
+    found = {}
+    for world_size in (1, 2):
+        outputs = [tmp_path / f"{world_size}-{rank}.pt" for rank in range(world_size)]
+        words = [str(world_size), str(find_free_port())]
+        started = [
+            subprocess.Popen([sys.executable, str(NORMS), str(rank), *words, str(output)], env=ONE_THREAD)
+            for rank, output in enumerate(outputs)
+        ]
+        assert [one.wait(timeout=300) for one in started] == [0] * world_size
+        found[world_size] = torch.load(outputs[-1])
+    assert any(name.startswith("projector.1.") for name in found[1]), "the projector has a norm"
+    for name, gradient in found[1].items():
+        assert (found[2][name] - gradient).norm() <= 1e-3 * gradient.norm() + 1e-6, name
 
 
 def test_norms_over_several_processors_are_refused(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

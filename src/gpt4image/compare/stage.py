@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from gpt4image.files import read_json, write_json
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from gpt4image.compare.lineup import Lineup
     from gpt4image.compare.recipe import Recipe, Situation
 
@@ -79,8 +82,12 @@ def run_recipe(
     device: str = "auto",
     corruptions: bool = False,
     write_report: WriteReport | None = None,
+    pool: "ProcessPoolExecutor | None" = None,
 ) -> CompareResult:
-    """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report."""
+    """Describes, embeds, trains and evaluates what is not done yet; writes comparison.json, and the report.
+
+    Several recipes may share a pool of `start_pool`, with as many processes as `count_jobs` says.
+    """
     from gpt4image.compare.lineup import draw_up, wants_texts
     from gpt4image.compare.plan import is_done, plan_labels, plan_runs
     from gpt4image.compare.runner import compute_shared_features, run_jobs, start_pool, weigh_labels
@@ -94,16 +101,17 @@ def run_recipe(
     texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
     planned = plan_runs(recipe, out, lineups, texts, device, corruptions)
     missing = [job for job in planned if not is_done(job)]
-    num_processes = min(_num_processes(jobs), max(len(missing), 1))
-    with start_pool(num_processes) as pool:
+    num_processes = min(count_jobs(jobs), max(len(missing), 1))
+    own = pool is None or num_processes == 1
+    with start_pool(num_processes) if own else nullcontext(pool) as workers:
         labels = plan_labels(recipe, lineups, texts, device)
         with track("weighing labels", len(labels)) as tracker:
-            for settings in weigh_labels(labels, pool):
+            for settings in weigh_labels(labels, workers):
                 tracker.advance(note=settings.name)
         if missing:
             compute_shared_features(missing)
             with track("training and evaluating runs", len(missing)) as tracker:
-                for job in run_jobs(missing, pool, num_processes):
+                for job in run_jobs(missing, workers, num_processes):
                     tracker.advance(note=job.label)
     comparison, report = summarise(out, recipe, lineups), out / REPORT
     if is_new := not _is_known(out / COMPARISON, comparison):
@@ -143,7 +151,9 @@ def _embed(recipe: "Recipe", work: Path, lineups: "Sequence[Lineup]", device: st
     if not all(lineup.prompts for lineup in lineups):
         prompts = ()
     classes = open_images(recipe.images).classes
-    settings = EmbedSettings(work=work, prompt=prompts, class_names=classes, device=device, **dict(recipe.embed))
+    values: dict[str, Any] = {"prompt": prompts, "class_names": classes, "device": device}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.embed.items()}
+    settings = EmbedSettings(work=work, **values | given)
     embed(settings)
     return settings.folder.name
 
@@ -154,7 +164,12 @@ def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
     return path.exists() and {**read_json(path), "created": None} == {**new, "created": None}
 
 
-def _num_processes(jobs: int | None) -> int:
+def count_jobs(jobs: int | None) -> int:
+    """Runs at once.
+
+    Raises:
+        SettingsError: that is none.
+    """
     import torch
 
     if jobs is not None and jobs < 1:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from gpt4image.compare import CompareResult
     from gpt4image.compare.recipe import Recipe
 
@@ -55,37 +57,39 @@ def demo(settings: DemoSettings) -> DemoResult:
     Raises:
         ImageSetError: Fashion-MNIST is neither there nor to be downloaded.
     """
+    from gpt4image.compare.runner import start_pool
+    from gpt4image.compare.stage import count_jobs
     from gpt4image.compare.summary import run_folder
     from gpt4image.export import ExportSettings, export
 
-    with as_file(files("gpt4image.demo")) as folder:
-        recipes = [_recipe(folder, name, settings.seeds) for name in ("frozen", "from_nothing")]
+    with as_file(files("gpt4image.demo")) as folder, start_pool(count_jobs(settings.jobs)) as pool:
+        recipes = [_recipe(folder, name, settings) for name in ("frozen", "from_nothing")]
         frozen, from_nothing = (
-            _compare(recipe, settings.out / name, settings.jobs)
+            _compare(recipe, settings.out / name, settings.jobs, pool)
             for recipe, name in zip(recipes, ("frozen", "from_nothing"), strict=True)
         )
     run = settings.out / "frozen" / run_folder(recipes[0].situations[2], "aligned", 0)
     target = settings.out / "export"
     if not (target / "verification.json").exists():
-        export(ExportSettings(run=run, export=target, images=recipes[0].test_images))
+        export(ExportSettings(run=run, export=target, images=recipes[0].test_images, max_images=500))
     return DemoResult(frozen, from_nothing, target)
 
 
-def _compare(recipe: "Recipe", out: Path, jobs: int | None) -> "CompareResult":
+def _compare(recipe: "Recipe", out: Path, jobs: int | None, pool: "ProcessPoolExecutor | None") -> "CompareResult":
     from gpt4image.compare.stage import run_recipe
     from gpt4image.progress import say
     from gpt4image.report import write_report
 
     say(f"{recipe.title}: {len(recipe.situations)} situations, {recipe.seeds} seeds; all goes to {out}")
-    return run_recipe(recipe, out, jobs, write_report=write_report)
+    return run_recipe(recipe, out, jobs, write_report=write_report, pool=pool)
 
 
-def _recipe(folder: Path, name: str, seeds: int | None) -> "Recipe":
-    """A shipped recipe, with the shipped descriptions."""
+def _recipe(folder: Path, name: str, settings: DemoSettings) -> "Recipe":
+    """A shipped recipe, with the shipped descriptions, in the work folder that both parts share."""
     from dataclasses import replace
 
     from gpt4image.compare.recipe import read_recipe
 
     recipe = read_recipe(folder / f"{name}.yaml")
     describe = {**recipe.describe, "file": str(folder / "descriptions.jsonl")}
-    return replace(recipe, describe=describe, seeds=seeds or recipe.seeds)
+    return replace(recipe, describe=describe, seeds=settings.seeds or recipe.seeds, work=settings.out / "work")

@@ -159,7 +159,8 @@ def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.evaluate.metrics import compute_metrics
     from gpt4image.models.predict_run import predict_run
 
-    logits, labels = predict_run(settings.run, test.images, **_how(settings)).logits, test.images.labels
+    logits = predict_run(settings.run, test.images, test.digests, **_how(settings)).logits
+    labels = test.images.labels
     path = predictions_path(settings.run, settings.name)
     save_predictions(path, Predictions(logits, labels, test.digests))
     return asdict(compute_metrics(logits, labels, test.images.classes))

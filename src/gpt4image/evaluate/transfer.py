@@ -128,7 +128,7 @@ def transfer(settings: TransferSettings) -> TransferResult:
         training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)
         values = {LABEL: (training.images.labels, test.images.labels, training.unlabelled + test.unlabelled, 0)}
     workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
-    how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
+    how: dict[str, Any] = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
     known, asked = (predict_run(settings.run, one.images, label="features", **how).features for one in (training, test))
     probes = {name: _probe(known, asked, *found) for name, found in values.items()}
     result = TransferResult(path, probes, training.unreadable | test.unreadable)

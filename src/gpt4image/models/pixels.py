@@ -1,6 +1,7 @@
 """Images as a model's input: timm's evaluation transform, and the normalization of batches."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,10 @@ from gpt4image.images import ImageSet
 from gpt4image.models.machine import count_workers
 
 Change = Callable[[Image.Image], Image.Image]
+KEPT_BYTES = 1 << 28
+"""Pixels that are kept for the next model; of larger sets none."""
+
+_kept: dict[str, list[Tensor]] = {}
 
 
 def normalize(pixels: Tensor, data_config: Mapping[str, Any]) -> Tensor:
@@ -42,6 +47,7 @@ def load_batches(
     workers: int | None = None,
     device: torch.device | str = "cpu",
     change: Change | None = None,
+    keep_as: str = "",
 ) -> Iterator[Float32[Tensor, "b c h w"]]:
     """The images in their order, resized, centre-cropped and normalized, channels last.
 
@@ -52,6 +58,8 @@ def load_batches(
         workers: processes that decode images; as many as suit the device if None.
         device: where the model is.
         change: done to each cropped picture, such as a corruption.
+        keep_as: hash of these images, if other models of this process may be shown them next; the pixels of one such
+            set are kept, where they are few.
 
     Raises:
         UnreadableImageError: an image cannot be decoded.
@@ -59,8 +67,25 @@ def load_batches(
     dataset = EvaluationImages(images, data_config, change)
     device = torch.device(device)
     workers = count_workers(workers, device)
-    for pixels in DataLoader(dataset, batch_size, num_workers=workers, pin_memory=device.type == "cuda"):
+    batches: Iterable[Tensor]
+    batches = DataLoader(dataset, batch_size, num_workers=workers, pin_memory=device.type == "cuda")
+    if keep_as and change is None and len(images) * math.prod(data_config["input_size"]) <= KEPT_BYTES:
+        batches = _keep(batches, f"{keep_as} {batch_size} {sorted(data_config.items())}")
+    for pixels in batches:
         yield normalize(pixels.to(device, non_blocking=True), data_config).contiguous(memory_format=torch.channels_last)
+
+
+def _keep(batches: Iterable[Tensor], name: str) -> Iterator[Tensor]:
+    """The batches, made once as long as no others are kept."""
+    if name in _kept:
+        yield from _kept[name]
+        return
+    _kept.clear()
+    made = []
+    for pixels in batches:
+        made.append(pixels)
+        yield pixels
+    _kept[name] = made
 
 
 class EvaluationImages(Dataset[Tensor]):

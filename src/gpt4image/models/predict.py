@@ -1,9 +1,11 @@
 """What a model says about an image set: logits and pooled features, in the order of the images."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from gpt4image.models.pixels import Change, load_batches
 from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
 
+T = TypeVar("T")
 BATCH, CPU_BATCH = 128, 16
 """Images at a time on an accelerator, and on a processor, whose cache holds no more (benchmarks/freeze.py)."""
 
@@ -39,8 +42,11 @@ def predict(
     label: str = "evaluating",
     change: Change | None = None,
     precision: Literal["auto", "fp32"] = "auto",
+    keep_as: str = "",
 ) -> Outputs:
     """Runs a classifier over readable images, with a progress bar.
+
+    What it says of an image does not depend on the number of threads of the processor.
 
     Args:
         model: takes float32 [B, C, H, W], returns logits [B, classes].
@@ -52,6 +58,7 @@ def predict(
         label: what the progress bar says.
         change: done to each cropped picture, such as a corruption.
         precision: of the forward pass; auto is bf16 on cards that have it.
+        keep_as: see `load_batches`.
 
     Raises:
         UnreadableImageError: an image cannot be decoded.
@@ -61,15 +68,46 @@ def predict(
     size = batch_size or (CPU_BATCH if chosen.type == "cpu" else BATCH)
     tap = FeatureTap(model)
     logits, features = _Rows(len(images)), _Rows(len(images))
+
+    def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            return model(pixels).float(), tap.take().float()
+
+    batches = load_batches(images, data_config, size, workers, chosen, change, keep_as)
+    found = _map_on_threads(look, batches) if chosen.type == "cpu" else map(look, batches)
     with track(label, len(images)) as tracker, nullcontext() if precision == "fp32" else autocast(chosen):
-        for pixels in load_batches(images, data_config, size, workers, chosen, change):
-            logits.add(model(pixels).float())
-            features.add(tap.take().float())
-            tracker.advance(len(pixels))
+        for of_logits, of_features in found:
+            logits.add(of_logits)
+            features.add(of_features)
+            tracker.advance(len(of_logits))
     tap.close()
     if chosen.type != "cpu":
         torch.accelerator.synchronize(chosen)
     return Outputs(logits.rows.numpy(), features.rows.numpy())
+
+
+def _map_on_threads(look: Callable[[Tensor], T], batches: Iterable[Tensor]) -> Iterator[T]:
+    """What `look` makes of each batch, in order: several batches at once, each on one of this process' threads.
+
+    PyTorch's own way, one batch on all threads, gives other last digits with another number of them, and its threads
+    wait for each other after each operation.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield from map(look, batches)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting = deque[Future[T]]()
+            for batch in batches:
+                waiting.append(pool.submit(look, batch))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            for one in waiting:
+                yield one.result()
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Rows:

@@ -1,5 +1,7 @@
 """What enters a model's classifier: the pooled features of any timm model, or of a user's own module."""
 
+from threading import get_ident
+
 import torch
 from torch import nn
 
@@ -10,19 +12,20 @@ class FeatureTap:
     """Keeps what enters the classifier during a plain forward pass: the pooled features [B, F].
 
     The backbone's own `forward` runs unchanged, so logits are those of the plain model whatever the architecture.
+    Each thread has its own features.
     """
 
     def __init__(self, backbone: nn.Module) -> None:
-        self._features: torch.Tensor | None = None
+        self._features: dict[int, torch.Tensor] = {}
         self._hook = find_classifier(backbone).register_forward_pre_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         features = inputs[0]
-        self._features = features.flatten(2).mean(2) if features.ndim == 4 else features
+        self._features[get_ident()] = features.flatten(2).mean(2) if features.ndim == 4 else features
 
     def take(self) -> torch.Tensor:
         """Returns the features [B, F] of the last forward pass, once."""
-        features, self._features = self._features, None
+        features = self._features.pop(get_ident(), None)
         if features is None or features.ndim != 2:
             raise ModelError("the model's classifier was given no pooled features [B, F]; choose another model")
         return features

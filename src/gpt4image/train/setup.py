@@ -138,8 +138,6 @@ def _create_text_targets(settings: TrainSettings, inputs: Inputs) -> TextTargets
 def _create_network(
     settings: TrainSettings, inputs: Inputs, text: TextTargets | None
 ) -> tuple[AlignedNetwork, dict[str, Any], int]:
-    from timm.layers import convert_sync_batchnorm
-
     size = settings.input_size or find_input_size(settings.model)
     seed_everything(settings.seed, 7)
     start = (settings.pretrained, settings.model_kwargs, settings.init_weights)
@@ -159,10 +157,17 @@ def _create_network(
         projector = create_projector(
             settings.projector, num_features, text.dimension, settings.projector_norm, settings.projector_std
         )
+    network = AlignedNetwork(backbone, projector)
     if settings.sync_norm:
-        backbone = convert_sync_batchnorm(backbone)
-        projector = None if projector is None else convert_sync_batchnorm(projector)
-    return AlignedNetwork(backbone, projector), _create_data_config(settings, backbone, size), num_features
+        network = synchronise_norms(network)
+    return network, _create_data_config(settings, backbone, size), num_features
+
+
+def synchronise_norms(network: AlignedNetwork) -> AlignedNetwork:
+    """Batch norms take mean and variance of the images of all processes, the projector's as well."""
+    from timm.layers import convert_sync_batchnorm
+
+    return convert_sync_batchnorm(network)
 
 
 def _create_data_config(settings: TrainSettings, backbone: nn.Module, size: int) -> dict[str, Any]:
