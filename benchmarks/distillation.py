@@ -16,7 +16,8 @@ import torch
 from labels import add_sources, load_world
 from torch.nn.functional import cross_entropy
 
-from gpt4image.images import ImageSet, open_images, scan_images
+from gpt4image.evaluate.labelled import open_labelled, open_readable
+from gpt4image.images import ImageSet
 from gpt4image.label.weigh import weigh
 from gpt4image.label.write import choose_picks
 from gpt4image.models.frozen import find_frozen
@@ -30,13 +31,6 @@ def load_features(images: ImageSet, digests: list[str], input_size: int) -> torc
     return torch.from_numpy(known.vectors[known.rows].astype(np.float32))
 
 
-def open_readable(source: str) -> tuple[ImageSet, list[str]]:
-    images = open_images(source)
-    scan = scan_images(images)
-    readable = np.flatnonzero(scan.readable)
-    return images.subset(readable), [scan.digests[place] for place in readable]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_sources(parser)
@@ -45,15 +39,14 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=6000, help="validation images at most")
     arguments = parser.parse_args()
     world = load_world(arguments)
-    images, digests = open_readable(arguments.images)
-    assert len(images) == len(world.y), "give images that all have a label (and with --picked, a pick)"
-    scaled = ScaledFeatures(load_features(images, digests, arguments.input_size))
-    others, names = open_readable(arguments.validation)
-    new = np.flatnonzero(~np.isin(names, digests))
+    training, held = open_readable(arguments.images), open_labelled(arguments.validation, world.classes)
+    assert len(training.images) == len(world.y), "give images that all have a label (and with --picked, a pick)"
+    scaled = ScaledFeatures(load_features(training.images, training.digests, arguments.input_size))
+    new = np.flatnonzero(~np.isin(held.digests, training.digests))
     new = np.sort(np.random.default_rng(0).permutation(new)[: arguments.most])
-    others, names = others.subset(new), [names[place] for place in new]
-    judged = load_features(others, names, arguments.input_size)
-    truth = torch.from_numpy(others.with_classes(world.classes).labels)
+    others = held.images.subset(new)
+    judged = load_features(others, [held.digests[place] for place in new], arguments.input_size)
+    truth = torch.from_numpy(others.labels)
 
     def measure(targets: np.ndarray) -> str:
         head = fit_head(scaled, torch.from_numpy(targets.astype(np.float32)))
@@ -75,7 +68,7 @@ def main() -> None:
         own = np.flatnonzero(world.y == number)
         exchanged[own] = told[rng.permutation(own)]
     uniform = np.full(labels.shape, 1 / num_classes)
-    print(f"{len(images)} images, judged on {len(others)}: top-1 / mean of classes / log-loss")
+    print(f"{len(training.images)} images, judged on {len(others)}: top-1 / mean of classes / log-loss")
     print(f"labels alone: {measure(labels)}", flush=True)
     for share in arguments.shares:
         cells = {"told": told, "named": named, "exchanged within classes": exchanged, "smoothing": uniform}
