@@ -157,6 +157,30 @@ def test_poor_texts_with_names_that_say_nothing_overrule_no_label(share):
     assert (weigh(world.tell(labels, picks=False)).states == OVERRULED).mean() <= 0.001
 
 
+@pytest.mark.parametrize("count", [3, 10])
+def test_names_that_say_nothing_do_not_drown_a_few_labels(count):
+    """Experts were taught by names first, of twenty times as many images as there were labels."""
+    world = make_world(num_classes=20, size=1200, text_noise=2, image_noise=1.5)
+    world.names[:] = np.random.default_rng(5).standard_normal(world.names.shape)
+    given = keep(world.y, count)
+    alone = right(weigh(world.tell(given, picks=False, texts=False)), world.y)
+    together = weigh(world.tell(given, picks=False))
+    assert right(together, world.y) > alone - 0.005
+    assert not (together.states == OVERRULED).any()
+
+
+def test_wrong_ones_among_few_labels_are_found_without_picks():
+    """Unlabelled images that a wrong label has taught confirm it: it must be judged before they are learnt from."""
+    world = make_world(num_classes=10, size=1000, text_noise=2, image_noise=1.5)
+    world.names[:] = np.random.default_rng(5).standard_normal(world.names.shape)
+    given = keep(world.y, 15)
+    given[given >= 0] = spoil(given[given >= 0], 0.3, 10)
+    weighed = weigh(world.tell(given, picks=False))
+    overruled = weighed.states == OVERRULED
+    assert overruled.sum() > 15
+    assert (given != world.y)[overruled].mean() > 0.8
+
+
 @pytest.mark.filterwarnings("error")
 def test_picks_of_other_images_than_the_labelled_ones_judge_no_label():
     world = make_world()

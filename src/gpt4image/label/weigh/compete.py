@@ -41,27 +41,44 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     labelled = np.flatnonzero(labels >= 0)
     outside, heard = find_first_belief(problem)
     right = np.eye(num_classes, dtype=outside.dtype)[labels[labelled]]
-    as_labelled = outside.copy()
-    as_labelled[labelled] = right
-    found = {"clean": Hypothesis(problem, as_labelled, 0.999 * right + 1e-3 / num_classes, "clean").follow(2)}
+    wrong = (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
+    starts = _list_starts(problem, outside, right)
+    cleans = [Hypothesis(problem, start, 0.999 * right + 1e-3 / num_classes, "clean").follow(1) for start in starts]
+    number = max(range(len(starts)), key=lambda number: cleans[number].log_likelihood)
+    as_labelled, found = starts[number], {"clean": cleans[number]}
+    if number and len(labelled) >= LEAST_LABELS_OF_NOISE:
+        rival = Hypothesis(problem, as_labelled, wrong, "careless").follow(1)
+        found["clean"].refuted = _presume(rival) > found["clean"].score
+    found["clean"].follow(2, begun=1)
     if len(labelled) < LEAST_LABELS_OF_NOISE:
         return found
-    starts = {}
+    believed = {}
     if heard.any():
-        starts["all"] = _believe_both(problem, outside, heard)
-    if not problem.picks:
+        believed["all"] = _believe_both(problem, outside, heard)
+    if not problem.picks or number:
         read = np.exp(normalise_logs(found["clean"].pooled * SHARPENING))
-        starts["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
-        starts["labels"] = as_labelled, (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
+        believed["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
+        believed["labels"] = as_labelled, wrong
     rounds = ROUNDS if problem.picks else ROUNDS_WITHOUT_PICKS
     several = len(problem.points) + len(problem.picks) > 1
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
-    kinds = {f"careless, from {name}": ("careless", *start) for name, start in starts.items()}
+    kinds = {f"careless, from {name}": ("careless", *start) for name, start in believed.items()}
     if several and problem.points and _agree_with_labels(problem):
         kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full_like(right, 1 / num_classes)
     for name, (kind, belief, likelihood) in kinds.items():
         found[name] = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views()).follow(rounds)
     return found
+
+
+def _list_starts(problem: Problem, outside: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
+    """First beliefs [N, C] with the labels taken for right: of other images what picks or names say, or else only of
+    the classes that no label teaches. Experts that learn from poor names alone would be lost before labels are heard.
+    """
+    labelled = problem.labels >= 0
+    as_told, by_labels = outside.copy(), outside.copy()
+    by_labels[:, np.unique(problem.labels[labelled])] = 0
+    as_told[labelled] = by_labels[labelled] = right
+    return [as_told, by_labels] if labelled.any() and (as_told != by_labels).any() else [as_told]
 
 
 def _agree_with_labels(problem: Problem) -> bool:
@@ -73,7 +90,7 @@ def _agree_with_labels(problem: Problem) -> bool:
 
 def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
     """The hypothesis under which the labels are likeliest; rarer kinds of noise have to be likelier by so much."""
-    best = max((one for one in found.values() if one.kind != "by sight"), key=_presume)
+    best = max((one for one in found.values() if one.kind != "by sight" and not one.refuted), key=_presume)
     seen = [one for one in found.values() if one.kind == "by sight"]
     margin = SIGHT_PRESUMPTION if best.kind == "careless" or best.leak else 0.0
     return max([best, *seen], key=lambda one: _presume(one) - margin * (one.kind == "by sight"))

@@ -42,6 +42,8 @@ class Hypothesis:
         kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous
             images.
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
+        refuted: it is not to be chosen. A model that has learnt from unlabelled images has learnt the held-out labels
+            that these were read by, wrong ones, too: right and wrong labels are told apart one round earlier.
     """
 
     problem: Problem
@@ -49,6 +51,7 @@ class Hypothesis:
     likelihood: np.ndarray
     kind: Literal["clean", "careless", "by sight"]
     views: dict[str, np.ndarray] = field(default_factory=dict)
+    refuted: bool = False
     channel: Channel = field(init=False)
     prior: np.ndarray = field(init=False)
     penalties: dict[str, float] = field(default_factory=dict)
@@ -97,9 +100,11 @@ class Hypothesis:
             total += float(found.max())
         return total
 
-    def follow(self, rounds: int) -> "Hypothesis":
-        self.channel = Channel(self.problem.num_classes)
-        for number in range(rounds):
+    def follow(self, rounds: int, begun: int = 0) -> "Hypothesis":
+        """Follows it to so many rounds, of which some have been made before."""
+        if not begun:
+            self.channel = Channel(self.problem.num_classes)
+        for number in range(begun, rounds):
             if number % CHOOSING_ROUNDS == 0:
                 self.penalties.clear()
             self._hear()
