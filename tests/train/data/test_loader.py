@@ -11,7 +11,7 @@ from gpt4image.images import open_images
 from gpt4image.models.pixels import normalize
 from gpt4image.train.data.augment import create_augmentation
 from gpt4image.train.data.crop import WholeReader
-from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
+from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
 from gpt4image.train.settings import TrainSettings
 
 POOL = np.array([2, 3, 5, 7, 11, 13, 17])
@@ -95,3 +95,18 @@ def test_bytes_are_normalized_as_timm_does(make_photos: Callable[..., Path]) -> 
         pixels.append(torch.stack([dataset[position, position % 2][0] for position in range(8)]))
     assert [batch.dtype for batch in pixels] == [torch.uint8, torch.float]
     torch.testing.assert_close(normalize(pixels[0], config), normalize(pixels[1], config), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_the_generator_of_an_accelerator_is_seeded_as_well(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout and drop path draw from it."""
+    seeds: list[int] = []
+    if device == "cuda":
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    else:
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        monkeypatch.setattr(torch.mps, "manual_seed", seeds.append)
+    for step in (1, 2, 1):
+        seed_everything(0, 9, step)
+    assert seeds[0] == seeds[2] != seeds[1]

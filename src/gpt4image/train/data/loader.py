@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from gpt4image.images import ImageSet
 from gpt4image.stopping import end_with, kill_with_parent
@@ -99,6 +99,8 @@ def seed_everything(*numbers: int) -> None:
     torch.default_generator.manual_seed(int(state[2]))
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(int(state[2]))
+    if torch.backends.mps.is_available() and get_worker_info() is None:
+        torch.mps.manual_seed(int(state[2]))
 
 
 def create_loader(
