@@ -76,6 +76,9 @@ def test_deterministic_kernels_resume_alike(data: tuple[Path, Path], tiny: Tiny)
     assert read_outcome(parts.run) == read_outcome(whole.run)
     train(tiny(photos, "free", work=work, epochs=1))
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_what_changes_the_last_digits_is_said(

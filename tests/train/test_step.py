@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gpt4image.progress import Tracker
+from gpt4image.train import train
 from gpt4image.train.data.inputs import load_inputs
 from gpt4image.train.loop import update_weights
 from gpt4image.train.objectives.objective import Loss
@@ -70,3 +72,30 @@ def test_learning_from_texts_is_a_hundred_operations_a_step(
                 update_weights(settings, setup, number + 1)
             found[objective] = operations.number
     assert 0 < found["clip"] - found["none"] <= 100
+
+
+def test_a_step_is_in_channels_last_and_knows_that_all_processes_have_as_many_rows(
+    make_photos: Callable[..., Path], tiny: Callable[..., Any]
+) -> None:
+    settings = tiny(make_photos(8), objective="none")
+    setup = create_setup(settings, load_inputs(settings), create_accelerator(settings))
+    assert setup.objective.even, "or they ask each other, and wait for the answer, in every step"
+    seen: list[torch.Tensor] = []
+    setup.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    train_step(settings, setup, *next(iter(setup.loader)))
+    weight = next(value for value in setup.network.parameters() if value.ndim == 4 and value.shape[2] > 1)
+    for tensor in (seen[0], weight):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_loss_is_read_seldom(
+    make_photos: Callable[..., Path], tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it waits for all that the device still has to do: once at the start of an epoch, then by the clock."""
+    notes: list[str | None] = []
+    monkeypatch.setattr(Tracker, "advance", lambda self, count=1, note=None: notes.append(note))
+    monkeypatch.setattr("gpt4image.train.loop.NOTE_S", 1000.0)
+    train(tiny(make_photos(20), objective="none", epochs=2))
+    # Five steps an epoch, and the scan of the images before.
+    assert len(notes) >= 10
+    assert len([note for note in notes if note and note.startswith("loss")]) == 2

@@ -115,7 +115,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         average=average,
         optimizer=optimizer,
         schedule=schedule,
-        loader=create_loader(dataset, sampler, settings.workers or 0, pin_memory=accelerator.device.type == "cuda"),
+        loader=create_loader(dataset, sampler, settings.workers or 0, accelerator.device),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
         objective=_create_objective(settings, classes, accelerator.device),

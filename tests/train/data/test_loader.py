@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def load(photos: Path, workers: int, room_bytes: int = 0) -> torch.Tensor:
     images = open_images(str(photos))
     dataset = AugmentedImages(images, WholeReader(None, room_bytes), transform, seed=3)
     sampler = BatchSampler(SampleStream(np.arange(len(images)), seed=3), 4, num_steps=6)
-    return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, pin_memory=False)])
+    return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, torch.device("cpu"))])
 
 
 def test_pixels_do_not_depend_on_workers_or_on_what_is_kept(make_photos: Callable[..., Path]) -> None:
@@ -110,3 +111,11 @@ def test_the_generator_of_an_accelerator_is_seeded_as_well(device: str, monkeypa
     for step in (1, 2, 1):
         seed_everything(0, 9, step)
     assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_loader_processes_live_on_and_memory_is_pinned_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("gpt4image.train.data.loader.DataLoader", lambda dataset, **how: seen.update(how))
+    for device, workers in (("cuda", 2), ("cpu", 0)):
+        create_loader([], [], workers, torch.device(device))  # type: ignore[arg-type]
+        assert (seen["pin_memory"], seen["persistent_workers"]) == (device == "cuda", workers > 0)

@@ -104,14 +104,14 @@ def seed_everything(*numbers: int) -> None:
 
 
 def create_loader(
-    dataset: AugmentedImages, sampler: BatchSampler, workers: int, pin_memory: bool
+    dataset: AugmentedImages, sampler: BatchSampler, workers: int, device: torch.device
 ) -> DataLoader[tuple[Tensor, int]]:
-    """A loader whose workers live as long as it does."""
+    """A loader of batches for this device, whose workers live as long as it does."""
     return DataLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        pin_memory=pin_memory,
+        pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
         worker_init_fn=partial(_prepare, os.getpid()) if workers else None,
     )
