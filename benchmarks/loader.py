@@ -70,7 +70,7 @@ def create_own_loader(folder: Path, batch_size: int, workers: int):
     augment.KEPT_BYTES = 0
     reader, transform = create_augmentation(settings, images, config)
     sampler = BatchSampler(SampleStream(np.arange(len(images)), 0), batch_size, len(images) // batch_size)
-    return create_loader(AugmentedImages(images, reader, transform, 0), sampler, workers, pin_memory=False)
+    return create_loader(AugmentedImages(images, reader, transform, 0), sampler, workers, torch.device("cpu"))
 
 
 def measure(loader) -> float:

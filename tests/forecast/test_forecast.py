@@ -140,6 +140,8 @@ def test_forecast_from_a_store(pilot_set: Callable[[], tuple[Path, Path]]) -> No
     record = json.loads(result.to_json())
     assert record["pilot"]["agreement"]["low"] < record["pilot"]["agreement"]["value"]
     assert any("none: the labels are there" in line for line in result.lines() if isinstance(line, str))
+    titles = [line.title for line in result.lines() if not isinstance(line, str)]
+    assert titles[0] == "Pilot (shares of images, not means over classes)"
 
 
 def test_picks_alone_make_a_pilot(pilot_set: Callable[[], tuple[Path, Path]], tmp_path: Path) -> None:

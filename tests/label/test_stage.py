@@ -65,6 +65,8 @@ def test_picks_complete_missing_labels_and_a_second_call_does_nothing(photos: Pa
     first = label(settings(photos, tmp_path / "work", keep_labels=5))
     assert (first.num_images, first.num_labelled) == (60, 15)
     assert first.states == {"kept": 15, "overruled": 0, "completed": 45, "open": 0, "by_person": 0}
+    titles = [getattr(line, "title", "") for line in first.lines()]
+    assert "How often each witness is right: shares of images, not means over classes" in titles
     table = LabelTable.open(tmp_path / "work", "default")
     assert (table.numbers("proposed") == TRUTH).all()
     assert (table.numbers("picked") == TRUTH).all()

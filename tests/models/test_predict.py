@@ -48,6 +48,48 @@ def test_the_number_of_threads_changes_no_digit(set_threads: Callable[[int], Non
         assert np.array_equal(found[other].features, found[1].features)
 
 
+def test_forward_passes_are_in_what_suits_the_card_unless_float32_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, set_threads: Callable[[int], None]
+) -> None:
+    set_threads(1)
+    model, images = create_model("resnet10t", 2, 96), make_images(5)
+    exact = predict(model, images, CONFIG, device="cpu")
+    monkeypatch.setattr("gpt4image.models.predict.autocast", lambda device: torch.autocast("cpu", torch.bfloat16))
+    lower = predict(model, images, CONFIG, device="cpu")
+    assert lower.logits.dtype == lower.features.dtype == np.float32
+    assert not np.array_equal(lower.features, exact.features)
+    assert lower.features == pytest.approx(exact.features, abs=0.1)
+    asked = predict(model, images, CONFIG, device="cpu", precision="fp32")
+    assert np.array_equal(asked.features, exact.features)
+
+
+def test_no_batch_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would wait for it; all of them come in the end."""
+    read: list[int] = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: read.append(len(tensor)) or tensor)
+    outputs = predict(create_model("resnet10t", 2, 96), make_images(5), CONFIG, device="cpu", batch_size=2)
+    assert (outputs.logits.shape, read) == ((5, 2), [])
+
+
+def test_mean_and_standard_deviation_are_brought_to_the_device_once() -> None:
+    pixels_of = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    first = pixels.normalize(pixels_of, CONFIG)
+    assert torch.equal(first, torch.full_like(first, -0.5 / 0.2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "tensor", None)
+        assert torch.equal(pixels.normalize(pixels_of, CONFIG), first)
+
+
+def test_a_model_looks_in_channels_last() -> None:
+    model = create_model("resnet10t", 2, 96)
+    seen: list[torch.Tensor] = []
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    predict(model, make_images(3), CONFIG, device="cpu")
+    weight = next(value for value in model.parameters() if value.ndim == 4 and value.shape[2] > 1)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_an_error_in_a_thread_is_raised_and_leaves_the_threads_as_they_were(set_threads: Callable[[int], None]) -> None:
     set_threads(2)
     with pytest.raises(RuntimeError):

@@ -10,7 +10,11 @@ import pytest
 from gpt4image.cli import main
 from gpt4image.errors import SettingsError
 from gpt4image.files import read_json, write_json
+from gpt4image.models import pixels
+from gpt4image.models.pixels import EvaluationImages
 from gpt4image.report import ReportSettings, report, write_report
+from gpt4image.report.inside import inside
+from gpt4image.report.inside.examples import Changes
 from gpt4image.report.page import format_usd
 
 
@@ -35,6 +39,19 @@ def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
         "tiny-vlm",
     ):
         assert words in page
+
+
+def test_models_look_at_a_sample_and_share_its_pixels(made_comparison: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was predicted of the 30 test images is known; for its maps a situation decodes 6, once for both models."""
+    seen: list[int] = []
+    decode = EvaluationImages.__getitem__
+    monkeypatch.setattr(EvaluationImages, "__getitem__", lambda self, index: seen.append(index) or decode(self, index))
+    monkeypatch.setattr(inside, "NUM_MAPPED", 6)
+    monkeypatch.setattr(inside, "find_changes", lambda *sides: Changes([], [], 0, 0))
+    pixels._kept.clear()
+    write_report(made_comparison)
+    situations, training = 2, 24
+    assert len(seen) == situations * (6 + training)
 
 
 def test_shows_every_part(page: str) -> None:

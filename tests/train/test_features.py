@@ -81,7 +81,8 @@ def test_the_average_of_the_weights_is_saved(make_photos: Make, tiny: Tiny, own_
     d warms up: 1 - n^(-2/3) at update n, at most the decay that is asked for.
     """
     photos = make_photos(4)
-    usual = {**own_model, "objective": "none", "schedule": "step", "warmup_epochs": 0, "optimizer": "sgd", "lr": 0.1}
+    usual = {**own_model, "objective": "none", "schedule": "constant", "warmup_epochs": 0}
+    usual |= {"optimizer": "sgd", "lr": 0.1}
     start = load_file(train(tiny(photos, "start", **{**usual, "epochs": 1, "lr": 1e-30})).run / WEIGHTS)
     after = [load_file(train(tiny(photos, f"e{n}", epochs=n, **usual)).run / WEIGHTS) for n in (1, 2, 3)]
     found = load_file(train(tiny(photos, "average", epochs=3, ema_decay=0.5, **usual)).run / WEIGHTS)
@@ -126,6 +127,21 @@ def test_the_learning_rate_is_scaled_to_the_images_an_update(tiny: Tiny, tmp_pat
     settings = tiny(tmp_path, lr=0.1, lr_base_size=256, batch_size=512, grad_accum_steps=2)
     optimizer = create_optimizer(settings, AlignedNetwork(torch.nn.Linear(3, 2), None))
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("name", ["step", "multistep"])
+@pytest.mark.parametrize("epochs", [30, 300])
+def test_steps_of_the_learning_rate_fit_the_length_of_the_run(
+    tiny: Tiny, tmp_path: Path, name: str, epochs: int
+) -> None:
+    """In timm's they are meant for 300 epochs: in 30 the rate would never fall."""
+    settings = tiny(tmp_path, lr=1.0, schedule=name, epochs=epochs, warmup_epochs=0)
+    optimizer = create_optimizer(settings, AlignedNetwork(torch.nn.Linear(3, 2), None))
+    schedule, found = Schedule(settings, optimizer, updates_per_epoch=10), []
+    for share in (0.0, 0.29, 0.31, 0.59, 0.61, 0.89, 0.91):
+        schedule.set_lr(round(share * 10 * epochs))
+        found.append(optimizer.param_groups[0]["lr"])
+    assert found == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01, 0.001])
 
 
 @pytest.mark.parametrize("unit", ["update", "epoch"])

@@ -76,6 +76,9 @@ def test_deterministic_kernels_resume_alike(data: tuple[Path, Path], tiny: Tiny)
     assert read_outcome(parts.run) == read_outcome(whole.run)
     train(tiny(photos, "free", work=work, epochs=1))
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_what_changes_the_last_digits_is_said(
@@ -93,8 +96,10 @@ def test_what_changes_the_last_digits_is_said(
 
 
 def test_a_device_that_is_not_there(data: tuple[Path, Path], tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match=r"device 'cuda:7' cannot be used here .*use auto, cpu, cuda or cuda:N"):
-        train(tiny(data[0], device="cuda:7"))
+    for device in ("cuda:7", "mps", "abacus"):
+        words = rf"device '{device}' cannot be used here .*use auto, cpu, cuda, cuda:N or mps"
+        with pytest.raises(SettingsError, match=words):
+            train(tiny(data[0], device=device))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SettingsError, match="several processes take auto or cpu, each has a GPU of its own"):
         train(tiny(data[0], device="cuda:0"))

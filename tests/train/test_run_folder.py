@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt4image.errors import RunError
+from gpt4image.runs import CHECKPOINT
 from gpt4image.train.run_folder import MetricsLog, claim_run
 from gpt4image.train.settings import TrainSettings
 
@@ -44,6 +45,19 @@ def test_other_images_or_texts_are_refused(settings: TrainSettings) -> None:
     claim_run(settings, CONTENT)
     with pytest.raises(RunError, match="begun with texts hash None, not b"):
         claim_run(settings, {**CONTENT, "texts hash": "b"})
+
+
+@pytest.mark.parametrize(("name", "value"), [("compile", True), ("deterministic", True), ("device", "cuda:1")])
+def test_what_changes_the_last_digits_is_said_where_a_run_goes_on(
+    settings: TrainSettings, name: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(settings, device="cpu")
+    claim_run(settings, CONTENT)
+    (settings.run / CHECKPOINT).parent.mkdir()
+    (settings.run / CHECKPOINT).touch()
+    claim_run(replace(settings, **{name: value}), CONTENT)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"other last digits than it began with: {name} {getattr(settings, name)} to {value}" in said
 
 
 def test_a_folder_with_other_things_in_it_is_refused(settings: TrainSettings) -> None:

@@ -121,6 +121,8 @@ def test_other_settings_and_other_texts_are_refused(make_photos: Make, make_tabl
         ({"model_kwargs": {"depth": 3}}, ModelError, "cannot be created.*depth"),
         ({"optimizer": "adamq"}, SettingsError, "--optimizer is 'adamq'"),
         ({"schedule": "zigzag"}, SettingsError, "--schedule is 'zigzag'"),
+        ({"schedule": "plateau"}, SettingsError, "--schedule is 'plateau'; choose cosine, tanh"),
+        ({"schedule": "none"}, SettingsError, "--schedule is 'none'; choose cosine, tanh"),
         ({"rand_augment": "random"}, SettingsError, "--rand-augment is 'random'"),
     ],
 )
@@ -139,6 +141,8 @@ def test_unknown_names_are_one_clear_error(
         ({"smoothing": 1.5}, "--smoothing is 1.5; it must be between 0 and 1"),
         ({"min_scale": 0.0}, "--min-scale is 0.0; it must be above 0 and at most 1"),
         ({"embeddings": "texts"}, "--embeddings needs --work"),
+        ({"interpolation": "sharp"}, "--interpolation is sharp; it must be one of nearest, bilinear"),
+        ({"interpolation": "random"}, "--interpolation is random; it must be one of nearest, bilinear"),
     ],
 )
 def test_values_that_are_not_allowed(tmp_path: Path, tiny: Tiny, changes: dict, words: str) -> None:

@@ -43,6 +43,8 @@ def plan_runs(
                 values |= {**texts, "prompts": lineup.prompts}
             if arm.needs_baseline:
                 values["teacher"] = out / run_folder(situation, BASELINE, seed)
+            if values.get("targets", "weighed") != "weighed":
+                values.pop("distillation", None)
             settings = TrainSettings(images=recipe.images, run=out / run_folder(situation, name, seed), **values)
             twin = None
             if arm.same_everywhere and not is_own_run(settings.run):

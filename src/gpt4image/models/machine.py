@@ -24,7 +24,7 @@ def choose_device(device: str) -> torch.device:
         return torch.zeros(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(
-            f"device {device!r} cannot be used here ({error}); use auto, cpu, cuda or cuda:N"
+            f"device {device!r} cannot be used here ({error}); use auto, cpu, cuda, cuda:N or mps"
         ) from error
 
 

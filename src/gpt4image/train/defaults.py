@@ -20,6 +20,7 @@ FROM_WEIGHTS: dict[str, Any] = {
     "distillation": 0.3,
 }
 """What is taken where the user does not say, if weights to start from are given (docs/experiments.md) and if not."""
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("epochs grad_accum_steps aug_repeats", lambda value: value >= 1, "at least 1"),
     ("batch_size", lambda value: value >= 2, "at least 2"),
@@ -29,6 +30,7 @@ ALLOWED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("smoothing hflip random_erasing described distillation", lambda value: 0 <= value <= 1, "between 0 and 1"),
     ("min_scale", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("validation_share", lambda value: 0 <= value <= 0.5, "between 0 and 0.5"),
+    ("interpolation", lambda value: value in INTERPOLATIONS, f"one of {', '.join(INTERPOLATIONS)}"),
     ("ema_decay", lambda value: 0 <= value < 1, "at least 0 and below 1"),
 )
 """Settings, what they must be if they are given, and that in words."""

@@ -3,10 +3,13 @@
 import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gpt4image.errors import ModelError, RunError, SettingsError
 from gpt4image.progress import Tracker, track
@@ -14,6 +17,7 @@ from gpt4image.runs import CHECKPOINT, METRICS
 from gpt4image.train.checkpoint import load_checkpoint, save_artifacts, save_checkpoint
 from gpt4image.train.data.inputs import Inputs
 from gpt4image.train.data.loader import seed_everything
+from gpt4image.train.objectives.gather import count_processes, sum_over_processes
 from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
@@ -51,6 +55,7 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, flo
     with track(f"training {settings.run.name}", (last - done) * len(setup.sampler)) as tracker:
         for epoch in range(done, last):
             metrics = _train_epoch(settings, setup, epoch, tracker)
+            share_norms(settings, setup)
             loss = metrics["loss"]
             if not math.isfinite(loss):
                 raise RunError(
@@ -104,7 +109,7 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
     if settings.freeze_norm:
         keep_norms(setup.plain_network.backbone)
     setup.sampler.epoch = epoch
-    sums: dict[str, Any] = defaultdict(float)
+    sums: dict[str, Tensor] = defaultdict(partial(torch.zeros, (), device=setup.accelerator.device))
     wait_s, start_s = 0.0, time.monotonic()
     ready_s = next_note_s = start_s
     for number, (pixels, images) in enumerate(setup.loader):
@@ -127,15 +132,26 @@ def _train_epoch(settings: TrainSettings, setup: Setup, epoch: int, tracker: Tra
             note, next_note_s = f"loss {float(sums['loss']) / (number + 1):.3f}", time.monotonic() + NOTE_S
         tracker.advance(note=note)
         ready_s = time.monotonic()
+    measures = average_measures(sums, len(setup.sampler))
+    # Only now has the device done all of it.
     seconds = time.monotonic() - start_s
     return {
         "epoch": epoch + 1,
         "lr": setup.optimizer.param_groups[0]["lr"],
-        **{name: float(value) / len(setup.sampler) for name, value in sums.items()},
+        **measures,
         "images_per_s": len(setup.sampler) * settings.batch_size / seconds,
         "data_wait_share": wait_s / seconds,
         "seconds": seconds,
     }
+
+
+def average_measures(sums: Mapping[str, Tensor], num_steps: int) -> dict[str, float]:
+    """Means over the steps of an epoch and all processes; accuracy over the rows that have a label."""
+    totals = sum_over_processes(torch.stack(list(sums.values()))).tolist()
+    found = dict(zip(sums, totals, strict=True))
+    labelled, right = found.pop("labelled"), found.pop("right")
+    means = {name: total / (num_steps * count_processes()) for name, total in found.items()}
+    return {**means, "top1_train": 100 * right / labelled} if labelled else means
 
 
 def refuse_unused(network: nn.Module) -> None:
@@ -158,6 +174,20 @@ def keep_norms(backbone: nn.Module) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+
+
+def share_norms(settings: TrainSettings, setup: Setup) -> None:
+    """Each process has seen other images: mean and variance of batch norms become those of all (timm's --dist-bn).
+
+    Norms that keep those of given weights are left to the digit.
+    """
+    if setup.accelerator.num_processes == 1:
+        return
+    from timm.utils import distribute_bn
+
+    for network in (setup.plain_network, setup.average):
+        if network is not None:
+            distribute_bn(network, setup.accelerator.num_processes, reduce=not settings.freeze_norm)
 
 
 def update_weights(settings: TrainSettings, setup: Setup, number: int | None = None) -> None:

@@ -9,6 +9,11 @@ from gpt4image.train.settings import TrainSettings
 FUSED = ("adagrad", "adam", "adamw", "sgd")
 """PyTorch's own optimizers update all parameters in one kernel."""
 SCHEDULES = "cosine, tanh, step, multistep or poly"
+NO_FUNCTIONS = ("plateau", "none")
+"""timm's schedules that are no function of the update: the first waits for a measure."""
+DECAYS = (0.3, 0.6, 0.9)
+"""Shares of a run after which `step` and `multistep` take a tenth of the learning rate: timm's own epochs (90, 180 and
+270), which are meant for 300."""
 
 
 def create_optimizer(settings: TrainSettings, network: AlignedNetwork) -> Any:
@@ -80,10 +85,17 @@ class Schedule:
         self.updates_per_epoch, self.by_epoch = updates_per_epoch, settings.schedule_unit == "epoch"
         given, epochs = settings.warmup_epochs, settings.epochs
         warmup = epochs / 10 if given is None else min(given, epochs)
+        decays: dict[str, Any] = {
+            "step": {"decay_epochs": DECAYS[0] * epochs},
+            "multistep": {"decay_milestones": [share * epochs for share in DECAYS]},
+        }
         try:
+            if settings.schedule in NO_FUNCTIONS:
+                raise ValueError(settings.schedule)
             self._scheduler, _ = create_scheduler_v2(
                 optimizer,
                 sched=settings.schedule,
+                **decays.get(settings.schedule, {}),
                 num_epochs=settings.epochs,
                 min_lr=settings.min_lr,
                 warmup_lr=settings.warmup_lr,

@@ -237,6 +237,13 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        if self.labels is None or self.targets != "weighed":
+            if self.distillation:
+                raise SettingsError(
+                    f"--distillation {self.distillation} is learnt beside weighed labels; add --labels NAME "
+                    "(gpt4image label), with --targets weighed, or leave it out"
+                )
+            object.__setattr__(self, "distillation", 0.0)
         for name, value in (FROM_WEIGHTS if self.starts_from_weights else FROM_NOTHING).items():
             if getattr(self, name) in (None, "auto"):
                 object.__setattr__(self, name, value)
@@ -253,8 +260,6 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 f"--batch-size is {self.batch_size}; {self.objective} compares each image with the texts of the others "
                 f"and needs {MIN_TEXTS} at least: enlarge it, or choose byol or tokens"
             )
-        if self.labels is None or self.targets != "weighed":
-            object.__setattr__(self, "distillation", 0.0)
         if self.freeze:
             self._check_freeze()
 

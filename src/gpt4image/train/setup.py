@@ -20,7 +20,6 @@ from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.projector import create_projector
 from gpt4image.train.optimizer import Schedule, create_optimizer
-from gpt4image.train.processes import resolve_machine
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.targets.classes import compute_class_targets
 from gpt4image.train.targets.source import (
@@ -89,7 +88,6 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
     """
     from timm.utils import ModelEmaV3
 
-    settings = resolve_machine(settings)
     text = _create_text_targets(settings, inputs)
     plain_network, data_config, num_features = _create_network(settings, inputs, text)
     plain_network.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -117,7 +115,7 @@ def create_setup(settings: TrainSettings, inputs: Inputs, accelerator: Any) -> S
         average=average,
         optimizer=optimizer,
         schedule=schedule,
-        loader=create_loader(dataset, sampler, settings.workers or 0, pin_memory=accelerator.device.type == "cuda"),
+        loader=create_loader(dataset, sampler, settings.workers or 0, accelerator.device),
         sampler=sampler,
         targets=TargetSource(classes, text, accelerator.device),
         objective=_create_objective(settings, classes, accelerator.device),

@@ -9,7 +9,7 @@ from gpt4image.train.setup import Setup
 
 
 def train_step(settings: TrainSettings, setup: Setup, pixels: Tensor, images: Tensor) -> dict[str, Tensor]:
-    """Adds the gradient of a batch; returns what is logged of it.
+    """Adds the gradient of a batch; returns means of it that are logged, and how many rows are `labelled` and `right`.
 
     Args:
         settings: of the run.
@@ -26,11 +26,14 @@ def train_step(settings: TrainSettings, setup: Setup, pixels: Tensor, images: Te
         targets = targets.mix(weights.float(), text_too=settings.compat != "gpt4image")
     with accelerator.autocast():
         logits, projected = setup.network(pixels)
-        loss = setup.objective(logits, setup.plain_network.take_features(), projected, targets)
+    # In float32: in lower precision a cosine has an error of 0.004, divided by the temperature.
+    loss = setup.objective(logits, setup.plain_network.take_features(), projected, targets)
     accelerator.backward(loss.total / settings.grad_accum_steps)
-    right = (logits.detach().argmax(1) == targets.classes.argmax(1)).float().mean() * 100
+    labelled = targets.classes.sum(1) > 0
+    right = labelled & (logits.detach().argmax(1) == targets.classes.argmax(1))
     text = {}
     if projected is not None:
         described = targets.has_text.float().mean()
         text = {"loss_text": loss.text, "text_weight": loss.text_weight, "described_share": described}
-    return {"loss": loss.total, "loss_label": loss.label, **text, "top1_train": right}
+    sums = {"labelled": labelled.sum(), "right": right.sum()}
+    return {"loss": loss.total, "loss_label": loss.label, **text, **sums}

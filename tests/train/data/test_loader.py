@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from gpt4image.images import open_images
 from gpt4image.models.pixels import normalize
 from gpt4image.train.data.augment import create_augmentation
 from gpt4image.train.data.crop import WholeReader
-from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader
+from gpt4image.train.data.loader import AugmentedImages, BatchSampler, SampleStream, create_loader, seed_everything
 from gpt4image.train.settings import TrainSettings
 
 POOL = np.array([2, 3, 5, 7, 11, 13, 17])
@@ -73,7 +74,7 @@ def load(photos: Path, workers: int, room_bytes: int = 0) -> torch.Tensor:
     images = open_images(str(photos))
     dataset = AugmentedImages(images, WholeReader(None, room_bytes), transform, seed=3)
     sampler = BatchSampler(SampleStream(np.arange(len(images)), seed=3), 4, num_steps=6)
-    return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, pin_memory=False)])
+    return torch.stack([pixels for pixels, _ in create_loader(dataset, sampler, workers, torch.device("cpu"))])
 
 
 def test_pixels_do_not_depend_on_workers_or_on_what_is_kept(make_photos: Callable[..., Path]) -> None:
@@ -95,3 +96,26 @@ def test_bytes_are_normalized_as_timm_does(make_photos: Callable[..., Path]) -> 
         pixels.append(torch.stack([dataset[position, position % 2][0] for position in range(8)]))
     assert [batch.dtype for batch in pixels] == [torch.uint8, torch.float]
     torch.testing.assert_close(normalize(pixels[0], config), normalize(pixels[1], config), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_the_generator_of_an_accelerator_is_seeded_as_well(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout and drop path draw from it."""
+    seeds: list[int] = []
+    if device == "cuda":
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    else:
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        monkeypatch.setattr(torch.mps, "manual_seed", seeds.append)
+    for step in (1, 2, 1):
+        seed_everything(0, 9, step)
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_loader_processes_live_on_and_memory_is_pinned_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("gpt4image.train.data.loader.DataLoader", lambda dataset, **how: seen.update(how))
+    for device, workers in (("cuda", 2), ("cpu", 0)):
+        create_loader([], [], workers, torch.device(device))  # type: ignore[arg-type]
+        assert (seen["pin_memory"], seen["persistent_workers"]) == (device == "cuda", workers > 0)

@@ -59,4 +59,12 @@ def test_by_default_it_is_learnt_from_given_weights(changes: dict[str, object], 
 
 def test_shares_beyond_one_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"--distillation is 1\.5; it must be between 0 and 1"):
-        TrainSettings("photos", Path("run"), distillation=1.5)
+        TrainSettings("photos", Path("run"), Path("work"), labels="default", distillation=1.5)
+
+
+@pytest.mark.parametrize("changes", [{"labels": None}, {"targets": "picks"}, {"labels": None, "pretrained": True}])
+def test_it_is_refused_where_it_would_have_no_effect(changes: dict[str, object]) -> None:
+    values = {"work": Path("work"), "labels": "default", "distillation": 0.2, **changes}
+    with pytest.raises(SettingsError, match=r"--distillation 0.2 is learnt beside weighed labels; add --labels NAME"):
+        TrainSettings("photos", Path("run"), **values)
+    assert TrainSettings("photos", Path("run"), **{**values, "distillation": 0.0}).distillation == 0

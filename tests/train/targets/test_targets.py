@@ -110,3 +110,20 @@ def test_what_a_teacher_is_sure_of_is_learnt_as_a_label() -> None:
     assert add_sure_predictions(classes, predicted).tolist() == sure
     soft = [[0.985, 0.015], [0.515, 0.485], [0.55, 0.45], [0.04, 0.96], [0.1, 0.9]]
     assert add_soft_predictions(classes, predicted) == pytest.approx(np.array(soft), abs=1e-6)
+
+
+def test_targets_go_to_a_gpu_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only from there the copy does not wait."""
+    pinned: list[int] = []
+    moved: list[tuple[int, str, bool]] = []
+
+    def move(tensor: torch.Tensor, device: torch.device, non_blocking: bool = False) -> torch.Tensor:
+        moved.append((id(tensor), device.type, non_blocking))
+        return tensor
+
+    source = TargetSource(np.eye(3, dtype=np.float32), None, torch.device("cuda"))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(id(tensor)) or tensor)
+        patch.setattr(torch.Tensor, "to", move)
+        source._to_device(np.ones(3))
+    assert moved == [(pinned[0], "cuda", True)]

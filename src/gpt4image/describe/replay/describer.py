@@ -51,8 +51,9 @@ class ReplayDescriber:
         while batch := list(islice(matched, BATCH_SIZE)):
             num_without = len(without)
             for prompt in wanted.prompts:
-                texts = [(index, text) for index, row in batch for text in read_texts(row, prompt.name)]
-                counts["without text"] += sum(not read_texts(row, prompt.name) for _, row in batch)
+                found = [(index, read_texts(row, prompt.name)) for index, row in batch]
+                texts = [(index, text) for index, own in found for text in own]
+                counts["without text"] += sum(not own for _, own in found)
                 _record(_number(texts, wanted.scan.digests, numbers[prompt.name]), prompt, recorder)
                 for index, _ in texts:
                     without.pop(wanted.scan.digests[index], None)

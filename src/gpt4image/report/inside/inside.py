@@ -128,7 +128,8 @@ class Inspector:
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
         from gpt4image.models.predict_run import predict_run
 
-        return predict_run(arm.runs[0].path, pictures.subset(digests), label=f"looking with {arm.name}").features
+        label = f"looking with {arm.name}"
+        return predict_run(arm.runs[0].path, pictures.subset(digests), digests, label=label).features
 
     def _neighbours(
         self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from gpt4image.images import ImageSet
 from gpt4image.stopping import end_with, kill_with_parent
@@ -99,17 +99,19 @@ def seed_everything(*numbers: int) -> None:
     torch.default_generator.manual_seed(int(state[2]))
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(int(state[2]))
+    if torch.backends.mps.is_available() and get_worker_info() is None:
+        torch.mps.manual_seed(int(state[2]))
 
 
 def create_loader(
-    dataset: AugmentedImages, sampler: BatchSampler, workers: int, pin_memory: bool
+    dataset: AugmentedImages, sampler: BatchSampler, workers: int, device: torch.device
 ) -> DataLoader[tuple[Tensor, int]]:
-    """A loader whose workers live as long as it does."""
+    """A loader of batches for this device, whose workers live as long as it does."""
     return DataLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        pin_memory=pin_memory,
+        pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
         worker_init_fn=partial(_prepare, os.getpid()) if workers else None,
     )

@@ -60,7 +60,8 @@ class _GatherRows(torch.autograd.Function):
 
 def sum_over_processes(value: Tensor) -> Tensor:
     """The sum of a tensor without gradient over all processes."""
-    value = value.detach().clone()
-    if count_processes() > 1:
-        dist.all_reduce(value)
-    return value
+    if count_processes() == 1:
+        return value.detach()
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total

@@ -81,9 +81,9 @@ def _contrast(logits: Tensor, pairs: Pairs | None) -> Tensor:
     """Cross-entropy along rows; a row's target is spread over its right pairs in proportion to their weights."""
     if pairs is None:
         return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
-    counts = pairs.counts.to(logits).log()
-    log_probabilities = F.log_softmax(logits + counts, dim=1) - counts
+    # Far below all logits, but a number: what is not counted has the weight 0.
+    counts = pairs.counts.to(logits).log().clamp_min(torch.finfo(logits.dtype).min / 4)
     sums = pairs.weights.sum(1, keepdim=True)
     weights = (pairs.weights / sums.clamp_min(1e-6)).to(logits)
-    per_row = -torch.where(weights > 0, weights * log_probabilities, 0).sum(1)
-    return per_row.sum() / (sums > 0).sum().clamp_min(1)
+    total = (weights * (counts - F.log_softmax(logits + counts, dim=1))).sum()
+    return total / (sums > 0).sum().clamp_min(1)

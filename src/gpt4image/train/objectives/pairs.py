@@ -53,7 +53,7 @@ class Pairs:
 def own_pairs(shown: Shown) -> Pairs:
     """Each row goes with its own text; what another row shows of the same images (copies, mixtures) is no negative."""
     own = torch.eye(len(shown.images), device=shown.images.device)
-    return Pairs(own, torch.where(own > 0, 1, 1 - compute_overlap(shown.images, shown.shares)))
+    return Pairs(own, (1 - compute_overlap(shown.images, shown.shares)).fill_diagonal_(1))
 
 
 def relate_classes(pairs: Pairs, shown: Shown, counts_as: Related) -> Pairs:
@@ -81,6 +81,8 @@ def compute_overlap(names: Int[Tensor, "B K"], shares: Float[Tensor, "B K"]) -> 
         names: what a row consists of; a name may stand in it several times.
         shares: of the names.
     """
+    if names.shape[1] == 1:
+        return (names == names.T) * torch.minimum(shares, shares.T)
     same = names[:, :, None] == names[:, None, :]
     first = ~same.tril(-1).any(2)
     own = (same * shares[:, None, :]).sum(2) * first
@@ -91,5 +93,4 @@ def compute_overlap(names: Int[Tensor, "B K"], shares: Float[Tensor, "B K"]) -> 
 def described_pairs(pairs: Pairs, has_text: Bool[Tensor, "B"]) -> Pairs:
     """Pairs of which rows without a text are no part: their own loss is zero, and they are no negatives of others."""
     both = has_text[:, None] & has_text[None, :]
-    own = torch.eye(len(has_text), dtype=torch.bool, device=has_text.device)
-    return Pairs(pairs.weights * both, torch.where(both | own, pairs.counts, 0))
+    return Pairs(pairs.weights * both, (pairs.counts * both).fill_diagonal_(1))
