@@ -74,7 +74,8 @@ class EndpointDescriber:
         return asyncio.run(self._answer(wanted, recorder))
 
     async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
-        async with aclosing(RetryingClient(self.options, is_known=recorder.tally.kept > 0)) as client:
+        is_known = recorder.tally.kept + recorder.tally.answered > 0
+        async with aclosing(RetryingClient(self.options, is_known)) as client:
             try:
                 return await answer_all(InProcess(client, wanted.images), wanted.asks(recorder.store), recorder)
             except EndpointError as error:
