@@ -221,3 +221,26 @@ def test_a_worker_ends_with_its_parent_even_while_a_library_holds_it(start: Star
     process = int(parent.stdout.readline())
     parent.kill()
     wait_until(lambda: not is_running(process), 2)
+
+
+END = """
+import atexit, sys, threading, time
+from gpt4image.cli import program
+
+class Heavy:
+    def __del__(self):
+        print("taken apart", flush=True)
+
+kept = Heavy()
+atexit.register(print, "at exit")
+threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+sys.argv = ["gpt4image", "no-such-command"]
+program()
+"""
+
+
+def test_the_program_ends_without_being_taken_apart_but_does_what_has_to_be_done() -> None:
+    """Taking everything apart took most of the time after Ctrl-C."""
+    ended = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.split("\n")) == (2, ["thread", "at exit", ""])
+    assert "there is no such command" in ended.stderr

@@ -2,6 +2,6 @@
 
 from gpt4image.cli.commands import COMMANDS
 from gpt4image.cli.parse import parse_settings
-from gpt4image.cli.run import main
+from gpt4image.cli.run import main, program
 
-__all__ = ["COMMANDS", "main", "parse_settings"]
+__all__ = ["COMMANDS", "main", "parse_settings", "program"]

@@ -1,8 +1,11 @@
 """Runs one command: words in, an exit status out."""
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from gpt4image import __version__
@@ -15,6 +18,25 @@ from gpt4image.models.trust import PREFIX, allow_import, refuse_import
 from gpt4image.results import ExitStatus, StageResult
 from gpt4image.shown import note_key_variable, printable, printable_json, printable_line
 from gpt4image.stopping import terminate_as_interrupt
+
+
+def program() -> None:
+    """The program: what `main` does, and its exit status.
+
+    What has to be done at the end is done, but the modules are not taken apart one by one, which takes as long as all
+    else after Ctrl-C. One of several launched processes ends at once: threads of torch.distributed that still wait may
+    otherwise abort a process whose work is done.
+    """
+    status = main()
+    with suppress(KeyboardInterrupt):
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+    with suppress(OSError, AttributeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     terminate_as_interrupt()
     try:
-        return _leave(_run(arguments[0], arguments[1:]))
+        return _run(arguments[0], arguments[1:])
     except Gpt4ImageError as error:
         print(f"gpt4image {printable_line(arguments[0])}: {printable_line(str(error))}", file=sys.stderr)
         return ExitStatus.STOPPED if isinstance(error, UnavailableError) else ExitStatus.MISTAKE
@@ -87,18 +109,6 @@ def _check_files(settings: Any, words: list[str]) -> None:
         note_key_variable(name)
     for header in getattr(settings, "header", ()):
         note_key_variable(header.partition("=")[2])
-
-
-def _leave(status: int) -> int:
-    """The status; one of several launched processes ends at once with it.
-
-    Threads of torch.distributed that still wait may otherwise abort a process whose work is done.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
 
 
 def _show(result: StageResult, as_json: bool) -> None:

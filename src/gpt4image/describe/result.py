@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gpt4image.describe.store.store import DescriptionStore
 
 MOST_LISTED = 10
+FEWEST_SAME = 20
+"""Descriptions of different images in the same words that are no chance."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class DescribeResult(StageResult):
             errors={prompt.name: store.worst_errors([prompt.name], wanted.describer) for prompt in wanted.prompts},
             unreadable=wanted.scan.errors,
             stopped=stopped,
-            notes=tuple(tally.notes),
+            notes=(*tally.notes, *_tell_same_texts(wanted, store)),
             **{name: getattr(tally, name) for name in counted},
         )
 
@@ -101,3 +103,11 @@ class DescribeResult(StageResult):
         if self.stopped:
             yield f"stopped: {self.stopped}; the same command goes on from here"
         yield f"store: {self.store}"
+
+
+def _tell_same_texts(wanted: "Wanted", store: "DescriptionStore") -> Iterator[str]:
+    """A line for each prompt to which all images have the same answer, unless it is one of few, such as a class."""
+    for prompt in wanted.prompts:
+        number = store.count_same(prompt.name, wanted.describer)
+        if number >= FEWEST_SAME and "classes" not in prompt.places and prompt.schema is None:
+            yield f"{prompt.name}: all {number:,} texts are the same; does the model see images? gpt4image doctor says"

@@ -42,6 +42,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     seconds_a_byte: float = 0.0
+    cut_at: int | None = None
+    """So many bytes of the body are sent, then the connection is closed; 0 sends no headers either."""
 
     @property
     def payload(self) -> bytes:
@@ -133,11 +135,14 @@ def _make_handler(respond: Respond, stub: Stub) -> type[BaseHTTPRequestHandler]:
                 stub.asked.append(asked)
                 answer = respond(asked)
             time.sleep(answer.seconds)
-            payload = answer.payload
+            payload = answer.payload[: answer.cut_at]
+            self.close_connection = self.close_connection or answer.cut_at is not None
+            if answer.cut_at == 0:
+                return
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(payload)))
+            self.send_header("Content-Length", str(len(answer.payload)))
             self.end_headers()
             if not answer.seconds_a_byte:
                 self.wfile.write(payload)

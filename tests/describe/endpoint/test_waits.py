@@ -83,7 +83,8 @@ def test_zero_seconds_are_the_usual_pause(describing) -> None:
 
 
 @pytest.mark.parametrize("status", [503, 500])
-def test_a_model_that_is_loading_is_waited_for_and_spoils_no_picture(describing, status: int) -> None:
+def test_a_model_that_is_loading_is_waited_for_and_spoils_no_picture(describing, monkeypatch, status: int) -> None:
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.FIRST_PAUSE_S", 2.8)  # Then 5.6, which is said.
     start = time.monotonic()
 
     def respond(asked: Asked) -> Answer:
@@ -92,6 +93,7 @@ def test_a_model_that_is_loading_is_waited_for_and_spoils_no_picture(describing,
     stub = describing.serve(respond)
     run = describing.run(stub.url, options=["--retries", "0"])
     assert (run.status, run.states) == (0, {"ok": 40})
+    assert f"{stub.url}: status {status}: Loading the model; waits until " in run.words
     assert len(stub.asked) < 40 + 25
 
 

@@ -8,8 +8,8 @@ from gpt4image.describe.store.states import REPAIRS, State
 
 TOO_LARGE_WORDS = (
     r"context[ _](?:size|length|window)|maximum context|n_ctx|prompt is too long|too many (?:input |image )?tokens|"
-    r"input (?:length|is too long|tokens? exceed)|longer than the maximum|"
-    r"(?:entity|payload|body|image|picture)s? (?:is |are )?too (?:large|big)|"
+    r"input (?:length|is too long|tokens? exceed)|longer than the maximum|tokens.{0,40} must be <=|"
+    r"(?:entity|payload|body|image|picture|request)s? (?:is |are )?too (?:large|big)|"
     r"(?:image|picture)s?(?:[^.]|\.\d){0,40}exceed|exceeds? the (?:maximum|limit|available)[^.]{0,40}(?:size|tokens)"
 )
 """In lower case, what endpoints say of a picture or a request for which a smaller picture may do."""
@@ -118,6 +118,7 @@ SETUP_ADVICE = (
      "start the server with the model's vision part (llama.cpp: --mmproj), or use a vision model"),
     (r"\bstream|chat completion: '(?:data|event):|\"done\": ?false", "ask an endpoint that does not only stream"),
     (r"api[_ ]?key|authentication", STATUS_ADVICE[401]),
+    (r"plain http request", "write https:// in --endpoint"),
     (r"certificate", "name the certificate of its authority with --ca-file"),
 )  # fmt: skip
 

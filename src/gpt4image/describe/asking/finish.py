@@ -35,13 +35,14 @@ WHOLE = frozenset(
         "completed",
     }
 )
-CUT = frozenset({"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "token_limit"})
+CUT = frozenset({"length", "max_tokens", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "token_limit"})
 REFUSED = re.compile(r"filter|safety|recitation|refus|sensitive|block|prohibited|spii|guardrail|moderat|policy|toxic")
 
 
 def judge_finish(finish: Any) -> Ending:
     """What a `finish_reason` says; none at all is taken for a whole answer, as older servers send none."""
-    name = str(finish or "").strip().lower().removeprefix("finish_reason_")
+    # Some send the name of their enumeration along: FinishReason.STOP, FINISH_REASON_STOP.
+    name = str(finish or "").strip().lower().rpartition(".")[2].removeprefix("finish_reason_")
     if name in WHOLE:
         return Ending.WHOLE
     if name in CUT:

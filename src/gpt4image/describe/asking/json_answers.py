@@ -8,6 +8,9 @@ from typing import Any
 
 import json_repair
 
+KEPT_ALIVE = re.compile(r"\A\ufeff?(?::[^\n]*\n|\s)*")
+"""Before a body: a byte order mark, blanks, and comments of server-sent events."""
+
 
 def read_json(text: str) -> Any:
     """The JSON in a text: an object, a list, or a list of several that stood one after another; None if there is none.
@@ -26,19 +29,23 @@ def read_json(text: str) -> Any:
 
 
 def load_body(body: str | bytes) -> Any:
-    """The JSON that a body is, or the error among server-sent events, as gateways send it that only stream.
+    """The JSON that a body is, or the error or the whole answer among server-sent events.
+
+    What keeps the connection alive may stand before it, line ends within texts, and half a character anywhere.
 
     Raises:
         ValueError: it is neither.
         RecursionError: it is nested too deeply.
     """
+    text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "replace")
+    text = KEPT_ALIVE.sub("", text)
     try:
-        return json.loads(body)
+        return json.loads(text, strict=False)
     except ValueError:
-        text = body if isinstance(body, str) else body.decode("utf-8", "replace")
         for line in re.findall(r"^data:\s*(\{.*\})\s*$", text, re.MULTILINE):
             with suppress(ValueError, RecursionError):
-                if (event := json.loads(line)).get("error"):
+                event = json.loads(line)
+                if event.get("error") or '"message"' in json.dumps(event.get("choices")):
                     return event
         raise
 

@@ -12,6 +12,9 @@ from gpt4image.describe.store.rows import Description
 from gpt4image.describe.store.store import DescriptionStore
 from gpt4image.progress import Tracker, say
 
+MOST_MODELS = 5
+"""Some endpoints call the model by another name in every answer."""
+
 
 @dataclass
 class Recorder:
@@ -52,10 +55,13 @@ class Recorder:
 
     def _note_model(self, model: str) -> None:
         """Says once, and keeps, that another model answers than the one asked for."""
-        if model and self.model and model not in self.tally.models and not _is_same(model, self.model):
-            self.tally.models.append(model)
-            self.store.note_model(self.describer, model)
-            say(f"asked for the model {self.model}, answered by {model}, as the endpoint says")
+        known = self.tally.models
+        if not model or not self.model or model in known or len(known) == MOST_MODELS or _is_same(model, self.model):
+            return
+        known.append(model)
+        self.store.note_model(self.describer, model)
+        others = ", and perhaps by others, which are not told" if len(known) == MOST_MODELS else ""
+        say(f"asked for the model {self.model}, answered by {model}, as the endpoint says{others}")
 
 
 def _is_same(answering: str, asked: str) -> bool:

@@ -1,5 +1,6 @@
 """Reads a chat completion: the description, the reasoning apart from it, and what state that is."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +16,11 @@ from gpt4image.shown import start_of
 
 MOST_CHARACTERS = 100_000
 """No description is longer; a model that babbles without end is."""
+MOST_NAME_CHARACTERS = 200
+THINKING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+"""Where it stands in a message."""
+STATUSES, WORDS = ("code", "status", "status_code", "statusCode"), ("message", "msg", "error_msg", "detail")
+"""Where they stand in an error."""
 NOT_OF_THE_STORE = ("guessed", "model", "is_shrunk")
 AnswerFrom = Literal["content", "reasoning"]
 
@@ -86,13 +92,16 @@ class Reply:
         return {name: value for name, value in asdict(self).items() if name not in NOT_OF_THE_STORE}
 
 
-def parse_reply(body: bytes, as_json: bool = False, answer_from: AnswerFrom = "content") -> Reply:
+def parse_reply(
+    body: bytes, as_json: bool = False, answer_from: AnswerFrom = "content", limit: int | None = None
+) -> Reply:
     """Reads the body of a chat completion.
 
     Args:
         body: what the endpoint sent with status 200.
         as_json: the answer was to follow a JSON schema; it is flattened to text.
         answer_from: where the answer stands if the content is empty.
+        limit: tokens that could be written.
 
     Raises:
         UnusableReplyError: the body is cut, no JSON, or an error in disguise.
@@ -101,20 +110,23 @@ def parse_reply(body: bytes, as_json: bool = False, answer_from: AnswerFrom = "c
     tokens = read_usage(completion.get("usage"))
     choice = _read_choice(completion, body, tokens)
     message, finish = choice["message"], choice.get("finish_reason")
-    content, thinking = _read_content(message.get("content"))
-    if judge_finish(finish) is Ending.FAILED:
-        reason = f"the answer ended with {finish!r}, which is no whole answer{_told(choice.get('error'))}"
+    content, thinking, refusal = _read_content(message.get("content"))
+    told = next(filter(_is_error, (choice.get("error"), completion.get("error"))), None)
+    if told or judge_finish(finish) is Ending.FAILED:
+        reason = f"the answer ended with {finish!r}, which is no whole answer{_told(told)}"
         is_full = str(finish).lower() == "model_length"
-        raise UnusableReplyError(reason, _status_in(choice.get("error")), tokens, needs_smaller=is_full)
+        raise UnusableReplyError(reason, _status_in(told), tokens, needs_smaller=is_full)
+    if judge_finish(finish) is Ending.WHOLE:
+        finish = _find_cut(choice, content, tokens[1], limit) or finish
     return judge_answer(
         content,
-        reasoning=thinking or _text(message.get("reasoning_content")) or _text(message.get("reasoning")),
-        refusal=_text(message.get("refusal")),
+        reasoning=thinking or next(filter(None, (_text(message.get(name)) for name in THINKING)), ""),
+        refusal=refusal or _text(message.get("refusal")),
         finish=finish,
         tokens=tokens,
         as_json=as_json,
         answer_from=answer_from,
-        model=_text(completion.get("model")),
+        model=start_of(_text(completion.get("model")), MOST_NAME_CHARACTERS),
     )
 
 
@@ -168,9 +180,16 @@ def _read_completion(body: bytes) -> Mapping[str, Any]:
         completion = completion[0]
     if not isinstance(completion, dict):
         raise _no_completion(body)
-    if (told := completion.get("error")) and not completion.get("choices"):
+    if not completion.get("choices") and _is_error(told := _find_error(completion)):
         raise UnusableReplyError(f"the reply is no chat completion but an error{_told(told)}", _status_in(told))
     return completion
+
+
+def _find_error(completion: Mapping[str, Any]) -> Any:
+    """The error in a body without choices: its own field, the first of several, or the body itself."""
+    errors = completion.get("errors")
+    first = errors[0] if errors and isinstance(errors, list) else errors
+    return completion.get("error") or first or ({} if "choices" in completion else completion)
 
 
 def _read_choice(completion: Mapping[str, Any], body: bytes, tokens: tuple[int, int]) -> Mapping[str, Any]:
@@ -196,29 +215,45 @@ def _no_completion(body: bytes, tokens: tuple[int, int] = (0, 0)) -> UnusableRep
 
 def _status_in(error: Any) -> int | None:
     """The status of HTTP that an error names in its body."""
-    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-    try:
-        status = int(str(code))
-    except ValueError:
-        return None
-    return status if 300 <= status < 600 else None
+    codes = (str(error.get(name)) for name in STATUSES) if isinstance(error, dict) else ()
+    return next((int(code) for code in codes if re.fullmatch("[345][0-9][0-9]", code)), None)
+
+
+def _is_error(error: Any) -> bool:
+    """Whether it says anything; some send an empty one with every answer."""
+    return bool(_told(error)) or _status_in(error) is not None
 
 
 def _told(error: Any) -> str:
-    words = error.get("message") if isinstance(error, dict) else error
+    words = next((error[name] for name in WORDS if error.get(name)), "") if isinstance(error, dict) else error
     return f": {start_of(' '.join(str(words).split()), 300)}" if words else ""
 
 
-def _read_content(content: Any) -> tuple[str, str]:
-    """The answer's text and its thinking; some endpoints send them in parts."""
+def _find_cut(choice: Mapping[str, Any], content: str, written: int, limit: int | None) -> str | None:
+    """Why an answer that the endpoint calls whole is not, as far as can be seen; None if it is.
+
+    What a gateway was told may say so, or the last token that was allowed, without an end of a sentence there.
+    """
+    native = choice.get("native_finish_reason")
+    if judge_finish(native) in (Ending.CUT, Ending.REFUSED):
+        return str(native)
+    has_end = bool(content.strip()) and not (content.rstrip()[-1].isalnum() or content.rstrip()[-1] in ",;:-")
+    return "length" if limit and written == limit and not has_end else None
+
+
+def _read_content(content: Any) -> tuple[str, str, str]:
+    """The answer's text, its thinking and its refusal; some endpoints send them in parts."""
     parts = content if isinstance(content, list) else [content]
     texts: list[str] = []
     thoughts: list[str] = []
+    refusals: list[str] = []
     for part in parts:
-        kind = str(part.get("type", "")) if isinstance(part, dict) else ""
+        fields = part if isinstance(part, dict) else {}
+        kind = str(fields.get("type", ""))
         is_thinking = "think" in kind or "reason" in kind
         (thoughts if is_thinking else texts).append(_text(part))
-    return "".join(texts), "".join(thoughts)
+        refusals.append(_text(fields.get("refusal")))
+    return "".join(texts), "".join(thoughts), "".join(refusals)
 
 
 def _text(value: Any) -> str:
@@ -227,7 +262,8 @@ def _text(value: Any) -> str:
         return "".join(map(_text, value))
     if isinstance(value, dict):
         return next(
-            (_text(value[name]) for name in ("text", "thinking", "content", "reasoning") if value.get(name)), ""
+            (_text(value[name]) for name in ("text", "thinking", "content", "reasoning", "summary") if value.get(name)),
+            "",
         )
     return "" if value is None else str(value)
 

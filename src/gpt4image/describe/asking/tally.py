@@ -70,6 +70,11 @@ class Tally:
         """Spent so far, as far as prices are known."""
         return self.prices.usd(self.tokens_in, self.tokens_out)
 
+    def note_lost(self, tokens_in: int, tokens_out: int) -> None:
+        """Attempts of which nothing became have taken these tokens."""
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+
     def note(self, reply: Reply, is_redone: bool) -> None:
         """One description is finished."""
         self.states[reply.state] += 1

@@ -33,7 +33,7 @@ def read_usage(usage: Any) -> tuple[int, int]:
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name)
     try:
-        count = int(value or 0)
+        count = int(float(value or 0))
     except (TypeError, ValueError, OverflowError):
         return 0
     return count if 0 <= count <= MOST_TOKENS else 0

@@ -146,7 +146,7 @@ class Endpoint:
 
     def _read(self, body: bytes, ask: Ask) -> Reply:
         try:
-            return parse_reply(body, ask.prompt.is_flattened, self.options.answer_from)
+            return parse_reply(body, ask.prompt.is_flattened, self.options.answer_from, ask.request.max_tokens)
         except UnusableReplyError as error:
             if error.is_blocked:
                 return error.as_reply()
@@ -197,7 +197,7 @@ def open_endpoint(url: str, options: EndpointOptions, key: Key) -> Endpoint:
 
 def _with_path(url: str, further: str) -> str:
     """The base URL, of a whole one, too, with a further path; a query stays behind it."""
-    parts = urlsplit(url)
+    parts = urlsplit(url.strip())
     return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix(CHAT) + further))
 
 

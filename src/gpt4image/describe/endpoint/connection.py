@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,18 @@ import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
 
 from gpt4image.describe.endpoint.failures import PassingError, Told, shorten
-from gpt4image.describe.endpoint.keys import NO_KEY, Key, read_headers
+from gpt4image.describe.endpoint.keys import NO_KEY, Key, is_usual_host, read_headers
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.privacy import is_nearby
 from gpt4image.errors import EndpointError, SettingsError
-from gpt4image.progress import say
+from gpt4image.progress import Waits
 
 KEY_PATIENCE_S, KEY_POLL_S = 60.0, 0.5
 CONNECT_S = 10.0
 """Longer than any host takes to be reached; waiting for an answer is another matter."""
 MOST_BODY_BYTES = 16 * 1024 * 1024
 """Of one answer, unpacked. Sixty-four embeddings of 4,096 numbers take 6 MB as JSON."""
-OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
+OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers of a body that has been unpacked by now."""
 Call = Callable[[AsyncOpenAI, Mapping[str, Any]], Awaitable[Any]]
 """One request by the SDK's client with these further headers; gives its raw answer."""
@@ -66,7 +67,7 @@ class BoundedClient(DefaultAioHttpClient):
             raise openai.APITimeoutError(request) from error
         except (TooLongError, aiohttp.ClientError) as error:
             raise openai.APIConnectionError(request=request) from error
-        headers = [pair for pair in answer.headers.multi_items() if pair[0].lower() not in OF_THE_BODY]
+        headers = [pair for pair in answer.headers.raw if pair[0].lower() not in OF_THE_BODY]
         return type(answer)(answer.status_code, headers=headers, content=body, request=request)
 
 
@@ -77,6 +78,13 @@ async def _read(answer: Any) -> bytes:
         if len(body) > MOST_BODY_BYTES:
             raise TooLongError(f"the answer is longer than {MOST_BODY_BYTES:,} bytes")
     return bytes(body)
+
+
+def _in_utf8(answer: Any) -> bytes:
+    """The body in UTF-8, whatever encoding its headers name."""
+    with suppress(LookupError, UnicodeDecodeError):
+        return answer.content.decode(answer.charset_encoding or "utf-8").encode()
+    return answer.content
 
 
 @dataclass
@@ -100,6 +108,7 @@ class Connection:
     client: AsyncOpenAI = field(init=False)
     has_answered: bool = False
     in_flight: int = 0
+    _waits: Waits = field(default_factory=Waits)
 
     def __post_init__(self) -> None:
         self.client = _open_client(self.url, self.options)
@@ -135,7 +144,7 @@ class Connection:
         except openai.APIConnectionError as error:
             raise self._classify_silence(error) from error
         else:
-            return answer.content
+            return _in_utf8(answer.http_response)
         finally:
             self.in_flight -= 1
         if told.status_code == 401 and await self._has_new_key(key):
@@ -155,9 +164,7 @@ class Connection:
             if self.key.read() != sent:
                 return True
             if number == 0 and polls:
-                say(
-                    f"{self.url} refuses the key; waits up to {KEY_PATIENCE_S:.0f} s for another one in {self.key.file}"
-                )
+                self._waits.note(self.url, f"refuses the key; waits for another one in {self.key.file}", KEY_PATIENCE_S)
             if number < polls:
                 await asyncio.sleep(KEY_POLL_S)
         return False
@@ -181,7 +188,8 @@ class Connection:
             return PassingError(f"{self.url} cannot be reached: {reason}", is_connection=True)
         if is_any(TooLongError):
             return PassingError(reason)
-        if is_any(openai.APITimeoutError):
+        # It calls everything a timeout that ends before there is an answer.
+        if is_any(TimeoutError):
             return PassingError(f"no answer within {self.options.timeout_s} s", is_timeout=True)
         return PassingError(f"the connection broke: {type(causes[-1]).__name__} {reason}")
 
@@ -196,7 +204,7 @@ def _open_client(url: str, options: EndpointOptions) -> AsyncOpenAI:
     )
     parts = urlsplit(url)
     timeout = openai.Timeout(options.timeout_s, connect=min(options.timeout_s, CONNECT_S))
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         base_url=urlunsplit(parts._replace(query="", fragment="")),
         api_key=NO_KEY,
         http_client=http_client,
@@ -204,6 +212,10 @@ def _open_client(url: str, options: EndpointOptions) -> AsyncOpenAI:
         timeout=timeout,
         default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
     )
+    if not is_usual_host(url):
+        # The SDK takes both from the environment, whoever is asked.
+        client.organization = client.project = None
+    return client
 
 
 def _make_ssl_context(ca_file: Path | None) -> ssl.SSLContext:

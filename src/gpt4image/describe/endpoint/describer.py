@@ -16,7 +16,7 @@ from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_data_url, encode_half
 from gpt4image.describe.endpoint.retries import RetryingClient
 from gpt4image.describe.endpoint.tasks import answer_all
-from gpt4image.errors import Gpt4ImageError, UnreadableImageError
+from gpt4image.errors import EndpointError, Gpt4ImageError, UnreadableImageError
 from gpt4image.images import ImageSet
 
 T = TypeVar("T")
@@ -42,11 +42,12 @@ class InProcess:
 
     async def answer(self, ask: Ask) -> Reply:
         place = ask.index, ask.request.image_size
-        try:
-            data_url = await asyncio.shield(self._data_url(*place))
-        except UnreadableImageError as error:
-            return Reply.unreadable(error)
-        return await self._client.answer(ask, data_url, shrink=lambda: self._start(encode_half, *place))
+        with self._client.first_pictures.asking():
+            try:
+                data_url = await asyncio.shield(self._data_url(*place))
+            except UnreadableImageError as error:
+                return Reply.unreadable(error)
+            return await self._client.answer(ask, data_url, shrink=lambda: self._start(encode_half, *place))
 
     def end(self, reason: Gpt4ImageError) -> None:
         self._client.end(reason)
@@ -73,5 +74,13 @@ class EndpointDescriber:
         return asyncio.run(self._answer(wanted, recorder))
 
     async def _answer(self, wanted: Wanted, recorder: Recorder) -> str:
-        async with aclosing(RetryingClient(self.options)) as client:
-            return await answer_all(InProcess(client, wanted.images), wanted.asks(recorder.store), recorder)
+        is_known = recorder.tally.kept + recorder.tally.answered > 0
+        async with aclosing(RetryingClient(self.options, is_known)) as client:
+            try:
+                return await answer_all(InProcess(client, wanted.images), wanted.asks(recorder.store), recorder)
+            except EndpointError as error:
+                read, written = client.lost.tokens_in, client.lost.tokens_out
+                taken = f" ({read:,} tokens were read and {written:,} written)" if read or written else ""
+                raise type(error)(f"{error}{taken}") from error
+            finally:
+                recorder.tally.note_lost(client.lost.tokens_in, client.lost.tokens_out)

@@ -16,16 +16,19 @@ from gpt4image.shown import start_of
 FATAL_STATUSES = frozenset({401, 402, 404, 407, 410})
 REFUSING_STATUSES = frozenset({400, 403, 405, 411, 413, 414, 415, 422, 451})
 THROTTLING_STATUSES = frozenset({429, 503, 529})
-TOO_LARGE_STATUSES = frozenset({400, 413, 422, 500})
+TOO_LARGE_STATUSES = frozenset({400, 413, 422, 429, 500})
 MOST_ERROR_CHARACTERS = 300
 
 NO_CREDIT = re.compile(
     r"insufficient[ _](?:quota|credits?|balance|funds)|credit balance is too low|billing[ _]hard[ _]limit|"
     r"account (?:is not active|balance)|payment required|out of credits?|budget has been exceeded|"
-    r"exceeded_current_quota",
+    r"exceeded_current_quota|(?:used|exceeded)[^.]{0,40} (?:credits?|spending limit)|spending limit|arrearage|"
+    "余额不足|欠费",
     re.IGNORECASE,
 )
 TOO_LARGE = re.compile(TOO_LARGE_WORDS, re.IGNORECASE)
+TOO_LARGE_FOR_A_MINUTE = re.compile("request too large", re.IGNORECASE)
+"""With status 429: it takes more tokens than a minute may, so that no wait helps."""
 A_DAY = re.compile(r"per[ _-]?day|daily", re.IGNORECASE)
 MODERATED = re.compile(
     r"content[ _](?:filter|policy|management policy)|moderation|flagged|safety|data_?inspection|responsible.?ai|"
@@ -127,7 +130,8 @@ class Told(Exception):
 
 def classify(url: str, told: Told) -> Exception:
     """The failure that `told` is: PassingError, RefusedRequestError or EndpointError."""
-    status, body = told.status, told.body
+    # In JSON, letters beyond ASCII may be escaped.
+    status, body = told.status, f"{told.body}\n{told.words}"
     retry_after_s = read_retry_after_s(told.headers, body)
     if 300 <= status < 400:
         target = told.headers.get("location", "an address it does not name").removesuffix("/chat/completions")
@@ -141,7 +145,8 @@ def classify(url: str, told: Told) -> Exception:
         return UnavailableError(f"{url} answers {told}; what is allowed a day is used up: try again later")
     if status in FATAL_STATUSES or (NO_CREDIT.search(body) and retry_after_s is None):
         return EndpointError(f"{url} answers {told}; {advise_setup(status, body)}")
-    if status in TOO_LARGE_STATUSES and (status == 413 or TOO_LARGE.search(body)):
+    too_large = TOO_LARGE_FOR_A_MINUTE if status == 429 else TOO_LARGE
+    if status == 413 or (status in TOO_LARGE_STATUSES and too_large.search(body)):
         return RefusedRequestError(str(told), needs_smaller=True)
     if status in REFUSING_STATUSES:
         return RefusedRequestError(str(told), is_moderated=status == 403 or bool(MODERATED.search(body)))
@@ -168,8 +173,10 @@ def _messages(value: Any) -> list[str]:
         return [words for item in value[:3] for words in _messages(item)]
     if not isinstance(value, dict):
         return []
-    for name in ("error", "message", "detail", "msg"):
+    for name in ("error", "errors", "message", "detail", "msg", "error_msg"):
         if found := _messages(value.get(name)):
+            if name == "msg" and isinstance(place := value.get("loc"), list):
+                found[0] = f"{'.'.join(map(str, place))}: {found[0]}"
             metadata = value.get("metadata")
             raw = metadata.get("raw") if isinstance(metadata, dict) else None
             return [*found, raw] if isinstance(raw, str) else found
@@ -192,14 +199,21 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
         told = parsedate_to_datetime(value).timestamp() - time.time()
     with suppress(ValueError):
         told = float(value)
+    if told is None:
+        told = _add_times(value)
     with suppress(KeyError, ValueError):
-        told = float(headers["retry-after-ms"]) / 1000
+        told = float(headers.get("x-ms-retry-after-ms") or headers["retry-after-ms"]) / 1000
     if told is None and (match := RETRY_DELAY.search(body)):
         told = float(match[1])
     if told is None and (match := WAIT_IN_WORDS.search(body)):
-        times = re.findall(A_TIME, match[1], re.IGNORECASE)
-        told = sum(float(number) * _seconds_of(unit) for number, unit in times)
+        told = _add_times(match[1])
     return told if told is not None and 0 < told < float("inf") else None
+
+
+def _add_times(text: str) -> float | None:
+    """Seconds of `1h2m3s` and the like; None if no time stands there."""
+    times = re.findall(A_TIME, text, re.IGNORECASE)
+    return sum(float(number) * _seconds_of(unit) for number, unit in times) if times else None
 
 
 def _seconds_of(unit: str) -> float:

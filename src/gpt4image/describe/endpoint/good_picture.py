@@ -1,9 +1,10 @@
-"""Tells a bad picture from an endpoint that takes none, or has died: asks the same about a good picture."""
+"""Tells bad pictures from an endpoint that takes none, or has died: asks the same about a good picture."""
 
 import asyncio
 import random
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from PIL import Image
 
@@ -12,10 +13,11 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.payload import encode_jpeg, to_data_url
-from gpt4image.describe.endpoint.pool import Lane, LaneLostError, Pool
+from gpt4image.describe.endpoint.pool import MOST_ALIKE, Lane, LaneLostError, Pool
 from gpt4image.errors import EndpointError
 
 SIZE = 224
+LOOK_S = 0.1
 
 
 class GoodPicture:
@@ -101,3 +103,40 @@ class GoodPicture:
             return f"leave {' and '.join(own)} out of --temperature or --extra-body; else check --model"
         advice = advise_setup(403 if error.is_moderated else 200, str(error))
         return f"{advice}; check --model, and that it is a vision model"
+
+
+class FirstPictures:
+    """Holds failures back until a picture is answered: endpoints that take the good picture may take none of these.
+
+    Args:
+        pool: ends if that is so.
+        is_over: whether it is known that these endpoints describe pictures.
+    """
+
+    def __init__(self, pool: Pool, is_over: bool) -> None:
+        self.is_over = is_over
+        self._pool, self._num_asked, self._num_held = pool, 0, 0
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """A picture is asked about while the block runs."""
+        self._num_asked += 1
+        try:
+            yield
+        finally:
+            self._num_asked -= 1
+
+    async def hold(self, error: str) -> None:
+        """Waits until a picture is answered, or all others have failed, too.
+
+        Raises:
+            EndpointError: so many have failed that it is not they, or all has ended.
+        """
+        self._num_held += 1
+        if self._num_held >= MOST_ALIKE and not self.is_over:
+            words = f"the endpoint takes a plain picture, but none of the first {self._num_held} of these ({error})"
+            self._pool.end(EndpointError(f"{words}; try a smaller --image-size, and look at the server's log"))
+        while not self.is_over and self._num_held < self._num_asked:
+            await self._pool.pause(LOOK_S)
+        self._pool.check_end()
+        self.is_over = True

@@ -64,9 +64,13 @@ def choose_keys(options: EndpointOptions) -> list[Key]:
             raise SettingsError(f"--api-key-env {name} names an environment variable that is not set; export it first")
     if options.api_key_env != (USUAL,):
         return [Key(name) for name in options.api_key_env * (len(options.urls) if len(given) == 1 else 1)]
-    hosts = [urlsplit(url).hostname or "" for url in options.urls]
-    is_alone = len(set(hosts)) == 1
-    return [Key(USUAL if is_alone or f".{host}".endswith(f".{USUAL_HOST}") else NO_KEY) for host in hosts]
+    is_alone = len({urlsplit(url).hostname for url in options.urls}) == 1
+    return [Key(USUAL if is_alone or is_usual_host(url) else NO_KEY) for url in options.urls]
+
+
+def is_usual_host(url: str) -> bool:
+    """Whether the URL is OpenAI's, whom the usual variables (`OPENAI_API_KEY`, `OPENAI_ORG_ID`) are meant for."""
+    return f".{urlsplit(url).hostname}".endswith(f".{USUAL_HOST}")
 
 
 def read_headers(options: EndpointOptions) -> dict[str, str]:

@@ -20,7 +20,7 @@ UNREACHED_ATTEMPTS = 3
 FIRST_PROBE = 8
 MOST_FIRST_REQUESTS = 8
 """As long as an endpoint has answered nothing: whatever is wrong with it is wrong with all of them."""
-MOST_ALIKE = 8
+MOST_ALIKE, MOST_UNALIKE = 8, 24
 FEWEST_JUDGED = 6
 """Failures of which the last has used up a request's retries; fewer may be bad luck."""
 MOST_THROTTLED = 40
@@ -97,14 +97,15 @@ class Lane:
             failure: of an attempt.
             has_retries: whether the request would be tried again.
         """
-        kind = re.sub(r"[\d\W]+", " ", str(failure))[:80]
+        # Numbers of requests and the like are left out.
+        kind = re.sub(r"\w*\d\w*|\W+", " ", str(failure))[:80]
         self.first_failures[kind] += 1
         total = self.first_failures.total()
         if failure.is_throttle:
             return total >= MOST_THROTTLED
         # A server that loads its model answers nothing for a while; that is as long as the retries last.
-        is_alike = self.first_failures[kind] >= MOST_ALIKE and not failure.is_timeout
-        return is_alike or (not has_retries and total >= FEWEST_JUDGED)
+        is_alike = self.first_failures[kind] >= MOST_ALIKE or total >= MOST_UNALIKE
+        return (is_alike and not failure.is_timeout) or (not has_retries and total >= FEWEST_JUDGED)
 
 
 class Pool:

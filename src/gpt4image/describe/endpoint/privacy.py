@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -32,9 +33,13 @@ def check_endpoints(urls: Sequence[str], allow_remote: bool, sees: str = "image"
 
 
 def _check_form(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--endpoint {url} must be a URL such as http://localhost:8000/v1")
+    is_url = False
+    with suppress(ValueError):  # A port or an IPv6 address may be none.
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    if not is_url:
+        masked = re.sub("//.*@", "//***@", url)
+        raise SettingsError(f"--endpoint {masked} must be a URL such as http://localhost:8000/v1")
     if parts.username or parts.password:
         raise SettingsError(
             f"--endpoint {parts.scheme}://***@{parts.hostname} holds a password; put the key into "

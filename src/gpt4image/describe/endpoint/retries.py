@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from gpt4image.describe.asking.advice import advise_setup
@@ -13,7 +13,7 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.client import Endpoint
 from gpt4image.describe.endpoint.failures import PassingError, RefusedRequestError
-from gpt4image.describe.endpoint.good_picture import GoodPicture
+from gpt4image.describe.endpoint.good_picture import FirstPictures, GoodPicture
 from gpt4image.describe.endpoint.options import EndpointOptions
 from gpt4image.describe.endpoint.pacing import RateLimits
 from gpt4image.describe.endpoint.pool import Lane, LaneLostError, Pool
@@ -45,7 +45,7 @@ class Course:
         may_shrink: it may yet be sent so.
     """
 
-    start_s: float
+    start_s: float = field(default_factory=time.monotonic)
     attempts: int = 0
     failures: float = 0.0
     failed_s: float | None = None
@@ -55,7 +55,6 @@ class Course:
     may_shrink: bool = False
 
     def note(self, error: PassingError) -> None:
-        self.add_tokens(error.tokens)
         if not error.is_absent:
             self.failures += 1 / PATIENCE if error.is_throttle else 1
             self.failed_s = time.monotonic()
@@ -77,12 +76,21 @@ class Course:
 
 
 class RetryingClient:
-    """Turns a question into an answer; only endpoints that are of no use at all raise."""
+    """Turns a question into an answer; only endpoints that are of no use at all raise.
 
-    def __init__(self, options: EndpointOptions) -> None:
+    Args:
+        options: which endpoints, and how they are asked.
+        is_known: whether they are known to describe pictures.
+
+    Attributes:
+        lost: what questions took that were given up.
+    """
+
+    def __init__(self, options: EndpointOptions, is_known: bool = True) -> None:
         self.pool, self._options = Pool(options), options
         self._limits = RateLimits(options.requests_per_minute, options.tokens_per_minute)
-        self._good_picture, self._waits = GoodPicture(self.pool, options), Waits()
+        self._good_picture, self.first_pictures = GoodPicture(self.pool, options), FirstPictures(self.pool, is_known)
+        self._waits, self.lost = Waits(), Course()
 
     async def aclose(self) -> None:
         """Closes the connections to all endpoints."""
@@ -104,10 +112,17 @@ class RetryingClient:
         Raises:
             EndpointError: no request will do: wrong key, unknown model, nobody listening.
         """
-        course = Course(time.monotonic(), may_shrink=shrink is not None)
+        course = Course(may_shrink=shrink is not None)
+        try:
+            return course.finish(await self._ask_until_settled(ask, data_url, course, shrink))
+        except Gpt4ImageError:
+            self.lost.add_tokens((course.tokens_in, course.tokens_out))
+            raise
+
+    async def _ask_until_settled(self, ask: Ask, data_url: str, course: Course, shrink: Shrink | None) -> Reply:
         while True:
             try:
-                return course.finish(await self._ask(ask, data_url, course))
+                return await self._ask(ask, data_url, course)
             except LaneLostError:
                 continue
             except (RefusedRequestError, PassingError) as error:
@@ -115,17 +130,19 @@ class RetryingClient:
                     smaller, course.may_shrink = await shrink(), False
                     data_url, course.is_shrunk = smaller or data_url, smaller is not None
                     continue
-                if isinstance(error, RefusedRequestError):
-                    state = State.REFUSED if error.is_moderated else State.ENDPOINT_ERROR
-                    return course.finish(Reply(state, error=str(error)))
-                if self.has_used_up(course):
-                    words = f"{error} (after {course.attempts} attempts)"
-                    return course.finish(Reply(State.ENDPOINT_ERROR, error=words))
-                await self.pause_after(error, course)
+                if isinstance(error, RefusedRequestError) and error.is_moderated:
+                    return Reply(State.REFUSED, error=str(error))
+                if isinstance(error, PassingError) and not self.has_used_up(course):
+                    await self.pause_after(error, course)
+                    continue
+                words = f"{error} (after {course.attempts} attempts)" if isinstance(error, PassingError) else str(error)
+                if ask.old is None:
+                    await self.first_pictures.hold(words)
+                return Reply(State.ENDPOINT_ERROR, error=words)
 
     async def _ask(self, ask: Ask, data_url: str, course: Course) -> Reply:
-        tokens = ask.request.max_tokens / 2
-        reply = await self.attempt(lambda endpoint: endpoint.ask(ask, data_url), course, tokens, ask)
+        reply = await self.attempt(lambda to: to.ask(ask, data_url), course, ask.request.max_tokens / 2, ask)
+        self.first_pictures.is_over = True
         self._limits.note(reply.tokens_in + reply.tokens_out)
         return reply
 
@@ -140,7 +157,7 @@ class RetryingClient:
             EndpointError: nobody is there, or not any more.
         """
         self._give_up_if_absent(error)
-        # When nobody is there, or asks for a long wait, the whole lane pauses; another one may be free at once.
+        # Else the whole lane pauses; another one may be free at once.
         if not error.is_absent and (error.retry_after_s or 0.0) <= SHORTEST_SAID_S:
             seconds = choose_pause_s(course.attempts, error.retry_after_s)
             self._waits.note("a request", f"tried again after: {error}", seconds)
@@ -175,6 +192,7 @@ class RetryingClient:
                     course.add_tokens(await self._good_picture.check_refused(lane, ask, error))
                 raise
             except PassingError as error:
+                course.add_tokens(error.tokens)
                 error.is_dead = lane.is_dead and not error.is_absent
                 self._note_failure(lane, error, course)
                 self._count_failure(lane, error, course, is_checked=ask is not None)

@@ -16,12 +16,13 @@ from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.record import Recorder
 from gpt4image.describe.asking.reply import Reply
 from gpt4image.describe.endpoint.failures import shorten
+from gpt4image.describe.endpoint.pool import MOST_ALIKE
 from gpt4image.describe.store.states import State
 from gpt4image.errors import Gpt4ImageError, UnavailableError
 from gpt4image.progress import say, tell_hour
 
-READY_AHEAD = 4 * (os.cpu_count() or 1)
-"""Images encoded before their turn, so that no place at an endpoint waits for one."""
+READY_AHEAD = max(4 * (os.cpu_count() or 1), MOST_ALIKE)
+"""Images encoded before their turn, so that no place at an endpoint waits for one, and enough of them can be judged."""
 GRACE_S = 25.0
 """Kubernetes kills 30 s after SIGTERM."""
 STEP_S, STORING_S = 0.1, 0.5

@@ -133,6 +133,13 @@ class DescriptionStore:
         rows = self._connection.execute(query, (*prompts, describer, describer))
         return {read_state(state, ""): error for state, error, _ in rows}
 
+    def count_same(self, prompt: str, describer: str) -> int:
+        """How many `ok` descriptions there are if all have the same text; 0 if they have not."""
+        found = "FROM descriptions WHERE prompt = ? AND describer = ? AND state = 'ok'"
+        query = f"SELECT COUNT(*), MIN(text) = MAX(text) {found}"
+        number, are_same = self._connection.execute(query, (prompt, describer)).fetchone()
+        return number if are_same else 0
+
     def find_digest(self, start: str) -> str | None:
         """The digest of the one image seen whose digest begins with `start`."""
         query = "SELECT digest FROM images WHERE digest >= ? AND digest < ? LIMIT 2"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -97,7 +96,7 @@ class EndpointEncoder:
         from gpt4image.describe.endpoint.pool import LaneLostError
         from gpt4image.describe.endpoint.retries import Course
 
-        course = Course(time.monotonic())
+        course = Course()
         while True:
             try:
                 return await client.attempt(partial(self._send, batch), course, tokens=0)
