@@ -1,5 +1,6 @@
 """Image sets in folders: one sub-folder a class, in torchvision's ImageFolder order."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from gpt4image.images.tables.labels import name_class, remark_alike
 __all__ = ["UNLABELLED_FOLDER", "FileStore", "open_folder"]
 
 UNLABELLED_FOLDERS = UNLABELLED_FOLDER, AMERICAN = "_unlabelled", "_unlabeled"
-PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"))
+PART = re.compile(
+    r"(train|training|val|valid|validation|test|testing|dev|eval)[\W_\d]*(set|data|split|images?|imgs?|photos)?[\W_\d]*"
+)
 """Names of folders that hold parts of a set rather than classes."""
 
 
@@ -82,11 +85,20 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
     alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled")]
     if alike:
         add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
-    if classes and {name.lower() for name in classes} <= PARTS:
+    labelled = [name for name in walk.names if name.partition("/")[0] in set(walk.folders) - set(UNLABELLED_FOLDERS)]
+    filled = [name for label, name in enumerate(classes) if label in used]
+    if classes and all(PART.fullmatch(name.lower()) for name in classes):
         words = "is taken for a class, but looks like a part of a set: give"
         if len(classes) > 1:
             words = "are taken for classes, but look like parts of a set: give one of them, such as"
         add(f"{enumerate_names(list(classes))} {words} {source.rstrip('/')}/{classes[0]}")
-    elif len(classes) == 1:
-        add(f"{classes[0]} is the only class; if it holds the classes, give {source.rstrip('/')}/{classes[0]}")
+    elif len(filled or classes) == 1:
+        (only,) = filled or classes
+        words = "is the only class with images" if len(classes) > 1 else "is the only class"
+        add(f"{only} {words}; if it holds the classes, give {source.rstrip('/')}/{only}")
+    elif labelled and all(name.count("/") > 1 for name in labelled):
+        add(
+            f"the classes are {enumerate_names(list(classes))}, but all images lie deeper, such as "
+            f"{escape_name(labelled[0])}: give one of these folders if it holds the classes"
+        )
     remark_alike([escape_name(name) for name in walk.folders if name not in UNLABELLED_FOLDERS], walk.remarks)

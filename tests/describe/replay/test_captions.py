@@ -55,6 +55,14 @@ TAKEN: dict[str, tuple[str, bytes, list[str], list[str]]] = {
     "UTF-16": ("c.csv", f"path,caption\n{FIRST},größer\n{SECOND},b\n".encode("utf-16"), ["größer"], ["b"]),
     "a byte order mark": ("c.csv", f"path,caption\n{FIRST},ä\n{SECOND},b\n".encode("utf-8-sig"), ["ä"], ["b"]),
     "semicolons": ("c.csv", f"path;caption\n{FIRST};a, c\n{SECOND};b\n".encode(), ["a, c"], ["b"]),
+    "addresses": (
+        "c.csv",
+        f"image,caption\nhttps://x.org/{FIRST}?w=200&h=3#top,a\nhttp://x.org/c%61t/0000.jpg#1,c\n{SECOND}#0,b\n".encode(),
+        ["a", "c"],
+        ["b"],
+    ),
+    "names without a suffix": ("c.csv", b"path,caption\n0000,a\ndog/0001,b\n0002.png,c\n", ["a"], ["b"]),
+    "bars and spaces": ("c.csv", f"image| caption\n{FIRST}| a, c\n{SECOND}| b\n".encode(), ["a, c"], ["b"]),
     "another case": ("c.JSONL", jsonl("a", "b"), ["a"], ["b"]),
 }
 
