@@ -113,6 +113,24 @@ def test_a_signal_stores_what_is_in_flight_and_asks_for_nothing_more(
     assert (counts(url)["requests"], num_stored(work)) == (12, 12)
 
 
+def test_sigterm_is_ctrl_c_in_every_command() -> None:
+    """Each command's own function gets the signal while it works."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from gpt4image.cli import main, run\n"
+        "from gpt4image.cli.commands import COMMANDS, Command\n"
+        "class Settings: pass\n"
+        "def work(settings):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(10)\n"
+        "Command.load = lambda command: (Settings, work)\n"
+        "run.parse_settings = lambda *words: Settings()\n"
+        "print([name for name in COMMANDS if main([name]) != 4])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "[]")
+    assert set(ran.stderr.splitlines()) == {"stopped; finished work is kept, the same command goes on from there"}
+
+
 def test_a_second_describe_of_one_work_folder_is_refused_and_a_dead_lock_taken_over(
     start: Start, photos: Path, tmp_path: Path
 ) -> None:
