@@ -269,3 +269,23 @@ def test_half_a_character_of_a_reply_is_stored_as_its_mark(image_folder: ImageFo
     with DescriptionStore.open(tmp_path / "work", create=True) as store:
         store.write([Description(digest, "p", "d", text="größe \U0001f431 \ud83d")])
         assert next(store.descriptions()).text == "größe \U0001f431 \ufffd"
+
+
+def test_a_name_may_lack_the_suffix_that_one_image_has_or_have_one_that_keys_of_shards_lack() -> None:
+    keys = ["a/0000", "a/v0.1", "b/x.jpg", "b/y.jpg", "c/y.png"]
+    matcher = ImageMatcher(keys, [f"{number:064x}" for number in range(len(keys))], Path("/nowhere"))
+    found = {
+        name: matcher.find(Row(path=name))
+        for name in ("0000.jpg", "a/0000.png", "v0.1.jpg", "v0", "x", "b/x", "x.png", "y", "c/y")
+    }
+    assert found == {
+        "0000.jpg": 0,
+        "a/0000.png": 0,
+        "v0.1.jpg": 1,
+        "v0": None,
+        "x": 2,
+        "b/x": 2,
+        "x.png": None,
+        "y": None,
+        "c/y": 4,
+    }

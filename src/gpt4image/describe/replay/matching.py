@@ -30,7 +30,8 @@ class ImageMatcher:
     the path of a file that is there and is none of the images matches nothing. An index matches keys such as
     `train/60`. An image with its bytes in the row, as data sets in Parquet have it, matches by its digest. Where no
     name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference; then a name
-    may be an address (`%20`, `?w=200`, `#0`), or lack the suffix of the single file that it can mean.
+    may be an address (`%20`, `?w=200`, `#0`), or lack
+    the suffix of the single file that it can mean, as keys of shards do.
     """
 
     def __init__(
@@ -123,13 +124,11 @@ class ImageMatcher:
         return self._find_stem(name)
 
     def _find_stem(self, name: str) -> int | None:
-        """The single image that has this name but for the suffix of its file."""
-        name = _spell(name)
-        alike = self._by_stem.get(name.rpartition("/")[2], ())
-        parts = ((index, os.path.splitext(_spell(self._keys[index]))) for index in alike)
-        found = [
-            index for index, (stem, suffix) in parts if suffix.lower() in image_suffixes() and _ends_alike(stem, name)
-        ]
+        """The single image that has this name but for the suffix of its file, which one of the two lacks."""
+        stem, suffix = _split_suffix(_spell(name))
+        alike = self._by_bare.get(stem.rpartition("/")[2], ())
+        keys = ((index, *_split_suffix(_spell(self._keys[index]))) for index in alike)
+        found = [index for index, own, end in keys if bool(end) != bool(suffix) and _ends_alike(own, stem)]
         return found[0] if len(found) == 1 else None
 
     def _find_spelling(self, name: str) -> int | None:
@@ -170,6 +169,10 @@ class ImageMatcher:
         return _positions(_spell(key).rpartition("/")[2] for key in self._keys)
 
     @cached_property
+    def _by_bare(self) -> dict[str, list[int]]:
+        return _positions(_split_suffix(_spell(key))[0].rpartition("/")[2] for key in self._keys)
+
+    @cached_property
     def _by_stem(self) -> dict[str, list[int]]:
         return _positions(_spell(os.path.splitext(key)[0]).rpartition("/")[2] for key in self._keys)
 
@@ -191,6 +194,12 @@ def _is_given(value: Any) -> bool:
 def _as_name(value: Any) -> str:
     """A table with gaps makes the index 60 to 60.0."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """The name without the suffix of an image, and this."""
+    stem, suffix = os.path.splitext(name)
+    return (stem, suffix) if suffix.lower() in image_suffixes() else (name, "")
 
 
 def _leave_web(name: str) -> str:
