@@ -204,6 +204,12 @@ CASES = [
         lambda: (basic(), save("photos/loose.jpg")),
     ),
     Case(
+        "folders called `nan`, `-1` or `unknown`",
+        2,
+        ("-1, unknown are taken for classes; call them _unlabelled if their images have no label",),
+        lambda: save("photos/-1/0.jpg", "photos/unknown/1.jpg"),
+    ),
+    Case(
         "folders `train`, `val` in the place of classes",
         2,
         ("train, val are taken for classes, but look like parts of a set: give one of them, such as photos/train",),

@@ -12,7 +12,7 @@ from gpt4image.images.files.store import FileStore
 from gpt4image.images.files.walk import Walk, walk_folder
 from gpt4image.images.image_set import UNLABELLED, ImageSet
 from gpt4image.images.remarks import enumerate_names
-from gpt4image.images.tables.labels import name_class, remark_alike
+from gpt4image.images.tables.labels import NO_LABEL, PERHAPS_NO_LABEL, name_class, remark_alike
 
 __all__ = ["UNLABELLED_FOLDER", "FileStore", "open_folder"]
 
@@ -21,6 +21,7 @@ PART = re.compile(
     r"(train|training|val|valid|validation|test|testing|dev|eval)[\W_\d]*(set|data|split|images?|imgs?|photos)?[\W_\d]*"
 )
 """Names of folders that hold parts of a set rather than classes."""
+DOUBTFUL = PERHAPS_NO_LABEL | set(NO_LABEL)
 
 
 def open_folder(source: str, root: Path) -> ImageSet:
@@ -82,9 +83,12 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
         add(f"{folders} no images: {enumerate_names(empty)}")
     if AMERICAN in walk.folders:
         add(f"{AMERICAN} is taken for {UNLABELLED_FOLDER}: its images have no label")
-    alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled")]
+    alike = [name for name in classes if {name.lower(), name.strip("_").lower()} & DOUBTFUL]
     if alike:
-        add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
+        is_taken, it, whose = (
+            ("is taken for a class", "it", "its") if len(alike) == 1 else ("are taken for classes", "them", "their")
+        )
+        add(f"{enumerate_names(alike)} {is_taken}; call {it} {UNLABELLED_FOLDER} if {whose} images have no label")
     labelled = [name for name in walk.names if name.partition("/")[0] in set(walk.folders) - set(UNLABELLED_FOLDERS)]
     filled = [name for label, name in enumerate(classes) if label in used]
     if classes and all(PART.fullmatch(name.lower()) for name in classes):
