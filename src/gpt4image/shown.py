@@ -3,8 +3,10 @@
 import base64
 import html
 import json
+import logging
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -21,6 +23,12 @@ FORMULA = re.compile(r"[=@\t\r\n＝＠＋－]|[+-](?![\d.]+$)")
 
 _key_variables: set[str] = set()
 _key_values: set[str] = set()
+
+
+def silence_pillow() -> None:
+    """Keeps what Pillow warns of in damaged and in large images off the terminal: what cannot be read is recorded."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def note_key_variable(name: str) -> None:
