@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -98,12 +99,12 @@ def commands(url: str) -> dict[str, list[str]]:
 
 def run_tiny_demo() -> int:
     """The command `demo`, its recipes with the made photos, less of everything and a small model."""
-    from gpt4image.demo import stage
+    from gpt4image.demo import DemoSettings, stage
 
     whole = stage._recipe
 
-    def make_smaller(folder: Path, name: str, seeds: int | None) -> Any:
-        recipe = whole(folder, name, 1)
+    def make_smaller(folder: Path, name: str, settings: DemoSettings) -> Any:
+        recipe = whole(folder, name, settings)
         describe = {**recipe.describe, "file": "demo.jsonl"}
         train = {**recipe.train, "input_size": 32}
         if name == "frozen":
@@ -116,7 +117,7 @@ def run_tiny_demo() -> int:
         return replace(recipe, images="photos", test_images="photos", **smaller)
 
     stage._recipe = make_smaller
-    return run_command(["demo", "--out", "demo", "--jobs", "1"])
+    return run_command(["demo", "--out", "demo", "--seeds", "1", "--jobs", "1"])
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -185,6 +186,8 @@ class Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY) if out is None else out, 1)
             os.dup2(os.open(folder.parent / "errors.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)
             status = run_tiny_demo() if words == [TINY_DEMO] else run_command(words)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             os._exit(status)

@@ -1,5 +1,6 @@
 """What is printed and written: keys masked, control characters shown, formulas defused."""
 
+import base64
 import csv
 import io
 import json
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from gpt4image import progress
+from gpt4image import progress, shown
 from gpt4image.cli import main
 from gpt4image.cli.run import _show
 from gpt4image.describe.asking.reply import MOST_CHARACTERS, UnusableReplyError, parse_reply
@@ -98,6 +99,23 @@ def test_all_key_variables_are_masked_and_short_values_are_not(monkeypatch: pyte
     assert json.loads((tmp_path / "a.json").read_text()) == {"url": "http://host?x=***"}
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sk-a%2FB%2Bc%3D12345",
+        "sk-a%2fB%2bc%3d12345",
+        "sk-a/B%2Bc%3D12345",
+        "sk-a\\/B+c=12345",
+        base64.b64encode(b"sk-a/B+c=12345").decode(),
+        base64.urlsafe_b64encode(b"sk-a/B+c=12345").decode().rstrip("="),
+        b"sk-a/B+c=12345".hex(),
+    ],
+)
+def test_a_key_is_masked_in_other_spellings_too(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-a/B+c=12345")
+    assert shown.mask_keys(f"see {written} here").rstrip("=").split()[1].rstrip("=") == shown.MASK
+
+
 def test_a_key_is_masked_before_a_text_is_cut_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     half = len(KEY) // 2
@@ -174,15 +192,28 @@ def test_what_looks_like_markup_is_shown_as_it_is_in_lines_and_tables(capsys: py
             yield make_table([words], [[words]], title=words)
 
     _show(Result(), as_json=False)
-    shown = capsys.readouterr().out
-    assert shown.count(words) == 4
-    assert "\x1b]8" not in shown
+    printed = capsys.readouterr().out
+    assert printed.count(words) == 4
+    assert "\x1b]8" not in printed
 
 
 def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path) -> None:
-    cells = ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-1-1", "@SUM(1)", "\tx", "plain", -0.5, 3, "-1", "+0.5"]
+    cells = [
+        "=HYPERLINK(1)",
+        "+1+cmd|' /C calc'!A0",
+        "-1-1",
+        "@SUM(1)",
+        "\tx",
+        "＝1",
+        "\n=1",
+        "plain",
+        -0.5,
+        3,
+        "-1",
+        "+0.5",
+    ]
     write_csv(tmp_path / "a.csv", [cells])
     with (tmp_path / "a.csv").open(newline="") as file:
         found = next(csv.reader(file))
-    assert found[:5] == [f"'{cell}" for cell in cells[:5]]
-    assert found[5:] == ["plain", "-0.5", "3", "-1", "+0.5"]
+    assert found[:7] == [f"'{cell}" for cell in cells[:7]]
+    assert found[7:] == ["plain", "-0.5", "3", "-1", "+0.5"]

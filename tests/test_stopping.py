@@ -113,6 +113,36 @@ def test_a_signal_stores_what_is_in_flight_and_asks_for_nothing_more(
     assert (counts(url)["requests"], num_stored(work)) == (12, 12)
 
 
+def test_sigterm_is_ctrl_c_in_every_command() -> None:
+    """Each command's own function gets the signal while it works."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from gpt4image.cli import main, run\n"
+        "from gpt4image.cli.commands import COMMANDS, Command\n"
+        "class Settings: pass\n"
+        "def work(settings):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(10)\n"
+        "Command.load = lambda command: (Settings, work)\n"
+        "run.parse_settings = lambda *words: Settings()\n"
+        "print([name for name in COMMANDS if main([name]) != 4])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "[]")
+    assert set(ran.stderr.splitlines()) == {"stopped; finished work is kept, the same command goes on from there"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_served_gallery_is_meant_to_be_stopped(start: Start, photos: Path, tmp_path: Path, number: int) -> None:
+    url, work = serve(start), tmp_path / "work"
+    assert start(*command("describe", photos, work, "--endpoint", url, "--model", "m")).wait(60) == 0
+    gallery = start(*command("gallery", work, "--images", photos, "--serve", "--port", 0))
+    assert gallery.stdout is not None
+    assert gallery.stdout.readline().startswith("http://127.0.0.1")
+    gallery.send_signal(number)
+    _, told = gallery.communicate(timeout=30)
+    assert (gallery.returncode, told.splitlines()[-1]) == (0, "stopped; every change is on disk")
+
+
 def test_a_second_describe_of_one_work_folder_is_refused_and_a_dead_lock_taken_over(
     start: Start, photos: Path, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gpt4image.shown import printable_line
+from gpt4image.shown import printable_line, silence_pillow
 
 console = Console(stderr=True)
 LOG_INTERVAL_S = 15.0
@@ -28,9 +28,10 @@ _silent = False
 
 
 def silence() -> None:
-    """Shows no progress in this process from now on."""
+    """Shows no progress, nor warnings of Pillow, in this process from now on."""
     global _silent
     _silent = True
+    silence_pillow()
 
 
 class _RateColumn(ProgressColumn):

@@ -1,9 +1,16 @@
 """What is printed and written for people: no API keys, no control characters, no formulas."""
 
+import base64
+import html
+import json
+import logging
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 KEY_NAMES = re.compile(r".*_API_KEY|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
 SHORTEST_KEY = 8
@@ -11,11 +18,17 @@ SHORTEST_KEY = 8
 MASK = "***"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """All but tab and line feed: what moves a terminal's cursor, and what turns the direction of writing."""
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]+$)")
-"""How formulas begin; +1 and -0.5 are numbers."""
+FORMULA = re.compile(r"[=@\t\r\n＝＠＋－]|[+-](?![\d.]+$)")
+"""How formulas begin, some of them in full width; +1 and -0.5 are numbers."""
 
 _key_variables: set[str] = set()
 _key_values: set[str] = set()
+
+
+def silence_pillow() -> None:
+    """Keeps what Pillow warns of in damaged and in large images off the terminal: what cannot be read is recorded."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def note_key_variable(name: str) -> None:
@@ -29,9 +42,25 @@ def note_key(value: str) -> None:
 
 
 def find_keys() -> list[str]:
-    """The API keys that were read and the values of all variables that hold some, the longest first."""
+    """The API keys that were read and the values of all variables that hold some, as servers may write them.
+
+    The longest first.
+    """
     named = {value for name, value in os.environ.items() if name in _key_variables or KEY_NAMES.fullmatch(name)}
-    return sorted((key for key in named | _key_values if len(key) >= SHORTEST_KEY), key=len, reverse=True)
+    keys = {key for key in named | _key_values if len(key) >= SHORTEST_KEY}
+    return sorted({spelling for key in keys for spelling in _spell(key)}, key=len, reverse=True)
+
+
+@cache
+def _spell(key: str) -> frozenset[str]:
+    """A key as it is, in addresses, in JSON and HTML, in base64 and in hexadecimal digits."""
+    data = key.encode(errors="surrogateescape")
+    percent = quote(data, safe="")
+    lower = re.sub("%..", lambda match: match[0].lower(), percent)
+    in_json = json.dumps(key)[1:-1]
+    encoded = {coded.decode().rstrip("=") for coded in (base64.b64encode(data), base64.urlsafe_b64encode(data))}
+    return frozenset((key, percent, lower, quote(data), quote_plus(data), in_json, in_json.replace("/", "\\/"),
+                      html.escape(key), data.hex(), *encoded))  # fmt: skip
 
 
 def mask_keys(text: str, keys: Sequence[str] | None = None) -> str:

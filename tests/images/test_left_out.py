@@ -204,10 +204,44 @@ CASES = [
         lambda: (basic(), save("photos/loose.jpg")),
     ),
     Case(
+        "folders called `nan`, `-1` or `unknown`",
+        2,
+        ("-1, unknown are taken for classes; call them _unlabelled if their images have no label",),
+        lambda: save("photos/-1/0.jpg", "photos/unknown/1.jpg"),
+    ),
+    Case(
         "folders `train`, `val` in the place of classes",
         2,
         ("train, val are taken for classes, but look like parts of a set: give one of them, such as photos/train",),
         lambda: save("photos/train/cat/0.jpg", "photos/val/cat/1.jpg"),
+    ),
+    Case(
+        "parts of a set in other spellings, such as `Train_images`, `val2017`, `Test Set`",
+        3,
+        (
+            "Test Set, Train_images, val2017 are taken for classes, but look like parts of a set: give one of them, "
+            "such as photos/Test Set",
+        ),
+        lambda: save("photos/Train_images/0.jpg", "photos/val2017/1.jpg", "photos/Test Set/2.jpg"),
+    ),
+    Case(
+        "`images` beside `labels` or `Annotations`, as programs for boxes write them",
+        1,
+        (
+            "left out: 1 .txt; such as labels/0.txt",
+            "1 class folder holds no images: labels",
+            "images is the only class with images; if it holds the classes, give photos/images",
+        ),
+        lambda: [save("photos/images/0.jpg"), write("photos/labels/0.txt", "0 0.5 0.5 0.1 0.1")],
+    ),
+    Case(
+        "class folders that hold but folders: `animals/cat`, `plants/oak`",
+        2,
+        (
+            "the classes are animals, plants, but all images lie deeper, such as animals/cat/0.jpg: give one of these "
+            "folders if it holds the classes",
+        ),
+        lambda: save("photos/animals/cat/0.jpg", "photos/plants/oak/0.jpg"),
     ),
     Case(
         "one folder around all classes",
@@ -258,6 +292,55 @@ CASES = [
         ("list.jsonl: the label in row 1 is ['cat', 'pet'], no word or number",),
         lambda: write("list.jsonl", json.dumps({"path": "x.jpg", "label": ["cat", "pet"]})),
         "list.jsonl",
+    ),
+    Case(
+        "a list in the cell of a label",
+        None,
+        ("list.csv: the label in row 1 is ['cat', 'pet'], no word or number",),
+        with_list("path,label\nphotos/cat/0.jpg,\"['cat', 'pet']\"\n"),
+        "list.csv",
+    ),
+    Case(
+        "several labels in a cell, between `;`, or commas where each part is a class",
+        4,
+        ("taken for one class each: cat, dog, cat;pet; an image has one label",),
+        with_list('path,label\nphotos/cat/0.jpg,cat;pet\nphotos/dog/0.jpg,"cat, dog"\nx/1.jpg,cat\nx/2.jpg,dog\n'),
+        "list.csv",
+        ("x/1.jpg", "x/2.jpg"),
+    ),
+    Case(
+        "`path, label` with a space behind the comma, also before quotes",
+        2,
+        (),
+        with_list('path, label\n"photos/cat/0.jpg", "cat"\n"photos/dog/0.jpg", "a dog"\n'),
+        "list.csv",
+    ),
+    Case(
+        "a space before a quote only",
+        2,
+        (
+            "2 labels were trimmed: spaces, or another Unicode form",
+            'classes in quotes: "cat", "dog"; in CSV a quote follows the comma at once',
+        ),
+        with_list('path,label\nphotos/cat/0.jpg, "cat"\nphotos/dog/0.jpg, "dog"\n'),
+        "list.csv",
+    ),
+    Case(
+        "labels `unknown`, `?`, `-`, `None`",
+        2,
+        ("taken for classes: -, unknown; leave the label empty where there is none",),
+        with_list("path,label\nphotos/cat/0.jpg,unknown\nphotos/dog/0.jpg,-\n"),
+        "list.csv",
+    ),
+    Case(
+        "sentences in the column of labels",
+        12,
+        ("each of 12 labels stands once only, such as 'picture 0': are they classes?",),
+        lambda: [
+            save(*(f"x/{number}.jpg" for number in range(12))),
+            write("list.csv", "path,label\n" + "".join(f"x/{number}.jpg,picture {number}\n" for number in range(12))),
+        ],
+        "list.csv",
     ),
     Case(
         "two columns of one name",
@@ -316,6 +399,13 @@ CASES = [
             "such as a/0.json, a/0.txt, a/._0.jpg",
         ),
         lambda: write_shard("s/a.tar", {"0.jpg": "", "0.json": "{", "0.txt": "a cat", "._0.jpg": "", "1.jpg": ""}),
+        "webdataset:s/a.tar",
+    ),
+    Case(
+        "in a shard a `.cls` or `.json` whose name is no image's, such as `0.label.cls` beside `0.jpg`",
+        1,
+        ("left out: 1 .cls (of no image), 1 .json (of no image); such as a/0.label.cls, a/1.json",),
+        lambda: write_shard("s/a.tar", {"0.jpg": "", "0.label.cls": "1", "1.json": "{}"}),
         "webdataset:s/a.tar",
     ),
     Case(

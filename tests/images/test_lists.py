@@ -17,6 +17,11 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_an_empty_word_is_no_folder() -> None:
+    with pytest.raises(ImageSetError, match="the word for the images is empty"):
+        open_images("")
+
+
 def test_csv_keeps_labels_as_words_and_further_columns(photos: Path) -> None:
     (photos / "list.csv").write_text('path,label,place\n0.png,007,"Rome, Italy"\n1.png,,Oslo\n2.png,7,Bern\n')
     images = open_images(str(photos / "list.csv"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,27 @@ def test_picks_complete_missing_labels_and_a_second_call_does_nothing(photos: Pa
     assert not again.redone
     assert (first.folder / "labels.parquet").read_bytes() == saved
     assert label(settings(photos, tmp_path / "work", keep_labels=6)).redone
+
+
+def test_what_is_missing_is_told_as_it_is(photos: Path, tmp_path: Path) -> None:
+    """Answers that name no class, and texts that are not embedded, are there all the same."""
+    work = tmp_path / "work"
+    pick(photos, work, lambda image: "wolf")
+    pick(photos, work, lambda image: f"a picture, {image}", prompt="detailed@1")
+    label(LabelSettings(str(photos), work, features="none"))
+    told = LabelTable.open(work, "default").manifest["cannot_tell"]
+    assert f"no pick in {work} names a class of these images" in told
+    assert f"no embedded texts in {work}" in told
+
+
+def test_a_second_call_writes_nothing_so_that_the_work_folder_may_be_read_only(photos: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    pick(photos, work, right)
+    label(settings(photos, work))
+    shutil.rmtree(work / ".locks", ignore_errors=True)
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
+    assert not label(settings(photos, work)).redone
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before
 
 
 def test_the_same_inputs_give_the_same_labels(photos: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from gpt4image.cli.usage import write_help, write_overview
 from gpt4image.errors import Gpt4ImageError, SettingsError, UnavailableError
 from gpt4image.models.trust import PREFIX, allow_import, refuse_import
 from gpt4image.results import ExitStatus, StageResult
-from gpt4image.shown import note_key_variable, printable, printable_json, printable_line
+from gpt4image.shown import note_key_variable, printable, printable_json, printable_line, silence_pillow
 from gpt4image.stopping import terminate_as_interrupt
 
 
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     terminate_as_interrupt()
+    silence_pillow()
     try:
         return _run(arguments[0], arguments[1:])
     except Gpt4ImageError as error:

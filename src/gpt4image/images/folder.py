@@ -1,5 +1,6 @@
 """Image sets in folders: one sub-folder a class, in torchvision's ImageFolder order."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from gpt4image.images.files.store import FileStore
 from gpt4image.images.files.walk import Walk, walk_folder
 from gpt4image.images.image_set import UNLABELLED, ImageSet
 from gpt4image.images.remarks import enumerate_names
-from gpt4image.images.tables.labels import name_class, remark_alike
+from gpt4image.images.tables.labels import NO_LABEL, PERHAPS_NO_LABEL, name_class, remark_alike
 
 __all__ = ["UNLABELLED_FOLDER", "FileStore", "open_folder"]
 
 UNLABELLED_FOLDERS = UNLABELLED_FOLDER, AMERICAN = "_unlabelled", "_unlabeled"
-PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"))
+PART = re.compile(
+    r"(train|training|val|valid|validation|test|testing|dev|eval)[\W_\d]*(set|data|split|images?|imgs?|photos)?[\W_\d]*"
+)
 """Names of folders that hold parts of a set rather than classes."""
+DOUBTFUL = PERHAPS_NO_LABEL | set(NO_LABEL)
 
 
 def open_folder(source: str, root: Path) -> ImageSet:
@@ -79,14 +83,26 @@ def _remark_folders(walk: Walk, source: str, classes: tuple[str, ...], labels: n
         add(f"{folders} no images: {enumerate_names(empty)}")
     if AMERICAN in walk.folders:
         add(f"{AMERICAN} is taken for {UNLABELLED_FOLDER}: its images have no label")
-    alike = [name for name in classes if name.strip("_").lower() in ("unlabelled", "unlabeled")]
+    alike = [name for name in classes if {name.lower(), name.strip("_").lower()} & DOUBTFUL]
     if alike:
-        add(f"{alike[0]} is taken for a class; call it {UNLABELLED_FOLDER} if its images have no label")
-    if classes and {name.lower() for name in classes} <= PARTS:
+        is_taken, it, whose = (
+            ("is taken for a class", "it", "its") if len(alike) == 1 else ("are taken for classes", "them", "their")
+        )
+        add(f"{enumerate_names(alike)} {is_taken}; call {it} {UNLABELLED_FOLDER} if {whose} images have no label")
+    labelled = [name for name in walk.names if name.partition("/")[0] in set(walk.folders) - set(UNLABELLED_FOLDERS)]
+    filled = [name for label, name in enumerate(classes) if label in used]
+    if classes and all(PART.fullmatch(name.lower()) for name in classes):
         words = "is taken for a class, but looks like a part of a set: give"
         if len(classes) > 1:
             words = "are taken for classes, but look like parts of a set: give one of them, such as"
         add(f"{enumerate_names(list(classes))} {words} {source.rstrip('/')}/{classes[0]}")
-    elif len(classes) == 1:
-        add(f"{classes[0]} is the only class; if it holds the classes, give {source.rstrip('/')}/{classes[0]}")
+    elif len(filled or classes) == 1:
+        (only,) = filled or classes
+        words = "is the only class with images" if len(classes) > 1 else "is the only class"
+        add(f"{only} {words}; if it holds the classes, give {source.rstrip('/')}/{only}")
+    elif labelled and all(name.count("/") > 1 for name in labelled):
+        add(
+            f"the classes are {enumerate_names(list(classes))}, but all images lie deeper, such as "
+            f"{escape_name(labelled[0])}: give one of these folders if it holds the classes"
+        )
     remark_alike([escape_name(name) for name in walk.folders if name not in UNLABELLED_FOLDERS], walk.remarks)

@@ -55,6 +55,8 @@ def divide_source(
 
 
 def _open(source: str) -> ImageSet:
+    if not source.strip():
+        raise ImageSetError(f"the word for the images is empty; images are {FORMS}")
     if source.startswith("fashion-mnist:"):
         return open_fashion_mnist(source)
     if source.startswith("hf:"):

@@ -142,7 +142,7 @@ def _read_index(path: str) -> tuple[dict[str, list[Any]], dict[str, Any]]:
 
     status = os.stat(path)
     identity = (escape_name(path), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
-    name = hashlib.sha256("\n".join(map(str, ("index 3", *identity))).encode()).hexdigest()
+    name = hashlib.sha256("\n".join(map(str, ("index 4", *identity))).encode()).hexdigest()
     remembered = cache_folder() / "webdataset" / f"{name}.parquet"
     # Whatever is wrong with the file: what it says can be found again.
     with suppress(Exception):
@@ -178,6 +178,10 @@ def _find_images(path: str, remarks: Remarks) -> Iterator[dict[str, Any]]:
                 _keep_label(tar, member, labels[f"{folder}{slash}{stem}"], suffix[1:].lower(), full, remarks)
             else:
                 remarks.leave_out(name_left_out(suffix.lower()), full)
+    used = set(images) | {stem for found in images.values() for stem, _ in found}
+    for stem in sorted(labels.keys() - used):
+        for kind in labels[stem]:
+            remarks.leave_out(f".{kind} (of no image)", f"{stem}.{kind}")
     for group, found in images.items():
         stems = [stem for stem, _ in found]
         are_several = len(found) > 1

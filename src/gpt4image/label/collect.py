@@ -68,7 +68,15 @@ def collect(settings: LabelSettings) -> Collected:
             f"embedded class names; ask for picks: gpt4image describe {settings.images} {settings.work} "
             "--prompt pick_class"
         )
-    remarks = [f"no {what} in {settings.work}" for what, found in (("picks", picks), ("texts", texts)) if not found]
+    remarks = []
+    if not picks:
+        remarks.append(
+            f"no pick in {settings.work} names a class of these images"
+            if pick_prompts
+            else f"no picks in {settings.work}"
+        )
+    if not texts:
+        remarks.append(f"no embedded texts in {settings.work}" if text_prompts else f"no texts in {settings.work}")
     inputs = _describe_inputs(settings, images, digests, evidence)
     return Collected(images, digests, scan.errors, evidence, inputs, remarks)
 

@@ -24,10 +24,11 @@ def label(settings: LabelSettings) -> LabelResult:
 
     collected = collect(settings)
     folder = labels_folder(settings.work, settings.name)
-    with locked(settings.work / f".locks/labels.{settings.name}", f"{folder} is being written", LabelError):
-        facts = _read_if_same(folder / MANIFEST, collected.inputs)
-        redone = facts is None
-        if facts is None:
+    facts = _read_if_same(folder / MANIFEST, collected.inputs)
+    redone = facts is None
+    if facts is None:
+        # Only who writes needs the lock: a work folder may be one that can only be read.
+        with locked(settings.work / f".locks/labels.{settings.name}", f"{folder} is being written", LabelError):
             facts = write_labels(folder, settings, collected).manifest
     shown = ("num_images", "num_labelled", "states", "reliability", "confusions", "cannot_tell")
     return LabelResult(

@@ -55,6 +55,14 @@ TAKEN: dict[str, tuple[str, bytes, list[str], list[str]]] = {
     "UTF-16": ("c.csv", f"path,caption\n{FIRST},größer\n{SECOND},b\n".encode("utf-16"), ["größer"], ["b"]),
     "a byte order mark": ("c.csv", f"path,caption\n{FIRST},ä\n{SECOND},b\n".encode("utf-8-sig"), ["ä"], ["b"]),
     "semicolons": ("c.csv", f"path;caption\n{FIRST};a, c\n{SECOND};b\n".encode(), ["a, c"], ["b"]),
+    "addresses": (
+        "c.csv",
+        f"image,caption\nhttps://x.org/{FIRST}?w=200&h=3#top,a\nhttp://x.org/c%61t/0000.jpg#1,c\n{SECOND}#0,b\n".encode(),
+        ["a", "c"],
+        ["b"],
+    ),
+    "names without a suffix": ("c.csv", b"path,caption\n0000,a\ndog/0001,b\n0002.png,c\n", ["a"], ["b"]),
+    "bars and spaces": ("c.csv", f"image| caption\n{FIRST}| a, c\n{SECOND}| b\n".encode(), ["a, c"], ["b"]),
     "another case": ("c.JSONL", jsonl("a", "b"), ["a"], ["b"]),
 }
 
@@ -261,3 +269,23 @@ def test_half_a_character_of_a_reply_is_stored_as_its_mark(image_folder: ImageFo
     with DescriptionStore.open(tmp_path / "work", create=True) as store:
         store.write([Description(digest, "p", "d", text="größe \U0001f431 \ud83d")])
         assert next(store.descriptions()).text == "größe \U0001f431 \ufffd"
+
+
+def test_a_name_may_lack_the_suffix_that_one_image_has_or_have_one_that_keys_of_shards_lack() -> None:
+    keys = ["a/0000", "a/v0.1", "b/x.jpg", "b/y.jpg", "c/y.png"]
+    matcher = ImageMatcher(keys, [f"{number:064x}" for number in range(len(keys))], Path("/nowhere"))
+    found = {
+        name: matcher.find(Row(path=name))
+        for name in ("0000.jpg", "a/0000.png", "v0.1.jpg", "v0", "x", "b/x", "x.png", "y", "c/y")
+    }
+    assert found == {
+        "0000.jpg": 0,
+        "a/0000.png": 0,
+        "v0.1.jpg": 1,
+        "v0": None,
+        "x": 2,
+        "b/x": 2,
+        "x.png": None,
+        "y": None,
+        "c/y": 4,
+    }

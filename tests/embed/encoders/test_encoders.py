@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -100,6 +102,7 @@ class EmbeddingServer:
         self.failure: tuple[int, str, dict[str, str]] = (429, "slow down", {"Retry-After": "0.01"})
         self.asked: list[web.Request] = []
         self.fails_after: int | None = None
+        self.stops_after: int | None = None
         self.good_key = ""
         self.url = ""
 
@@ -118,6 +121,11 @@ class EmbeddingServer:
             self.failures = max(self.failures - 1, 0)
             status, words, headers = self.failure
             return web.json_response({"error": {"message": words}}, status=status, headers=headers)
+        if self.stops_after is not None and len(self.requests) >= self.stops_after:
+            await asyncio.sleep(0.5)  # What was answered before has arrived by then.
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.5)
+            return web.Response(status=500)
         self.requests.append(body)
         data = [
             {"object": "embedding", "index": place, "embedding": self.vector_of(text)}
@@ -232,6 +240,23 @@ def test_what_was_answered_is_kept_when_an_embeddings_endpoint_fails(
     assert main(command) == 0
     asked = [text for body in server.requests for text in body["input"] if text != "a"]
     assert sorted(asked) == sorted({f"text {number}" for number in range(640)}), "none is paid for twice"
+
+
+def test_what_was_answered_is_kept_when_the_command_is_stopped(server, write_texts, capsys) -> None:
+    work = write_texts({f"{number:03}": f"text {number}" for number in range(640)})
+    command = ["embed", str(work), "--encoder", f"endpoint:{server.url}#e5"]
+    server.stops_after = 8
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(command) == 4
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "Traceback" not in capsys.readouterr().err
+    server.stops_after = None
+    assert main(command) == 0
+    asked = [text for body in server.requests for text in body["input"] if text != "a"]
+    assert len(set(asked)) == 640
+    assert len(asked) == 640, "none is paid for twice"
 
 
 def test_endpoint_in_a_running_event_loop(server) -> None:

@@ -1,6 +1,8 @@
 """What Pillow decodes itself is taken; nothing that runs another program; no metadata stays."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,20 @@ def test_damaged_files_of_any_format_are_recorded(kind: str, tmp_path: Path) -> 
     scan = scan_images(images)
     assert 0 < len(scan.errors) < len(images)
     assert scan.readable[images.keys.index("cat/whole.png")]
+
+
+def test_what_pillow_warns_of_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.effect_noise((8, 8 + number), 90).save(tmp_path / "photos" / name / f"{number}.png")
+    write_damaged("TIFF")(tmp_path / "photos" / "cat")
+    code = "import sys, PIL.Image; PIL.Image.MAX_IMAGE_PIXELS = 50; from gpt4image.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "split", str(tmp_path / "photos")]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "unreadable left out" in ran.stdout
+    assert [line for line in ran.stderr.splitlines() if not line.startswith("reading images: ")] == []
 
 
 def test_whatever_a_decoder_raises_is_one_unreadable_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

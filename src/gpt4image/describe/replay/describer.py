@@ -108,7 +108,7 @@ class ReplayDescriber:
                 f"{named or list(first)}, the images have keys such as {wanted.images.keys[0]!r}; "
                 f"a row names its image by {', '.join(COLUMNS)}"
             )
-        if not num_texts and not counts["left out"]:
+        if not num_texts and counts["without text"]:
             names = ", ".join(repr(prompt.name) for prompt in wanted.prompts)
             raise DescriptionError(
                 f"{self.file} has no text in {names}; its fields are {', '.join(first)}: choose with --field"

@@ -3,15 +3,18 @@
 import hashlib
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
+from urllib.parse import unquote
 
 from gpt4image.describe.replay.rows import Row
 from gpt4image.errors import DescriptionError
+from gpt4image.images.decoding.formats import image_suffixes
 from gpt4image.images.files.names import escape_name, find_file
 
 PATH_COLUMNS = ("path", "file_name", "image")
@@ -26,7 +29,9 @@ class ImageMatcher:
     a key does: img2dataset writes those of shards without the shard);
     the path of a file that is there and is none of the images matches nothing. An index matches keys such as
     `train/60`. An image with its bytes in the row, as data sets in Parquet have it, matches by its digest. Where no
-    name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference.
+    name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference; then a name
+    may be an address (`%20`, `?w=200`, `#0`), or lack
+    the suffix of the single file that it can mean, as keys of shards do.
     """
 
     def __init__(
@@ -109,11 +114,22 @@ class ImageMatcher:
         return self._find_name(path)
 
     def _find_name(self, name: str) -> int | None:
-        """By the key, in another spelling if need be, or by the end of a single one."""
+        """By the key, in another spelling if need be, or by the end of a single one; then as an address, or a stem."""
         if name in self._by("key"):
             return self._by("key")[name]
-        found = self._find_spelling(name)
-        return self._find_suffix(name) if found is None else found
+        for spelling in dict.fromkeys((name, _leave_web(name))):
+            for find in (self._find_spelling, self._find_suffix):
+                if (found := find(spelling)) is not None:
+                    return found
+        return self._find_stem(name)
+
+    def _find_stem(self, name: str) -> int | None:
+        """The single image that has this name but for the suffix of its file, which one of the two lacks."""
+        stem, suffix = _split_suffix(_spell(name))
+        alike = self._by_bare.get(stem.rpartition("/")[2], ())
+        keys = ((index, *_split_suffix(_spell(self._keys[index]))) for index in alike)
+        found = [index for index, own, end in keys if bool(end) != bool(suffix) and _ends_alike(own, stem)]
+        return found[0] if len(found) == 1 else None
 
     def _find_spelling(self, name: str) -> int | None:
         found = self._by_spelling.get(_spell(name), ())
@@ -153,6 +169,10 @@ class ImageMatcher:
         return _positions(_spell(key).rpartition("/")[2] for key in self._keys)
 
     @cached_property
+    def _by_bare(self) -> dict[str, list[int]]:
+        return _positions(_split_suffix(_spell(key))[0].rpartition("/")[2] for key in self._keys)
+
+    @cached_property
     def _by_stem(self) -> dict[str, list[int]]:
         return _positions(_spell(os.path.splitext(key)[0]).rpartition("/")[2] for key in self._keys)
 
@@ -174,6 +194,17 @@ def _is_given(value: Any) -> bool:
 def _as_name(value: Any) -> str:
     """A table with gaps makes the index 60 to 60.0."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """The name without the suffix of an image, and this."""
+    stem, suffix = os.path.splitext(name)
+    return (stem, suffix) if suffix.lower() in image_suffixes() else (name, "")
+
+
+def _leave_web(name: str) -> str:
+    """The name without what addresses add: `a%20b.jpg?w=200#0` is about `a b.jpg`."""
+    return unquote(re.split("[?#]", name, maxsplit=1)[0])
 
 
 def _spell(name: str) -> str:

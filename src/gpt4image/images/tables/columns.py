@@ -12,7 +12,7 @@ from gpt4image.errors import ImageSetError
 
 LARGEST_FIELD = 1 << 30
 PARQUET_ROWS = 1024
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
@@ -146,7 +146,8 @@ def _read_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     with _open_text(path) as text:
         first = text.readline()
         delimiter = max(DELIMITERS, key=lambda mark: (first.count(mark) > 0, -DELIMITERS.index(mark)))
-        reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+        has_spaces = f"{delimiter} " in first
+        reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True, skipinitialspace=has_spaces)
         line = 1
         try:
             for fields in reader:

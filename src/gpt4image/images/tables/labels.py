@@ -16,8 +16,15 @@ from gpt4image.images.remarks import Remarks, enumerate_names
 
 NO_LABEL = ("", "-1", "-1.0", "nan", "<na>")
 """What tables write where there is no label, in lower case."""
-PERHAPS_NO_LABEL = frozenset(("none", "null", "na", "n/a", "#n/a", "?"))
+PERHAPS_NO_LABEL = frozenset(
+    ("none", "null", "na", "n/a", "#n/a", "?", "-", "--", "unknown", "unlabelled", "unlabeled")
+)
 """What some programs write where there is no label; a class may be called so, too."""
+LIST = re.compile(r"\[(['\"]).*\1\]|\{(['\"]).*\}", re.DOTALL)
+"""A list or an object as Python or JSON write it into a cell."""
+SEVERAL, SEPARATORS = re.compile(r"\w\s*[|;]\s*\w"), re.compile(r"[|;,+&/]")
+"""Between several labels of one image: the first are hardly ever part of a name."""
+FEWEST_OF_ONE = 10
 WHOLE = re.compile(r"(\d+)(\.0+)?")
 
 
@@ -46,7 +53,27 @@ def number_labels(
     doubtful = [name for name in classes if name.lower() in PERHAPS_NO_LABEL]
     if doubtful:
         remarks.add(f"taken for classes: {enumerate_names(doubtful)}; leave the label empty where there is none")
+    _remark_several(classes, remarks)
+    num_labelled = len(names) - names.count(None)
+    if len(classes) == num_labelled >= FEWEST_OF_ONE:
+        remarks.add(f"each of {num_labelled:,} labels stands once only, such as {classes[0][:80]!r}: are they classes?")
     return np.array([UNLABELLED if name is None else number[name] for name in names], dtype=np.int64), classes
+
+
+def _remark_several(classes: Sequence[str], remarks: Remarks) -> None:
+    """Says which classes look like several labels of one image."""
+    known = set(classes)
+    several = [
+        name
+        for name in classes
+        if SEVERAL.search(name)
+        or (SEPARATORS.search(name) and {one.strip() for one in SEPARATORS.split(name)} <= known)
+    ]
+    if several:
+        remarks.add(f"taken for one class each: {enumerate_names(several)}; an image has one label")
+    quoted = [name for name in classes if len(name) > 2 and name[0] == name[-1] == '"']
+    if quoted:
+        remarks.add(f"classes in quotes: {enumerate_names(quoted)}; in CSV a quote follows the comma at once")
 
 
 def check_labels(values: Sequence[Any], classes: Sequence[str], source: str) -> np.ndarray:
@@ -114,7 +141,7 @@ def _read_names(values: Sequence[Any], source: str, remarks: Remarks) -> list[st
 
 
 def _read_text(value: Any, row: int, source: str) -> str:
-    if isinstance(value, (list, tuple, dict, set, bytes)):
+    if isinstance(value, (list, tuple, dict, set, bytes)) or LIST.fullmatch(str(value).strip()):
         raise ImageSetError(
             f"{source}: the label in row {row} is {str(value)[:80]}, no word or number; an image has one label, "
             "so keep one, or put lists into another column"

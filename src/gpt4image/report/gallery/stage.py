@@ -144,9 +144,9 @@ def _serve(
     editor = Editor(settings.work, settings.author) if data.editable else None
     queue = None if table is None else ReviewQueue(settings.work, table)
     with GalleryServer(data, pictures, editor, settings.host, settings.port, queue) as server:
-        print(server.url, flush=True)
-        say("serving the gallery at the address above; stop with Ctrl-C")
         try:
+            print(server.url, flush=True)
+            say("serving the gallery at the address above; stop with Ctrl-C")
             server.serve_forever()
         except KeyboardInterrupt:
             say("stopped; every change is on disk")
