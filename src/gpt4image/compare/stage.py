@@ -110,9 +110,9 @@ def run_recipe(
                 tracker.advance(note=settings.name)
         if missing:
             compute_shared_features(missing)
-            with track("training and evaluating runs", len(missing)) as tracker:
+            with track("training and evaluating runs", sum(job.twin is None for job in missing)) as tracker:
                 for job in run_jobs(missing, workers, num_processes):
-                    tracker.advance(note=job.label)
+                    tracker.advance(int(job.twin is None), note=job.label)
     comparison, report = summarise(out, recipe, lineups), out / REPORT
     if is_new := not _is_known(out / COMPARISON, comparison):
         write_json(out / COMPARISON, comparison)
