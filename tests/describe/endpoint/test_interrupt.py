@@ -106,13 +106,18 @@ def test_a_server_that_is_restarted_in_the_middle_costs_no_picture(describing, c
 
     def restart() -> None:
         wait_for(lambda: first.counts()["asked"] >= 12)
+        asked.append(first.counts()["asked"])
         first.process.kill()
         first.process.wait()
         time.sleep(2)
-        chat_server("--latency-s", "0.1", "--port", port)
+        servers.append(chat_server("--latency-s", "0.1", "--port", port))
 
+    asked, servers = [], []
     thread = threading.Thread(target=restart)
     thread.start()
     run = describing.run(first.url, options=["--in-flight", "4"])
     thread.join()
     assert (run.status, run.states) == (0, {"ok": 40})
+    # What was in flight at the kill is asked again; whoever asks meanwhile reaches nobody.
+    assert 40 <= asked[0] + servers[0].counts()["asked"] <= 52
+    assert "40 new" in run.out
