@@ -42,23 +42,18 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     outside, heard = find_first_belief(problem)
     right = np.eye(num_classes, dtype=outside.dtype)[labels[labelled]]
     wrong = (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
-    starts = _list_starts(problem, outside, right)
-    cleans = [Hypothesis(problem, start, 0.999 * right + 1e-3 / num_classes, "clean").follow(1) for start in starts]
-    number = max(range(len(starts)), key=lambda number: cleans[number].log_likelihood)
-    as_labelled, found = starts[number], {"clean": cleans[number]}
-    if number and len(labelled) >= LEAST_LABELS_OF_NOISE:
-        rival = Hypothesis(problem, as_labelled, wrong, "careless").follow(1)
-        found["clean"].refuted = _presume(rival) > found["clean"].score
-    found["clean"].follow(2, begun=1)
+    as_told, by_labels = _list_starts(problem, outside, right)
+    first, clean = _follow_clean(problem, as_told, by_labels, right, wrong)
+    found = {"clean": clean}
     if len(labelled) < LEAST_LABELS_OF_NOISE:
         return found
     believed = {}
     if heard.any():
         believed["all"] = _believe_both(problem, outside, heard)
-    if not problem.picks or number:
-        read = np.exp(normalise_logs(found["clean"].pooled * SHARPENING))
+    if not problem.picks or first is by_labels:
+        read = np.exp(normalise_logs(clean.pooled * SHARPENING))
         believed["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
-        believed["labels"] = as_labelled, wrong
+        believed["labels"] = first, wrong
     rounds = ROUNDS if problem.picks else ROUNDS_WITHOUT_PICKS
     several = len(problem.points) + len(problem.picks) > 1
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
@@ -66,11 +61,11 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     if several and problem.points and _agree_with_labels(problem):
         kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full_like(right, 1 / num_classes)
     for name, (kind, belief, likelihood) in kinds.items():
-        found[name] = Hypothesis(problem, belief, likelihood, kind, found["clean"].find_views()).follow(rounds)
+        found[name] = Hypothesis(problem, belief, likelihood, kind, clean.find_views()).follow(rounds)
     return found
 
 
-def _list_starts(problem: Problem, outside: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
+def _list_starts(problem: Problem, outside: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First beliefs [N, C] with the labels taken for right: of other images what picks or names say, or else only of
     the classes that no label teaches. Experts that learn from poor names alone would be lost before labels are heard.
     """
@@ -78,7 +73,25 @@ def _list_starts(problem: Problem, outside: np.ndarray, right: np.ndarray) -> li
     as_told, by_labels = outside.copy(), outside.copy()
     by_labels[:, np.unique(problem.labels[labelled])] = 0
     as_told[labelled] = by_labels[labelled] = right
-    return [as_told, by_labels] if labelled.any() and (as_told != by_labels).any() else [as_told]
+    return as_told, by_labels
+
+
+def _follow_clean(
+    problem: Problem, as_told: np.ndarray, by_labels: np.ndarray, right: np.ndarray, wrong: np.ndarray
+) -> tuple[np.ndarray, Hypothesis]:
+    """The hypothesis that labels are right, begun with what foretells held-out labels better; and that first belief.
+
+    They are compared after one round. Later, unlabelled images have been read by the very labels that are held out, and
+    pass them on, wrong ones, too. So that is also when right and wrong labels are told apart, if only labels teach.
+    """
+    starts = [as_told] if (as_told == by_labels).all() else [as_told, by_labels]
+    likelihood = 0.999 * right + 1e-3 / problem.num_classes
+    found = [(start, Hypothesis(problem, start, likelihood, "clean").follow(1)) for start in starts]
+    first, clean = max(found, key=lambda one: one[1].log_likelihood)
+    if first is by_labels and len(right) >= LEAST_LABELS_OF_NOISE:
+        rival = Hypothesis(problem, first, wrong, "careless").follow(1)
+        clean.refuted = _presume(rival) > clean.score
+    return first, clean.follow(2, begun=1)
 
 
 def _agree_with_labels(problem: Problem) -> bool:

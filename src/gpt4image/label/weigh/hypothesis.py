@@ -42,8 +42,7 @@ class Hypothesis:
         kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous
             images.
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
-        refuted: it is not to be chosen. A model that has learnt from unlabelled images has learnt the held-out labels
-            that these were read by, wrong ones, too: right and wrong labels are told apart one round earlier.
+        refuted: it is not to be chosen: labels were likelier as wrong ones when that could be told.
     """
 
     problem: Problem
