@@ -100,8 +100,8 @@ def test_what_is_said_to_be_taken_is_what_the_endpoint_bills(describing, tmp_pat
     assert float(told[3]) == pytest.approx((1000 * read + 3000 * written) / 1e6, rel=0.2)
     assert sum(row.tokens_in + row.tokens_out for row in run.rows) == pytest.approx(read + written, rel=0.2)
     assert not [row for row in run.rows if row.state == "ok" and HALF in row.text]
-    num_good_pictures = kind == "failures at the end"
-    num_whole = -num_good_pictures + sum(
-        b"A grey thing" in answer.payload or b"colour" in answer.payload for answer in sent
-    )
-    assert run.states.get("ok", 0) == num_whole, "nothing that was answered is lost, nor asked for again"
+    num_whole = sum(b"A grey thing" in answer.payload or b"colour" in answer.payload for answer in sent)
+    # A good picture may be asked about once more, if eight failures come in a row.
+    most_again = int(kind == "failures at the end")
+    num_again = num_whole - run.states.get("ok", 0)
+    assert 0 <= num_again <= most_again, "nothing that was answered is lost, nor asked for again"
