@@ -30,8 +30,8 @@ class ImageMatcher:
     the path of a file that is there and is none of the images matches nothing. An index matches keys such as
     `train/60`. An image with its bytes in the row, as data sets in Parquet have it, matches by its digest. Where no
     name is the same, backslashes, Unicode forms (NFC, NFD) and bytes that are no UTF-8 make no difference; then a name
-    may be an address (`%20`, `?w=200`, `#0`), or lack
-    the suffix of the single file that it can mean, as keys of shards do.
+    may be an address (`%20`, `?w=200`, `#0`), or lack the suffix of the single file that it can mean, as keys of shards
+    do.
     """
 
     def __init__(
