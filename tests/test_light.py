@@ -1,15 +1,20 @@
 """What describes and looks needs none of the packages that only training needs (the extra `train`)."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from PIL import Image
 from tests.describe.endpoint.stubs import Stub, completion, serve
 
@@ -105,3 +110,44 @@ def test_the_version_is_told(call: Callable) -> None:
     from gpt4image import __version__
 
     assert call("--version").stdout.strip() == __version__
+
+
+BROUGHT_ALONG = {
+    "aiohttp": "openai[aiohttp]",
+    "markupsafe": "jinja2",
+    "huggingface_hub": "transformers",
+    "tokenizers": "transformers",
+}
+"""Modules that are imported and come with a requirement which cannot do without them."""
+WHERE_INSTALLED = {"cleanlab", "umap"}
+"""Of which the user is told to install them."""
+
+
+def find_imports() -> set[str]:
+    """Modules, by their first name, that any line of the package imports."""
+    found = set()
+    for path in (Path(__file__).parents[1] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {one.name.partition(".")[0] for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"gpt4image"}
+
+
+def test_all_that_is_imported_is_required() -> None:
+    project = PYPROJECT["project"]
+    extras = (one for name, wanted in project["optional-dependencies"].items() if name != "dev" for one in wanted)
+    required = {canonicalize_name(Requirement(one).name) for one in (*project["dependencies"], *extras)}
+    known = packages_distributions()
+    missing = {
+        name for name in find_imports() if not {canonicalize_name(one) for one in known.get(name, [name])} & required
+    }
+    assert missing == set(BROUGHT_ALONG) | WHERE_INSTALLED
+
+
+def test_pinned_versions_can_be_installed_with_the_oldest_python() -> None:
+    oldest = re.sub("[^0-9.]", "", PYPROJECT["project"]["requires-python"]) + ".0"
+    wanting = {one.name: one.metadata["Requires-Python"] for one in distributions() if one.metadata["Requires-Python"]}
+    assert len(wanting) > 50
+    assert not {name: spec for name, spec in wanting.items() if not SpecifierSet(spec).contains(oldest)}
