@@ -186,6 +186,8 @@ class Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY) if out is None else out, 1)
             os.dup2(os.open(folder.parent / "errors.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT), 2)
             status = run_tiny_demo() if words == [TINY_DEMO] else run_command(words)
+        except KeyboardInterrupt:
+            status = 4  # As `program`: the signal came before the command heeded it, or after its end.
         except BaseException:
             traceback.print_exc()
         finally:

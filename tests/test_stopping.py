@@ -274,3 +274,19 @@ def test_the_program_ends_without_being_taken_apart_but_does_what_has_to_be_done
     ended = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout.split("\n")) == (2, ["thread", "at exit", ""])
     assert "there is no such command" in ended.stderr
+
+
+def test_a_signal_after_the_end_of_a_command_is_no_traceback() -> None:
+    code = """
+import signal
+import gpt4image.cli.run as run
+
+def main():
+    signal.raise_signal(signal.SIGINT)
+
+run.main = main
+run.program()
+"""
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, preexec_fn=heed)
+    assert (ended.returncode, ended.stderr) == (4, "")

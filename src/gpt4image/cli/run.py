@@ -27,8 +27,10 @@ def program() -> None:
     else after Ctrl-C. One of several launched processes ends at once: threads of torch.distributed that still wait may
     otherwise abort a process whose work is done.
     """
-    status = main()
+    status: int = ExitStatus.STOPPED
+    # A signal may come before `main` begins to heed it, or after it has ended.
     with suppress(KeyboardInterrupt):
+        status = main()
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             threading._shutdown()  # type: ignore[attr-defined]
             atexit._run_exitfuncs()
@@ -50,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.DONE
     # Threads that wait for each other sleep: on a machine with other work, spinning costs several times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    terminate_as_interrupt()
     silence_pillow()
+    terminate_as_interrupt()
     try:
         return _run(arguments[0], arguments[1:])
     except Gpt4ImageError as error:
