@@ -1,6 +1,8 @@
 """A chat server on loopback that answers as a test says, and remembers what it was asked."""
 
+import base64
 import hashlib
+import io
 import json
 import socket
 import ssl
@@ -11,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from PIL import Image
 
 TEXT = "A grey thing with pattern {} on a plain ground."
 USAGE = {"prompt_tokens": 200, "completion_tokens": 20, "total_tokens": 220}
@@ -61,6 +65,14 @@ def completion(content: Any, finish: Any = "stop", usage: Any = USAGE, message: 
 
 def failure(status: int, message: str, headers: Mapping[str, str] = {}, seconds: float = 0.0, **fields: Any) -> Answer:
     return Answer({"error": {"message": message} | fields}, status, headers, seconds)
+
+
+def is_plain(asked: Asked) -> bool:
+    """Whether the picture has one colour: the good picture, which is shown when real ones fail."""
+    url = asked.body["messages"][0]["content"][0]["image_url"]["url"]
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+        low, high = image.convert("L").getextrema()
+    return high - low < 8
 
 
 Respond = Callable[[Asked], Answer]

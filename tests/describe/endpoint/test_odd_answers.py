@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
+from tests.describe.endpoint.stubs import Answer, Asked, completion, failure, is_plain
 
 HALF = "HALF of a text that ends in the"
 OFTEN = {"prompt_tokens": 200, "completion_tokens": 512, "total_tokens": 712}
@@ -184,19 +184,6 @@ def test_organisations_are_told_to_openai_alone(describing, monkeypatch) -> None
     stub = describing.serve(lambda asked: completion(asked.text))
     assert describing.run(f"{stub.url} ").status == 0
     assert not [asked for asked in stub.asked if {"openai-organization", "openai-project"} & asked.headers.keys()]
-
-
-def is_plain(asked: Asked) -> bool:
-    """Whether the picture has one colour: the good picture, which is shown when real ones fail."""
-    import base64
-    import io
-
-    from PIL import Image
-
-    url = asked.body["messages"][0]["content"][0]["image_url"]["url"]
-    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
-        low, high = image.convert("L").getextrema()
-    return high - low < 8
 
 
 @pytest.mark.parametrize("kinds", [(400,), (400, 500), (422, 400)])
