@@ -71,8 +71,8 @@ def mask_keys(text: str, keys: Sequence[str] | None = None) -> str:
 
 
 def start_of(text: str, length: int) -> str:
-    """The start of a text that may hold API keys: of one that is cut through, the rest could not be masked later."""
-    return mask_keys(text)[:length]
+    """The start of a text that is masked later; keys are masked before it is cut: half a key is not found any more."""
+    return text if len(text) <= length else mask_keys(text)[:length]
 
 
 def printable(text: str) -> str:

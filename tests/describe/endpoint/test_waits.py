@@ -1,5 +1,6 @@
 """Every long wait is said, and none is without end."""
 
+import json
 import re
 import time
 from email.utils import formatdate
@@ -7,7 +8,7 @@ from email.utils import formatdate
 import pytest
 from tests.describe.endpoint.stubs import Answer, Asked, completion, failure
 
-from gpt4image.describe.endpoint.failures import read_retry_after_s
+from gpt4image.describe.endpoint.failures import PassingError, Told, classify, read_retry_after_s
 from gpt4image.progress import Waits
 
 
@@ -39,6 +40,40 @@ def test_how_long_an_endpoint_asks_to_wait(headers, body, seconds) -> None:
 
 def test_a_date_to_wait_for() -> None:
     assert 28 < read_retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)}) <= 31
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"x-ratelimit-reset": "42"}, "", 42),
+        ({"x-ratelimit-reset": "1m30s"}, "", 90),
+        ({"x-ratelimit-reset": f"{time.time() + 3600:.0f}"}, "", 3600),
+        ({}, json.dumps({"error": {"metadata": {"headers": {"X-RateLimit-Reset": f"{time.time() + 3600:.0f}000"}}}}),
+         3600),
+        ({"x-ratelimit-reset": "42", "retry-after": "7"}, "", 7),
+        ({"x-ratelimit-reset": "soon"}, "", None),
+        ({"x-ratelimit-reset": f"{time.time() - 5:.0f}"}, "", None),
+    ],
+)  # fmt: skip
+def test_when_a_limit_is_lifted_that_is_reached(headers, body, seconds) -> None:
+    told = classify("http://here", Told(429, body, headers))
+    assert isinstance(told, PassingError)
+    assert told.retry_after_s == pytest.approx(seconds, abs=60) if seconds else told.retry_after_s is None
+    other = classify("http://here", Told(500, body, {name: headers[name] for name in headers if name[0] == "x"}))
+    assert isinstance(other, PassingError)
+    assert other.retry_after_s is None
+
+
+def test_what_is_allowed_a_day_comes_back_at_an_hour_that_is_told(describing) -> None:
+    reset = f"{time.time() + 5 * 3600:.0f}000"
+
+    def respond(asked: Asked) -> Answer:
+        words = "Rate limit exceeded: free-models-per-day"
+        return completion(asked.text) if asked.number <= 10 else failure(429, words, {"X-RateLimit-Reset": reset})
+
+    run = describing.run(describing.serve(respond).url)
+    assert (run.status, run.states) == (4, {"ok": 10})
+    assert re.search(r"free-models-per-day and asks to wait until (?:\d{4}-\d\d-\d\d )?\d\d:\d\d", run.out)
 
 
 def test_a_day_is_too_long_and_the_hour_is_told(describing) -> None:

@@ -2,12 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-
-from openai import AsyncOpenAI
 
 from gpt4image.describe.asking.missing import Ask
 from gpt4image.describe.asking.reply import Reply, UnusableReplyError, parse_reply
@@ -134,15 +130,12 @@ class Endpoint:
             PassingError: it said nothing, or nothing whole.
         """
 
-        async def call(client: AsyncOpenAI, headers: Mapping[str, Any]) -> Any:
-            return await client.chat.completions.with_raw_response.create(
-                model=self.options.model,
-                messages=make_messages(make_words(ask, dialect), data_url),
-                extra_body=optional_fields(ask, self.options.extra, dialect),
-                extra_headers=headers,
-            )
-
-        return self._read(await self.connection.send(call), ask)
+        body = {
+            "model": self.options.model,
+            "messages": make_messages(make_words(ask, dialect), data_url),
+            **optional_fields(ask, self.options.extra, dialect),
+        }
+        return self._read(await self.connection.post(CHAT, body), ask)
 
     def _read(self, body: bytes, ask: Ask) -> Reply:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import aiohttp
 import openai
-from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
+from openai import AsyncOpenAI, DefaultAioHttpClient, HttpxBinaryResponseContent, Omit
 
 from gpt4image.describe.endpoint.failures import PassingError, Told, shorten
 from gpt4image.describe.endpoint.keys import NO_KEY, Key, is_usual_host, read_headers
@@ -28,8 +28,6 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 """Of one answer, unpacked. Sixty-four embeddings of 4,096 numbers take 6 MB as JSON."""
 OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers of a body that has been unpacked by now."""
-Call = Callable[[AsyncOpenAI, Mapping[str, Any]], Awaitable[Any]]
-"""One request by the SDK's client with these further headers; gives its raw answer."""
 
 
 class TooLongError(Exception):
@@ -127,8 +125,12 @@ class Connection:
         """Another one, to another URL of the same endpoint."""
         return Connection(url, self.options, self.key, self.headers)
 
-    async def send(self, call: Call) -> bytes:
+    async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """One request; returns the body of the answer.
+
+        Args:
+            path: below the base URL, such as `/chat/completions`.
+            body: sent as JSON; the SDK's own methods look through each of its fields first, image and all.
 
         Raises:
             Told: the endpoint said something else than an answer.
@@ -138,17 +140,19 @@ class Connection:
         key = await asyncio.to_thread(self.key.read) if self.key.file else self.key.read()
         self.in_flight += 1
         try:
-            answer = await call(self.client, self._auth(key))
+            answer = await self.client.post(
+                path, cast_to=HttpxBinaryResponseContent, body=body, options={"headers": self._auth(key)}
+            )
         except openai.APIStatusError as error:
             told = error
         except openai.APIConnectionError as error:
             raise self._classify_silence(error) from error
         else:
-            return _in_utf8(answer.http_response)
+            return _in_utf8(answer.response)
         finally:
             self.in_flight -= 1
         if told.status_code == 401 and await self._has_new_key(key):
-            return await self.send(call)
+            return await self.post(path, body)
         headers = {name.lower(): value for name, value in told.response.headers.items()}
         raise Told(told.status_code, told.response.text, headers) from told
 

@@ -46,6 +46,10 @@ SECONDS = {"milli": 0.001, "ms": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s
 MARKUP = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')
 """Google's way (google.rpc.RetryInfo)."""
+RESET = re.compile(r'"x-ratelimit-reset"\s*:\s*"?([\w.]+)', re.IGNORECASE)
+"""OpenRouter's way: the header stands in the body."""
+A_TIME_OF_DAY_S, A_TIME_OF_DAY_MS = 1e9, 1e11
+"""Greater numbers are seconds, and milliseconds, since 1970; as a wait they would be thirty years."""
 
 
 @dataclass(eq=False)
@@ -141,6 +145,8 @@ def classify(url: str, told: Told) -> Exception:
         )
     if status == 400 and re.search(r'"code"\s*:\s*"?429\b', body):
         status = 429  # A gateway hands on what another one has told it.
+    if status == 429 and retry_after_s is None:
+        retry_after_s = _read_reset_s(told.headers, body)
     if status == 429 and A_DAY.search(body) and (retry_after_s is None or RETRY_DELAY.search(body)):
         return UnavailableError(f"{url} answers {told}; what is allowed a day is used up: try again later")
     if status in FATAL_STATUSES or (NO_CREDIT.search(body) and retry_after_s is None):
@@ -208,6 +214,19 @@ def read_retry_after_s(headers: Mapping[str, str], body: str = "") -> float | No
     if told is None and (match := WAIT_IN_WORDS.search(body)):
         told = _add_times(match[1])
     return told if told is not None and 0 < told < float("inf") else None
+
+
+def _read_reset_s(headers: Mapping[str, str], body: str) -> float | None:
+    """Seconds until the limit that is reached is lifted (`X-RateLimit-Reset`: when, or how long); None if not said."""
+    match = RESET.search(body)
+    value = headers.get("x-ratelimit-reset") or (match[1] if match else "")
+    try:
+        told = float(value)
+    except ValueError:
+        told = _add_times(value) or 0.0
+    if told > A_TIME_OF_DAY_S:
+        told = (told / 1000 if told > A_TIME_OF_DAY_MS else told) - time.time()
+    return told if 0 < told < float("inf") else None
 
 
 def _add_times(text: str) -> float | None:

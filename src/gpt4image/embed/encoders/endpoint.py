@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,6 @@ from gpt4image.embed.encoders.encoder import Access, Precision, UnfinishedError
 from gpt4image.errors import EncoderError, EndpointError, Gpt4ImageError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
     from gpt4image.describe.endpoint.client import Endpoint
     from gpt4image.describe.endpoint.retries import RetryingClient
 
@@ -117,14 +115,9 @@ class EndpointEncoder:
         """
         from gpt4image.describe.endpoint.failures import Told, classify
 
-        async def call(client: "AsyncOpenAI", headers: Mapping[str, Any]) -> Any:
-            # The SDK asks for base64 unless told otherwise, which not every server knows.
-            return await client.embeddings.with_raw_response.create(
-                model=self._model, input=list(batch), encoding_format="float", extra_headers=headers
-            )
-
+        body = {"input": list(batch), "model": self._model, "encoding_format": "float"}
         try:
-            vectors = self._read(await endpoint.connection.send(call), len(batch))
+            vectors = self._read(await endpoint.connection.post("/embeddings", body), len(batch))
         except Told as told:
             raise classify(self._url, told) from told
         endpoint.connection.has_answered = True
