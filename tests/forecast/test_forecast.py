@@ -83,7 +83,7 @@ def make_pilot(noise: float, right: float, accuracy: float = 0.9) -> Pilot:
 @pytest.mark.parametrize(
     ("pilot", "unlabelled", "finding", "words"),
     [
-        (make_pilot(0.0, 1.0), 0, "none", "nothing to add"),
+        (make_pilot(0.0, 1.0), 0, "none", "little to add"),
         (make_pilot(0.4, 0.9), 0, "gain", r"by 1\.5"),
         (make_pilot(0.2, 0.98), 0, "unclear", r"1\.2 to 1\.2"),
         (make_pilot(0.3, 0.75), 0, "unclear", r"1\.0 to 1\.1"),

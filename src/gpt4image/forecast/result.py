@@ -58,7 +58,7 @@ class ForecastResult(StageResult):
                 f"rightly labelled images: about {outlook.right_before:,.0f} as it is, "
                 f"about {outlook.right_after:,.0f} with texts on all ({factors})"
             )
-            measured = "images", "labels", "right ×", "labels alone", "texts", "gain, 95 %"
+            measured = "images", "net", "labels", "right ×", "labels alone", "all known", "gain, 95 %"
             yield make_table(measured, map(_case, nearest_cases(outlook)), title="What was measured elsewhere", **style)
         yield f"{outlook.finding}: {outlook.words}"
         costs = "prompt", "describer", "described", "missing", "tokens in", "out", "cost"
@@ -85,7 +85,7 @@ def _measures(result: ForecastResult) -> Iterator[tuple[str, ...]]:
 
 def _case(case: Case) -> tuple[str, ...]:
     accuracies = f"{case.plain:.1f}", f"{case.with_texts:.1f}"
-    return case.images, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
+    return case.images, case.net, case.labels, f"{case.factor:.1f}", *accuracies, case.interval
 
 
 def _rest(one: "Remaining") -> tuple[str, ...]:
