@@ -50,8 +50,8 @@ CASES = (
     Case("clothing", NOTHING, "10 a class", 100, 902, 23.6, 47.4, "+20.7 to +26.9"),
     Case("Fashion-MNIST", NOTHING, "10 a class", 100, 859, 69.2, 78.4, "+6.0 to +12.3"),
 )
-"""From docs/results.md: test images, 5 to 20 seeds; frozen EfficientNet-Lite0 beside labels, picks and texts; small CNNs
-from nothing, beside blind texts and, with clean labels, aligned with the shop's descriptions.
+"""From docs/results.md: test images, 5 to 20 seeds; frozen EfficientNet-Lite0, and what labels, picks and texts tell;
+small CNNs from nothing, and blind texts or, with clean labels, alignment with the shop's descriptions.
 """
 
 
