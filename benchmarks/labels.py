@@ -94,7 +94,7 @@ def print_row(name: str, row: dict[str, list[float]], digits: int = 1, more: str
     print(f"{name:15} {cells}{more}", flush=True)
 
 
-def tell_shares(world: World, situations: list[str], seeds: range, witnesses: list[str]) -> None:
+def tell_shares(world: World, situations: list[str], seeds: range, witnesses: list[str], peers: bool) -> None:
     for name in situations:
         row: dict[str, list[float]] = {}
         overruled, seconds = [], []
@@ -104,7 +104,7 @@ def tell_shares(world: World, situations: list[str], seeds: range, witnesses: li
             weighed = weigh(evidence, seed)
             seconds.append(time.perf_counter() - start_s)
             overruled.append(100 * float((weighed.states == STATES.index("overruled")).mean()))
-            found = {"weighed": weighed.classes[:, 0], **find_all(evidence, seed)}
+            found = {"weighed": weighed.classes[:, 0], **(find_all(evidence, seed) if peers else {})}
             for key, named in found.items():
                 row.setdefault(key, []).append(100 * float((named == world.y).mean()))
         best = max((np.mean(values) for key, values in row.items() if key != "weighed"), default=np.nan)

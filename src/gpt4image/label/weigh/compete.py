@@ -14,10 +14,9 @@ from gpt4image.label.weigh.prepare import Problem
 PRESUMPTION = 3.0
 """Nats by which labels must be likelier as wrong ones than as right ones."""
 SIGHT_PRESUMPTION = 12.0
-"""Nats by which labels must be likelier as wrong on ambiguous images than as wrong carelessly, or as right beside
-answers of which some are of other images.
+"""Nats by which labels must be likelier as wrong on ambiguous images than as right or as wrong carelessly.
 
-Who sees the image explains both nearly as well: within 3 nats where it is not so, 15 to 60 apart where it is.
+Who sees the image explains both nearly as well: within 6 nats where it is not so, 15 to 66 apart where it is.
 """
 LEAST_AGREED = 0.4
 """Share of the labels that picks, or else names nearest to texts, agree with where they may judge ambiguous images.
@@ -30,13 +29,16 @@ SHARPENING = 2.0
 """Power of what models of the labels read in images whose label they did not see, as a first belief."""
 FIRST_RATE = 0.2
 """Label noise that is assumed at first where nothing but labels teaches the classes."""
-ROUNDS = 3
-ROUNDS_WITHOUT_PICKS = 7
-"""Of EM: where nothing else knows the class from the start, three are too few."""
+JUDGED_ROUNDS = 2
+"""Rounds of EM after which hypotheses are compared.
+
+After one, what picks and names say at first may still be far off. Each further one hands on a little of the labels that
+are held out, by what is believed of other images, until no label looks wrong.
+"""
 
 
 def compete(problem: Problem) -> dict[str, Hypothesis]:
-    """Hypotheses by name, each followed to its end; `clean` is always one of them."""
+    """Hypotheses by name, each followed until it can be judged; `clean` is always one of them."""
     labels, num_classes = problem.labels, problem.num_classes
     labelled = np.flatnonzero(labels >= 0)
     outside, heard = find_first_belief(problem)
@@ -54,14 +56,13 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
         read = np.exp(normalise_logs(clean.pooled * SHARPENING))
         believed["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
         believed["labels"] = first, wrong
-    rounds = ROUNDS if problem.picks else ROUNDS_WITHOUT_PICKS
     several = len(problem.points) + len(problem.picks) > 1
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
     kinds = {f"careless, from {name}": ("careless", *start) for name, start in believed.items()}
     if several and problem.points and _agree_with_labels(problem):
         kinds["by sight, from others"] = "by sight", outside * heard[:, None], np.full_like(right, 1 / num_classes)
     for name, (kind, belief, likelihood) in kinds.items():
-        found[name] = Hypothesis(problem, belief, likelihood, kind, clean.find_views()).follow(rounds)
+        found[name] = Hypothesis(problem, belief, likelihood, kind, clean.find_views()).follow(JUDGED_ROUNDS)
     return found
 
 
@@ -91,7 +92,7 @@ def _follow_clean(
     if first is by_labels and len(right) >= LEAST_LABELS_OF_NOISE:
         rival = Hypothesis(problem, first, wrong, "careless").follow(1)
         clean.refuted = _presume(rival) > clean.score
-    return first, clean.follow(2, begun=1)
+    return first, clean.follow(JUDGED_ROUNDS)
 
 
 def _agree_with_labels(problem: Problem) -> bool:
@@ -105,8 +106,7 @@ def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
     """The hypothesis under which the labels are likeliest; rarer kinds of noise have to be likelier by so much."""
     best = max((one for one in found.values() if one.kind != "by sight" and not one.refuted), key=_presume)
     seen = [one for one in found.values() if one.kind == "by sight"]
-    margin = SIGHT_PRESUMPTION if best.kind == "careless" or best.leak else 0.0
-    return max([best, *seen], key=lambda one: _presume(one) - margin * (one.kind == "by sight"))
+    return max([best, *seen], key=lambda one: _presume(one) - SIGHT_PRESUMPTION * (one.kind == "by sight"))
 
 
 def _presume(one: Hypothesis) -> float:

@@ -21,6 +21,9 @@ from gpt4image.label.weigh.regression import MOST_CELLS, PENALTIES, CrossFit, cr
 
 CHOOSING_ROUNDS = 3
 """Rounds after which penalties are chosen anew."""
+SETTLED = 0.01
+"""Share of images whose likeliest class may still change in the last round."""
+MOST_ROUNDS = 12
 SHARPNESSES = (0.5, 0.7, 1.0, 1.4)
 """Of which the one is taken under which image features foretell picks best."""
 AGREEMENT = 0.2
@@ -43,6 +46,8 @@ class Hypothesis:
             images.
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
         refuted: it is not to be chosen: labels were likelier as wrong ones when that could be told.
+        rounds: that were made.
+        score: log-likelihood of labels less the price of what was fitted to them (BIC), and some of the picks'; nats.
     """
 
     problem: Problem
@@ -51,6 +56,8 @@ class Hypothesis:
     kind: Literal["clean", "careless", "by sight"]
     views: dict[str, np.ndarray] = field(default_factory=dict)
     refuted: bool = False
+    rounds: int = 0
+    score: float = 0.0
     channel: Channel = field(init=False)
     prior: np.ndarray = field(init=False)
     penalties: dict[str, float] = field(default_factory=dict)
@@ -68,15 +75,6 @@ class Hypothesis:
     @property
     def labelled(self) -> np.ndarray:
         return np.flatnonzero(self.problem.labels >= 0)
-
-    @property
-    def score(self) -> float:
-        """Log-likelihood of labels less the price of what was fitted to them (BIC), and some of the picks'; nats."""
-        return (
-            AGREEMENT * self.agreement
-            + self.log_likelihood
-            - 0.5 * (self.channel.num_parameters + (self.leak > 0)) * np.log(max(2, len(self.labelled)))
-        )
 
     def measure_agreement(self) -> float:
         """Held-out log-likelihood, in nats, of what picks, or names nearest to texts, say by the features.
@@ -99,23 +97,38 @@ class Hypothesis:
             total += float(found.max())
         return total
 
-    def follow(self, rounds: int, begun: int = 0) -> "Hypothesis":
-        """Follows it to so many rounds, of which some have been made before."""
-        if not begun:
-            self.channel = Channel(self.problem.num_classes)
-        for number in range(begun, rounds):
-            if number % CHOOSING_ROUNDS == 0:
-                self.penalties.clear()
-            self._hear()
-            self._weigh()
+    def follow(self, rounds: int) -> "Hypothesis":
+        """Follows it for so many rounds, and says how likely labels and picks are by then."""
+        while self.rounds < rounds:
+            self._go_round()
         self.agreement = self.measure_agreement()
+        fitted = self.channel.num_parameters + (self.leak > 0)
+        price = 0.5 * fitted * np.log(max(2, len(self.labelled)))
+        self.score = AGREEMENT * self.agreement + self.log_likelihood - price
         return self
+
+    def settle(self) -> None:
+        """Goes on until few images change their class; the score stays as it was judged."""
+        is_settled = False
+        while self.rounds < MOST_ROUNDS and not is_settled:
+            before = self.belief.argmax(1)
+            self._go_round()
+            is_settled = float((self.belief.argmax(1) != before).mean()) <= SETTLED
 
     def forget(self) -> None:
         """Drops the large arrays of a hypothesis that was not chosen; its score stays."""
         self.opinions.clear()
         self.views.clear()
         self.belief = self.likelihood = self.pooled = np.empty((0, self.problem.num_classes))
+
+    def _go_round(self) -> None:
+        if self.rounds == 0:
+            self.channel = Channel(self.problem.num_classes)
+        if self.rounds % CHOOSING_ROUNDS == 0:
+            self.penalties.clear()
+        self._hear()
+        self._weigh()
+        self.rounds += 1
 
     def _hear(self) -> None:
         """Every witness learns from the belief and gives its opinion on the images that it did not learn from."""

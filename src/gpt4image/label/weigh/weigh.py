@@ -33,6 +33,7 @@ def _weigh(evidence: Evidence, seed: int) -> Weighed:
     for one in found.values():
         if one is not chosen and one.kind != "clean":
             one.forget()
+    chosen.settle()
     shapes = {
         name: ClassShapes(points[has, :-1], chosen.belief[has])
         for name, points in prepared.problem.points.items()
