@@ -108,7 +108,8 @@ def tell_shares(world: World, situations: list[str], seeds: range, witnesses: li
             for key, named in found.items():
                 row.setdefault(key, []).append(100 * float((named == world.y).mean()))
         best = max((np.mean(values) for key, values in row.items() if key != "weighed"), default=np.nan)
-        more = f" | {np.mean(row['weighed']) - best:+.1f}, overruled {np.mean(overruled):.2f}, {np.mean(seconds):.1f} s"
+        ahead = f"{np.mean(row['weighed']) - best:+.1f}, " if len(row) > 1 else ""
+        more = f" | {ahead}overruled {np.mean(overruled):.2f}, {np.mean(seconds):.1f} s"
         print_row(name, row, more=more)
 
 
@@ -180,12 +181,14 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--situations", nargs="+", help="of the table share; those of all labels also of errors")
     parser.add_argument("--pairs", nargs="*", default=[], metavar="ONE,OTHER", help="classes of the table two")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="only what weighing says")
     arguments = parser.parse_args()
-    say_missing()
+    if arguments.peers:
+        say_missing()
     world, seeds = load_world(arguments), range(arguments.first_seed, arguments.first_seed + arguments.draws)
     print(f"{arguments.images}: {len(world.y)} images, {len(world.classes)} classes, draws {list(seeds)}", flush=True)
     if "share" in arguments.tables:
-        tell_shares(world, arguments.situations or SHARE, seeds, arguments.witnesses)
+        tell_shares(world, arguments.situations or SHARE, seeds, arguments.witnesses, arguments.peers)
     if "errors" in arguments.tables:
         tell_errors(world, [name for name in arguments.situations or NOISE if name in NOISE], seeds)
     if "open" in arguments.tables:
@@ -196,7 +199,7 @@ def main() -> None:
         chosen = np.sort([world.classes.index(name) for name in pair.split(",")])
         two = take(world, np.flatnonzero(np.isin(world.y, chosen)), chosen)
         print(f"{pair}: {len(two.y)} images", flush=True)
-        tell_shares(two, TWO, seeds, arguments.witnesses)
+        tell_shares(two, TWO, seeds, arguments.witnesses, arguments.peers)
         tell_errors(two, ["u20", "u40"], seeds)
 
 
