@@ -71,7 +71,9 @@ ARMS = {
     "sentence_residual": replace(ALIGNED, text="attributes", part="residual"),
     "sentence_tokens": Arm({"objective": "tokens"}, text="attributes"),
     "sentence_tokens_strong": Arm({"objective": "tokens", "text_weight": 1.0}, text="attributes"),
-    "sentence_tokens_strong_shuffled": Arm({"objective": "tokens", "text_weight": 1.0}, text="attributes", shuffled=True),
+    "sentence_tokens_strong_shuffled": Arm(
+        {"objective": "tokens", "text_weight": 1.0}, text="attributes", shuffled=True
+    ),
     "sentence_textteacher": Arm(TEXTTEACHER, text="attributes"),
     "both": replace(ALIGNED, text="both"),
     "either": replace(ALIGNED, text="either"),

@@ -1,0 +1,60 @@
+"""Which hypothesis is believed, when that is judged, and how far it is followed."""
+
+import numpy as np
+import pytest
+from tests.label.weigh.world import keep, make_world, spoil
+
+from gpt4image.label.weigh import weigh
+from gpt4image.label.weigh.compete import JUDGED_ROUNDS, choose, compete
+from gpt4image.label.weigh.hypothesis import MOST_ROUNDS, SETTLED, Hypothesis
+from gpt4image.label.weigh.prepare import prepare
+
+
+def suppose(kind: str, score: float, leak: float = 0.0) -> Hypothesis:
+    problem = prepare(make_world(num_classes=2, size=8).tell(np.full(8, -1)), 0).problem
+    return Hypothesis(problem, np.full((8, 2), 0.5), np.empty((0, 2)), kind, leak=leak, score=score)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("careless", "by_sight", "chosen"),
+    [
+        (-104.0, -200.0, "clean"),
+        (-98.0, -200.0, "clean"),
+        (-96.0, -200.0, "careless"),
+        (-200.0, -91.0, "clean"),
+        (-200.0, -84.0, "by sight"),
+        (-90.0, -79.0, "careless"),
+        (-90.0, -77.0, "by sight"),
+    ],
+)
+def test_rarer_kinds_of_noise_have_to_be_likelier_by_more(careless, by_sight, chosen, leak):
+    """By three nats and by twelve: ten right labels a class seemed given by sight by six."""
+    found = {"right": suppose("clean", -100.0, leak)}
+    found |= {"careless": suppose("careless", careless), "seen": suppose("by sight", by_sight)}
+    assert choose(found).kind == chosen
+
+
+def test_what_is_chosen_goes_on_until_it_settles_and_keeps_its_score():
+    world = make_world(num_classes=8, size=640, text_noise=2.5, image_noise=3, pick_right=0.75)
+    found = compete(prepare(world.tell(spoil(world.y, 0.3, 8)), 0).problem)
+    assert {one.rounds for one in found.values()} == {JUDGED_ROUNDS}
+    chosen = choose(found)
+    assert chosen.kind == "careless"
+    score = chosen.score
+    chosen.settle()
+    assert JUDGED_ROUNDS < chosen.rounds < MOST_ROUNDS
+    assert chosen.score == score
+    settled = chosen.belief.argmax(1)
+    chosen.settle()
+    assert (chosen.belief.argmax(1) != settled).mean() <= SETTLED
+
+
+def test_a_few_labels_are_heard_until_all_is_settled():
+    """Five labels a class, no picks: after two rounds 63 % are right, once settled 70 %."""
+    right = []
+    for seed in range(2):
+        world = make_world(num_classes=10, size=600, seed=seed, text_noise=3, image_noise=3.5)
+        weighed = weigh(world.tell(keep(world.y, 5), picks=False))
+        right.append((weighed.classes[:, 0] == world.y).mean())
+    assert np.mean(right) > 0.67
