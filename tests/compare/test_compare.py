@@ -308,3 +308,17 @@ def test_a_gain_that_several_situations_would_show_by_chance_is_said_to_be_one()
     alone = ", by itself; not with 3 situations read together"
     assert judge_all(found) == f"X: text helps (+3.0). Y: text helps (+3.0){alone}. Z: text helps (+3.0){alone}."
     assert "read together" not in judge_all({"y": found["y"]})
+
+
+def test_runs_that_learnt_other_labels_are_not_mixed_with_new_ones(recipe: Path, tmp_path: Path) -> None:
+    """Other captions came, so that labels are weighed anew; what was trained before must not stand beside it."""
+    settings = CompareSettings(change(recipe, arms=["aligned"], seeds=1, situations=[FEW]), tmp_path / "out")
+    compare(settings)
+    assert compare(settings).num_new == 0
+    captions = tmp_path / "captions.jsonl"
+    captions.write_text(re.sub("blue|green", "grey", captions.read_text()))
+    shutil.rmtree(tmp_path / "out" / "work")
+    with pytest.raises(RunError, match=r"few/aligned-seed0 has learnt labels .* choose another --out"):
+        compare(settings)
+    shutil.rmtree(tmp_path / "out" / "runs" / "few" / "aligned-seed0")
+    assert compare(settings).num_new == 1

@@ -11,6 +11,7 @@ from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.recipe import Recipe, Situation
 from gpt4image.compare.runner import Job
 from gpt4image.compare.summary import run_folder
+from gpt4image.errors import RunError
 from gpt4image.label import LabelSettings
 from gpt4image.train.settings import TrainSettings
 
@@ -101,6 +102,30 @@ def is_done(job: Job) -> bool:
         settings = dataclasses.replace(settings, labels=load_begun(run)["labels"])
     check_settings(resolve_machine(settings))
     return True
+
+
+def check_labels_learnt(jobs: Sequence[Job]) -> None:
+    """Checks that runs that are done have learnt the labels as they are weighed now.
+
+    Raises:
+        RunError: images, answers or the version have changed since, and the labels with them.
+    """
+    from gpt4image.label.artifact import LabelTable
+    from gpt4image.runs import load_manifest
+
+    others = []
+    for settings in (job.settings for job in jobs):
+        if settings.labels is None or settings.targets != "weighed" or settings.work is None:
+            continue
+        learnt, now = load_manifest(settings.run).labels, LabelTable.open(settings.work, settings.labels).manifest
+        if any(learnt.get(name) != now.get(name) for name in ("states", "reliability")):
+            others.append(settings.run)
+    if others:
+        number = f"{others[0]} has" if len(others) == 1 else f"{len(others)} runs, such as {others[0]}, have"
+        raise RunError(
+            f"{number} learnt labels that have been weighed anew since, as images, answers or the version changed; "
+            "delete the folders of these runs, or choose another --out"
+        )
 
 
 def is_own_run(run: Path) -> bool:

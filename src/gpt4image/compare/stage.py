@@ -89,7 +89,7 @@ def run_recipe(
     Several recipes may share a pool of `start_pool`, with as many processes as `count_jobs` says.
     """
     from gpt4image.compare.lineup import draw_up, wants_texts
-    from gpt4image.compare.plan import is_done, plan_labels, plan_runs
+    from gpt4image.compare.plan import check_labels_learnt, is_done, plan_labels, plan_runs
     from gpt4image.compare.runner import compute_shared_features, run_jobs, start_pool, weigh_labels
     from gpt4image.compare.summary import summarise
     from gpt4image.progress import track
@@ -108,6 +108,7 @@ def run_recipe(
         with track("weighing labels", len(labels)) as tracker:
             for settings in weigh_labels(labels, workers):
                 tracker.advance(note=settings.name)
+        check_labels_learnt([job for job in planned if job not in missing and job.twin is None])
         if missing:
             compute_shared_features(missing)
             with track("training and evaluating runs", sum(job.twin is None for job in missing)) as tracker:
