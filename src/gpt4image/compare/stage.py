@@ -100,7 +100,8 @@ def run_recipe(
     lineups = draw_up(recipe, work)
     texts = {"work": work, "embeddings": _embed(recipe, work, lineups, device)}
     planned = plan_runs(recipe, out, lineups, texts, device, corruptions)
-    missing = [job for job in planned if not is_done(job)]
+    are_done = [is_done(job) for job in planned]
+    missing = [job for job, done in zip(planned, are_done, strict=True) if not done]
     num_processes = min(count_jobs(jobs), max(len(missing), 1))
     own = pool is None or num_processes == 1
     with start_pool(num_processes) if own else nullcontext(pool) as workers:
@@ -108,7 +109,7 @@ def run_recipe(
         with track("weighing labels", len(labels)) as tracker:
             for settings in weigh_labels(labels, workers):
                 tracker.advance(note=settings.name)
-        check_labels_learnt([job for job in planned if job not in missing and job.twin is None])
+        check_labels_learnt([job for job, done in zip(planned, are_done, strict=True) if done and job.twin is None])
         if missing:
             compute_shared_features(missing)
             with track("training and evaluating runs", sum(job.twin is None for job in missing)) as tracker:

@@ -37,6 +37,23 @@ def test_each_endpoint_gets_its_own_key(describing, monkeypatch) -> None:
     assert [keys_sent(stub) for stub in stubs] == [{"Bearer a-key"}, {"Bearer b-key"}, {"Bearer none"}]
 
 
+def test_a_key_that_is_echoed_everywhere_stands_nowhere(describing, monkeypatch) -> None:
+    key = "sk-echoed-123456789"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+
+    def respond(asked: Asked) -> Answer:
+        if asked.number % 4 == 3:
+            return failure(400, f"{key} may not")
+        thought = {"reasoning_content": f"hm {key}"}
+        return completion(f"{asked.text} {key}", message=thought, model=f"m-of-{key}", id=key)
+
+    run = describing.run(describing.serve(respond).url)
+    assert "answered by m-of-***" in run.words
+    assert any("***" in row.text for row in run.rows)
+    assert key not in run.words
+    assert not [path for path in describing.work.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+
+
 def test_the_usual_key_goes_to_openai_alone_among_several_hosts(monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     urls = ("http://localhost:8000/v1", "https://api.openai.com/v1", "https://openai.com.evil.example/v1")

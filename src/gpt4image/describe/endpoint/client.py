@@ -129,7 +129,6 @@ class Endpoint:
             Told: the endpoint said something else than an answer.
             PassingError: it said nothing, or nothing whole.
         """
-
         body = {
             "model": self.options.model,
             "messages": make_messages(make_words(ask, dialect), data_url),

@@ -120,7 +120,7 @@ class DescriptionStore:
         """Remembers that a model answered for a describer that was not asked for."""
         with self._writing() as connection:
             connection.execute(MODELS_SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, model))
+            connection.execute("INSERT OR IGNORE INTO answering_models VALUES (?, ?)", (describer, mask_keys(model)))
 
     def worst_errors(self, prompts: Sequence[str], describer: str | None) -> dict[State, str]:
         """The most frequent error of each state that has one, by a describer or by any."""

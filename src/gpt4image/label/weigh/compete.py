@@ -16,7 +16,7 @@ PRESUMPTION = 3.0
 SIGHT_PRESUMPTION = 12.0
 """Nats by which labels must be likelier as wrong on ambiguous images than as right or as wrong carelessly.
 
-Who sees the image explains both nearly as well: within 6 nats where it is not so, 15 to 66 apart where it is.
+Who sees the image explains both nearly as well: within 6 nats where it is not so, 13 to 66 apart where it is.
 """
 LEAST_AGREED = 0.4
 """Share of the labels that picks, or else names nearest to texts, agree with where they may judge ambiguous images.
