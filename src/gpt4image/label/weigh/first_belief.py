@@ -10,6 +10,7 @@ what class names or a few labels say, and is only a belief to begin with: what f
 likelier than it would be without (`weigh`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,12 +98,22 @@ def find_clusters(
     return belief
 
 
-def find_first_belief(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """What is believed without labels, and of which images: by picks, or else by class names and clusters."""
+def find_first_belief(
+    problem: Problem, doubted: Mapping[str, Float[np.ndarray, "N C"]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is believed without labels, and of which images: by picks, or else by class names and clusters.
+
+    Args:
+        problem: as given.
+        doubted: what is believed in place of the picks of some describers, by their names.
+    """
     shape = len(problem.labels), problem.num_classes
     belief = np.zeros(shape, np.float64 if np.prod(shape) <= MOST_CELLS else np.float32)
     for picks in problem.picks:
         has = np.flatnonzero(picks.first >= 0)
+        if doubted and picks.name in doubted:
+            belief[has] += doubted[picks.name][has]
+            continue
         belief[has] += (1 - PICK_RIGHT) / problem.num_classes
         belief[has, picks.first[has]] += PICK_RIGHT
     if not problem.picks:

@@ -15,7 +15,7 @@ from gpt4image.label.weigh.channel import Channel, fit_channel
 from gpt4image.label.weigh.first_belief import NameReader, fit_name_reader, list_claims
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pick_table import PickTable, fit_pick_tables
-from gpt4image.label.weigh.pool import combine, fit_weights
+from gpt4image.label.weigh.pool import combine, estimate_leak, fit_weights
 from gpt4image.label.weigh.prepare import Problem
 from gpt4image.label.weigh.regression import MOST_CELLS, PENALTIES, CrossFit, cross_fit
 
@@ -85,7 +85,7 @@ class Hypothesis:
         It tells wrong labels from wrong picks: where picks are wrong at random, the image cannot foretell them.
         """
         problem = self.problem
-        image = next((name for name, kind in problem.kinds.items() if kind == "image"), None)
+        image = problem.image
         if image is None:
             return 0.0
         views = [np.exp(normalise_logs(t * self.opinions[image] + np.log(self.prior))) for t in SHARPNESSES]
@@ -228,10 +228,23 @@ class Hypothesis:
                     found = leaky if leaky[2] > found[2] + price else found
                 weights, self.leak, self.log_likelihood = found
         self.weights = dict(zip(names, weights.tolist(), strict=True))
+        if self.problem.image_weight is not None and len(labelled) < LEAST_LABELS:
+            self.leak = self._find_leak()
         self.pooled = combine(opinions, weights, self.prior, told, self.leak)
         logits = self.pooled.copy()
         logits[labelled] += np.log(self.likelihood + 1e-12)
         self.belief = np.exp(normalise_logs(logits))
+
+    def _find_leak(self) -> float:
+        """How often describers spoke of another image, by those of which they spoke."""
+        image = self.problem.image
+        assert image is not None
+        told = [name for name in self.opinions if name != image]
+        spoken = np.any([np.ptp(self.opinions[name], axis=1) > 0 for name in told], axis=0)
+        said = combine(
+            [self.opinions[name][spoken] for name in told], [self.weights[name] for name in told], self.prior
+        )
+        return estimate_leak(said, self.weights[image] * self.opinions[image][spoken], self.prior)
 
     def list_told(self) -> list[bool]:
         """Which opinions are a describer's words, not the image's own features."""

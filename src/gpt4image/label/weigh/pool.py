@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from gpt4image.label.weigh.calibration import USUAL_LEAK
 from gpt4image.label.weigh.log_space import normalise_logs, sigmoid
@@ -118,3 +118,27 @@ def fit_weights(
         return usual, 0.0, -loss(usual)[0]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return found[: len(usual)], float(sigmoid(found[-1])) if leaks else 0.0, -loss(found)[0]
+
+
+def estimate_leak(
+    said: Float[np.ndarray, "n C"], seen: Float[np.ndarray, "n C"], prior: Float[np.ndarray, " C"]
+) -> float:
+    """The leak under which what describers said and what the images look like agree best, without any label.
+
+    Maximises sum_i log sum_y ((1 - delta) q_d(y) + delta pi(y)) r_i(y), r_i the likelihood of the image's features.
+
+    Args:
+        said: log q_d, pool of what the describers said of each image.
+        seen: log r, up to a number for each image.
+        prior: pi.
+    """
+    step = -(-said.size // MOST_CELLS) or 1
+    likelihood = np.exp(normalise_logs(seen[::step]))
+    told, any_class = (np.exp(said[::step]) * likelihood).sum(1), likelihood @ prior
+
+    def loss(logit: float) -> float:
+        leak = sigmoid(logit)
+        agreed = np.log((1 - leak) * told + leak * any_class + 1e-12).sum()
+        return float(0.5 * (logit - USUAL_LEAK) ** 2 - step * agreed)
+
+    return float(sigmoid(minimize_scalar(loss, bounds=(-8.0, 4.0), method="bounded").x))

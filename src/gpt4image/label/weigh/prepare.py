@@ -49,6 +49,7 @@ class Problem:
         texts: vectors of each prompt that has embedded class names, by name: [N, D].
         class_vectors: [C, D], by the same names.
         gold: bool [N], labels given by a person who was asked; these are right.
+        image_weight: of image features beforehand, where they have shown that picks are wrong; None for the usual one.
     """
 
     num_classes: int
@@ -61,6 +62,12 @@ class Problem:
     texts: dict[str, np.ndarray]
     class_vectors: dict[str, np.ndarray]
     gold: Bool[np.ndarray, " N"]
+    image_weight: float | None = None
+
+    @property
+    def image(self) -> str | None:
+        """Name of the image features."""
+        return next((name for name, kind in self.kinds.items() if kind == "image"), None)
 
     @property
     def usual_weights(self) -> dict[str, float]:
@@ -73,6 +80,8 @@ class Problem:
             weights[name] = USUAL_WEIGHTS[kind] / (len(texts) ** 0.5 if kind == "text" else 1)
         for name in self.class_vectors:
             weights[f"names:{name}"] = USUAL_WEIGHTS["names"] / len(self.class_vectors) ** 0.5
+        if self.image is not None and self.image_weight is not None:
+            weights[self.image] = self.image_weight
         return weights
 
 

@@ -70,9 +70,13 @@ def list_unknown(
     said = []
     labelled = labels >= 0
     others = {name: one for name, one in chosen.opinions.items() if not name.startswith("names:")}
-    if not labelled.any():
+    if chosen.problem.image_weight is not None:
+        said.append(
+            "Image features contradict many picks, whatever the image looks like: which are right is their word."
+        )
+    elif not labelled.any():
         said.append("Without labels, systematic errors of picks and texts cannot be seen.")
-    elif labelled.sum() < LEAST_JUDGED:
+    if 0 < labelled.sum() < LEAST_JUDGED:
         said.append(f"{labelled.sum()} labels are too few to judge labels by: they are taken to be right.")
     if labelled.any() and len(others) == 1:
         (name,) = others
