@@ -27,6 +27,7 @@ CONSTANTS = {
         "SIGHT_PRESUMPTION",
         "LEAST_AGREED",
         "LEAST_LABELS_OF_NOISE",
+        "LEAST_RIGHT",
         "SHARPENING",
         "FIRST_RATE",
         "JUDGED_ROUNDS",
