@@ -36,7 +36,6 @@ JUDGED_ROUNDS = 2
 After one, what picks and names say at first may still be far off. Each further one hands on a little of the labels that
 are held out, by what is believed of other images, until no label looks wrong.
 """
-
 LEAST_RIGHT = 0.95
 """Share of a describer's picks that image features leave right; below it, they are doubted.
 
