@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from gpt4image.label.weigh.channel import fit_channel
-from gpt4image.label.weigh.first_belief import find_first_belief, list_claims
+from gpt4image.label.weigh.first_belief import find_first_belief, list_claims, list_first_beliefs
 from gpt4image.label.weigh.hypothesis import Hypothesis
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.prepare import Problem
@@ -37,19 +37,19 @@ After one, what picks and names say at first may still be far off. Each further 
 are held out, by what is believed of other images, until no label looks wrong.
 """
 LEAST_RIGHT = 0.95
-"""Share of a describer's picks that image features leave right; below it, they are doubted.
+"""Share of a describer's picks, or classes of its texts, that image features leave right; below it, they are doubted.
 
-Where all errors were on ambiguous images it was 0.97 to 1, where a third or a fifth was wrong whatever the image looks
+Where all errors were on ambiguous images it was 0.95 to 1, where a third or a fifth was wrong whatever the image looks
 like, 0.7 to 0.91.
 """
 
 
 def compete(problem: Problem) -> dict[str, Hypothesis]:
     """Hypotheses by name, each followed until it can be judged; `clean` is always one of them."""
-    problem, doubted = _doubt_picks(problem)
+    problem, told = _doubt_describers(problem, list_first_beliefs(problem))
     labels, num_classes = problem.labels, problem.num_classes
     labelled = np.flatnonzero(labels >= 0)
-    outside, heard = find_first_belief(problem, doubted)
+    outside, heard = find_first_belief(problem, told)
     right = np.eye(num_classes, dtype=outside.dtype)[labels[labelled]]
     wrong = (1 - FIRST_RATE) * right + FIRST_RATE / num_classes
     as_told, by_labels = _list_starts(problem, outside, right)
@@ -64,7 +64,7 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
         read = np.exp(normalise_logs(clean.pooled * SHARPENING))
         believed["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
         believed["labels"] = first, wrong
-    several = len(problem.points) + len(problem.picks) > 1
+    several = len(problem.points) + len(problem.picks) > 1 and problem.image_weight is None
     kinds: dict[str, tuple[Literal["careless", "by sight"], np.ndarray, np.ndarray]]
     kinds = {f"careless, from {name}": ("careless", *start) for name, start in believed.items()}
     if several and problem.points and _agree_with_labels(problem):
@@ -74,43 +74,47 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     return found
 
 
-def _doubt_picks(problem: Problem) -> tuple[Problem, dict[str, np.ndarray]]:
-    """What is believed of describers whose picks are wrong more often than is presumed; and features' weight by that.
+def _doubt_describers(problem: Problem, told: Mapping[str, np.ndarray]) -> tuple[Problem, Mapping[str, np.ndarray]]:
+    """What is believed by describers, put right where they err more than is presumed; and features' weight by that.
 
-    Picks are taken for labels, and image features for the only other witness. If they are wrong whatever the image
-    looks like, as labels may be, features that learnt from them all the same tell which; picks that are wrong on
-    ambiguous images stay as they are. Asked only where most images have no label to tell it.
+    The class that each describer says, or whose name and cluster a text is in, is taken for a label, and image features
+    for the only other witness. If it is wrong whatever the image looks like, as labels may be, features that learnt
+    from it all the same tell where; errors on ambiguous images stay as they are. Asked only where most images have no
+    label to tell it.
+
+    Args:
+        told: [N, C] by describer; zeros where nothing was said.
 
     Returns:
-        the problem, with the weight under which features foretold these picks; and [N, C] by describer.
+        the problem, with the weight under which features foretold what they doubt; and [N, C] by describer.
     """
-    doubted: dict[str, np.ndarray] = {}
-    weights = []
     image, num_labels = problem.image, int((problem.labels >= 0).sum())
     if image is None or 2 * num_labels > len(problem.labels):
-        return problem, doubted
-    points, present = {image: problem.points[image]}, {image: problem.present[image]}
-    for picks in problem.picks:
+        return problem, told
+    believed, weights = dict(told), []
+    for name, belief in told.items():
+        spoken = np.flatnonzero(belief.any(1))
+        said = np.full(len(belief), -1)
+        said[spoken] = belief[spoken].argmax(1)
         alone = replace(
             problem,
-            labels=np.maximum(picks.first, -1),
+            labels=said,
             picks=(),
-            points=points,
-            present=present,
+            points={image: problem.points[image]},
+            present={image: problem.present[image]},
             kinds={image: "image"},
             texts={},
             class_vectors={},
-            gold=np.zeros(len(problem.labels), bool),
+            gold=np.zeros(len(said), bool),
         )
         chosen = choose(compete(alone))
         if chosen.kind == "clean":
             continue
         chosen.settle()
-        spoken = np.flatnonzero(picks.first >= 0)
-        if chosen.belief[spoken, picks.first[spoken]].mean() < LEAST_RIGHT:
-            doubted[picks.name] = chosen.belief
+        if chosen.belief[spoken, said[spoken]].mean() < LEAST_RIGHT:
+            believed[name] = np.where(belief.any(1, keepdims=True), chosen.belief, 0)
             weights.append(chosen.weights[image])
-    return (replace(problem, image_weight=float(np.mean(weights))) if weights else problem), doubted
+    return (replace(problem, image_weight=float(np.mean(weights))) if weights else problem), believed
 
 
 def _list_starts(problem: Problem, outside: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gpt4image.label.weigh.evidence import Picks
 from gpt4image.label.weigh.log_space import normalise_logs
@@ -98,31 +98,44 @@ def find_clusters(
     return belief
 
 
-def find_first_belief(
-    problem: Problem, doubted: Mapping[str, Float[np.ndarray, "N C"]] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What is believed without labels, and of which images: by picks, or else by class names and clusters.
+def list_first_beliefs(problem: Problem) -> dict[str, Float[np.ndarray, "N C"]]:
+    """What is believed of each image without labels, by describer; zeros where it said nothing.
 
-    Args:
-        problem: as given.
-        doubted: what is believed in place of the picks of some describers, by their names.
+    By picks, or else by class names and clusters of the texts of each prompt.
     """
     shape = len(problem.labels), problem.num_classes
-    belief = np.zeros(shape, np.float64 if np.prod(shape) <= MOST_CELLS else np.float32)
+    told = {}
     for picks in problem.picks:
         has = np.flatnonzero(picks.first >= 0)
-        if doubted and picks.name in doubted:
-            belief[has] += doubted[picks.name][has]
-            continue
-        belief[has] += (1 - PICK_RIGHT) / problem.num_classes
+        belief = np.zeros(shape, _choose_dtype(shape))
+        belief[has] = (1 - PICK_RIGHT) / problem.num_classes
         belief[has, picks.first[has]] += PICK_RIGHT
-    if not problem.picks:
-        uniform = np.full(problem.num_classes, 1 / problem.num_classes)
-        for name, vectors in problem.texts.items():
-            has = problem.present[name]
-            reader = fit_name_reader(vectors[has], problem.class_vectors[name], uniform)
-            by_name = np.exp(normalise_logs(reader.read(vectors[has])))
-            belief[has] += (by_name + find_clusters(problem.points[name][has, :-1], by_name, problem.labels[has])) / 2
+        told[picks.name] = belief
+    if problem.picks:
+        return told
+    uniform = np.full(problem.num_classes, 1 / problem.num_classes)
+    for name, vectors in problem.texts.items():
+        has = problem.present[name]
+        reader = fit_name_reader(vectors[has], problem.class_vectors[name], uniform)
+        by_name = np.exp(normalise_logs(reader.read(vectors[has])))
+        belief = np.zeros(shape, _choose_dtype(shape))
+        belief[has] = (by_name + find_clusters(problem.points[name][has, :-1], by_name, problem.labels[has])) / 2
+        told[name] = belief
+    return told
+
+
+def _choose_dtype(shape: tuple[int, int]) -> type:
+    return np.float64 if np.prod(shape) <= MOST_CELLS else np.float32
+
+
+def find_first_belief(
+    problem: Problem, told: Mapping[str, Float[np.ndarray, "N C"]]
+) -> tuple[Float[np.ndarray, "N C"], Bool[np.ndarray, " N"]]:
+    """What is believed of each image, and of which ones anything is: the mean over the describers who spoke of it."""
+    shape = len(problem.labels), problem.num_classes
+    belief = np.zeros(shape, _choose_dtype(shape))
+    for one in told.values():
+        belief += one
     totals = belief.sum(1, keepdims=True)
     return belief / np.maximum(totals, 1e-9), totals[:, 0] > 0
 

@@ -49,7 +49,7 @@ class Problem:
         texts: vectors of each prompt that has embedded class names, by name: [N, D].
         class_vectors: [C, D], by the same names.
         gold: bool [N], labels given by a person who was asked; these are right.
-        image_weight: of image features beforehand, where they have shown that picks are wrong; None for the usual one.
+        image_weight: of image features beforehand, where they have shown that describers err; None for the usual one.
     """
 
     num_classes: int

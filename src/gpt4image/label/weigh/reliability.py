@@ -71,7 +71,8 @@ def list_unknown(
     labelled = labels >= 0
     others = {name: one for name, one in chosen.opinions.items() if not name.startswith("names:")}
     if chosen.problem.image_weight is not None:
-        said.append("Many picks are wrong by image features, which were believed: look at some of these images.")
+        source = "picks" if chosen.problem.picks else "texts"
+        said.append(f"Many {source} are wrong by image features, which were believed: look at some of these images.")
     elif not labelled.any():
         said.append("Without labels, systematic errors of picks and texts cannot be seen.")
     if 0 < labelled.sum() < LEAST_JUDGED:

@@ -1,4 +1,4 @@
-"""Picks that are wrong whatever the image looks like: image features tell, without any label."""
+"""Picks and texts that are wrong whatever the image looks like: image features tell, without any label."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from tests.label.weigh.world import World, keep, make_world
 
 from gpt4image.label.weigh import Evidence, Picks, weigh
 from gpt4image.label.weigh.compete import compete
+from gpt4image.label.weigh.first_belief import list_claims
 from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pool import USUAL_LEAK, estimate_leak
 from gpt4image.label.weigh.prepare import prepare
@@ -40,16 +41,43 @@ def test_they_are_put_right_with_few_labels_and_none(texts, count):
 def test_answers_of_other_images_are_found_by_the_share_of_them():
     """Pick and text of three images in ten belong to another one: they agree with each other, not with the image."""
     world = make_world(num_classes=10, size=800, pick_right=1.0)
-    rng = np.random.default_rng(5)
-    rows = np.arange(800)
-    moved = rng.permutation(800)[:240]
-    rows[moved] = np.roll(moved, 1)
+    rows = exchange(800, 240)
     evidence = world.tell(np.full(800, -1), pick=world.pick[rows], text_rows=rows)
     assert (world.pick[rows] == world.y).mean() < 0.75
     weighed = weigh(evidence)
     assert (weighed.classes[:, 0] == world.y).mean() > 0.95
     assert weighed.reliability["leak"] == pytest.approx(0.3, abs=0.06)
     assert any("wrong by image features" in line for line in weighed.reliability["cannot_tell"])
+
+
+def exchange(count: int, moved: int, seed: int = 5) -> np.ndarray:
+    """Rows of which some are another's."""
+    rng = np.random.default_rng(seed)
+    rows = np.arange(count)
+    chosen = rng.permutation(count)[:moved]
+    rows[chosen] = np.roll(chosen, 1)
+    return rows
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_texts_of_other_images_are_found_without_picks(count):
+    world = make_world(num_classes=10, size=800)
+    rows = exchange(800, 240)
+    assert (world.y[rows] == world.y).mean() < 0.75
+    evidence = world.tell(keep(world.y, count), picks=False, text_rows=rows)
+    assert is_doubted(evidence)
+    assert share_right(world, evidence) > 0.92
+
+
+def test_class_names_that_say_little_are_no_reason_to_doubt_texts():
+    """The nearest names are wrong for three in ten, clusters of the same texts for few: the texts are right."""
+    world = make_world(num_classes=10, size=800)
+    world.names[:] += 1.5 * np.random.default_rng(2).standard_normal(world.names.shape)
+    evidence = world.tell(np.full(800, -1), picks=False)
+    (claimed,) = list_claims(prepare(evidence, 0).problem)
+    assert (claimed.first == world.y).mean() < 0.75
+    assert not is_doubted(evidence)
+    assert share_right(world, evidence) > 0.99
 
 
 def test_errors_on_ambiguous_images_are_none_to_doubt_by():
@@ -72,6 +100,16 @@ def test_only_the_describer_who_is_wrong_is_doubted():
     assert is_doubted(both)
     assert not is_doubted(replace(evidence, picks=(good,)))
     assert share_right(world, both) > (good.first == world.y).mean() + 0.015
+
+
+def test_labels_are_not_suspected_by_describers_whom_features_put_right():
+    """What those are believed to say comes from the image's own features, whose doubts would be errors by sight."""
+    world = make_world(size=400, pick_right=0.99)
+    evidence = world.tell(np.where(np.arange(400) < 100, world.y, -1))
+    spoilt = world.tell(evidence.given, pick=np.where(np.arange(400) % 4, world.pick, 0))
+    trusted, doubted = (compete(prepare(one, 0).problem) for one in (evidence, spoilt))
+    assert trusted["clean"].problem.image_weight is None and doubted["clean"].problem.image_weight is not None
+    assert "by sight, from others" in trusted and "by sight, from others" not in doubted
 
 
 def test_labels_of_most_images_tell_it_themselves():
