@@ -146,8 +146,18 @@ def test_all_that_is_imported_is_required() -> None:
     assert missing == set(BROUGHT_ALONG) | WHERE_INSTALLED
 
 
-def test_pinned_versions_can_be_installed_with_the_oldest_python() -> None:
-    oldest = re.sub("[^0-9.]", "", PYPROJECT["project"]["requires-python"]) + ".0"
+def test_pinned_versions_can_be_installed_with_every_python_that_is_named() -> None:
+    named = [one.rpartition(" ")[2] for one in PYPROJECT["project"]["classifiers"] if "Python :: 3." in one]
     wanting = {one.name: one.metadata["Requires-Python"] for one in distributions() if one.metadata["Requires-Python"]}
     assert len(wanting) > 50
-    assert not {name: spec for name, spec in wanting.items() if not SpecifierSet(spec).contains(oldest)}
+    for python in named:
+        assert not {name: spec for name, spec in wanting.items() if not SpecifierSet(spec).contains(f"{python}.0")}
+
+
+def test_pinned_versions_are_those_that_are_tested() -> None:
+    lines = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(Requirement(line).name): line for line in lines if line and not line.startswith("#")}
+    installed = {canonicalize_name(one.name): one.version for one in distributions()}
+    both = pinned.keys() & installed.keys()
+    assert len(both) > 100
+    assert not {pinned[name] for name in both if not Requirement(pinned[name]).specifier.contains(installed[name])}

@@ -52,6 +52,7 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     situation = read_json(out / "comparison.json")["situations"][0]
     assert [len(arm["runs"]) for arm in situation["arms"].values()] == [2, 2, 2]
     assert situation["differences"]["aligned"]["num_images"] == 120
+    assert 0 < situation["differences"]["aligned"]["p"] <= 1
     assert (out / "index.html").exists()
 
 

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+import torch
 import yaml
 
 from gpt4image.compare.arms import find_arms
 from gpt4image.compare.lineup import Lineup
 from gpt4image.compare.plan import plan_runs
 from gpt4image.compare.recipe import read_recipe
+from gpt4image.compare.runner import Job, run_job
+from gpt4image.compare.stage import count_jobs
+from gpt4image.train import TrainSettings
 
 
 def test_the_llms_opinion_is_learnt_by_the_arms_that_learn_weighed_labels(recipe: Path, tmp_path: Path) -> None:
@@ -20,3 +25,29 @@ def test_the_llms_opinion_is_learnt_by_the_arms_that_learn_weighed_labels(recipe
     found = {job.arm: job.settings.distillation for job in plan_runs(read, tmp_path, [lineup], texts, "cpu", False)}
     assert found == {name: 0.2 if name == "aligned" else 0.0 for name in found}
     assert len(found) >= 4
+
+
+def test_runs_go_to_the_device_that_is_asked_for_and_leave_the_rest_to_the_machine(
+    recipe: Path, tmp_path: Path
+) -> None:
+    read = read_recipe(recipe)
+    lineup = Lineup(read.situations[0], find_arms(["baseline", "aligned"]))
+    texts = {"work": tmp_path, "embeddings": None}
+    planned = plan_runs(read, tmp_path, [lineup], texts, "cuda:1", False)
+    assert {(job.settings.device, job.settings.precision, job.settings.workers) for job in planned} == {
+        ("cuda:1", "auto", None)
+    }
+
+
+def test_on_a_gpu_one_run_at_a_time_is_trained_and_evaluated_with_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int | None, str]] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (count_jobs(None), count_jobs(3)) == (1, 3)
+    monkeypatch.setattr("gpt4image.models.machine.choose_device", torch.device)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(6))
+    monkeypatch.setattr("gpt4image.train.train", lambda settings: None)
+    monkeypatch.setattr("gpt4image.evaluate.evaluate", lambda how: seen.append((how.workers, how.device)))
+    run_job(Job(0, "baseline", TrainSettings("photos", tmp_path, device="cuda"), "photos"))
+    assert seen == [(6, "cuda")]

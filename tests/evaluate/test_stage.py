@@ -97,12 +97,16 @@ def test_mistakes_are_one_line(make_run: MakeRun, photos: Path, capsys: pytest.C
         evaluate(EvaluateSettings(make_run("t", classes=["cat", "owl"]), str(photos)))
 
 
-def test_command_line_shows_the_table(make_run: MakeRun, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_shows_the_table(
+    make_run: MakeRun, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (photos / "dog" / "cut.png").unlink()
     assert main(["evaluate", str(make_run()), str(photos), "--workers", "0"]) == 0
     shown = capsys.readouterr().out
     assert "top-1" in shown
     assert "4 images without a label were left out" in shown
+    record = read_json(tmp_path / "run" / "evaluation.json")
+    assert f"over classes: accuracy {record['macro']:.2f} %, F1 {record['macro_f1']:.2f} %" in shown
 
 
 def test_importing_is_cheap() -> None:

@@ -1,5 +1,6 @@
 """What is left to the machine: on a processor as ever, on a GPU what suits it (what PyTorch says of one is given)."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from gpt4image.models.machine import autocast, choose_precision, count_workers
 from gpt4image.models.pixels import load_batches
-from gpt4image.train.processes import resolve_machine
+from gpt4image.train.processes import _choose_device, resolve_machine
 from gpt4image.train.settings import TrainSettings
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -72,3 +73,34 @@ def test_batches_for_a_gpu_come_from_workers_and_pinned_memory(
     config = {"input_size": (3, 8, 8), "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0,) * 3, "std": (1,) * 3}
     assert list(load_batches([], config, 4, device=CUDA)) == []  # type: ignore[arg-type]
     assert seen == {"num_workers": 3, "pin_memory": True}
+
+
+def test_batches_are_copied_beside_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, move, told = torch.zeros(2, 3, 8, 8), torch.Tensor.to, []
+
+    def look(tensor: torch.Tensor, *where: Any, **how: Any) -> torch.Tensor:
+        if tensor is batch:
+            told.append(how)
+        return move(tensor, *where, **how)
+
+    monkeypatch.setattr("gpt4image.models.pixels.DataLoader", lambda dataset, size, **how: [batch])
+    monkeypatch.setattr(torch.Tensor, "to", look)
+    config = {"input_size": (3, 8, 8), "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0,) * 3, "std": (1,) * 3}
+    assert len(list(load_batches([], config, 2, device=CPU))) == 1  # type: ignore[arg-type]
+    assert told == [{"non_blocking": True}]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "current"),
+    [("cuda:1", "cuda:1", [1]), ("cuda", "cuda", []), ("mps", "mps", []), ("cpu", None, [])],
+)
+def test_the_device_that_is_named_is_the_one_that_trains(
+    name: str, told: str | None, current: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerate reads it from the environment; what asks PyTorch for the current card gets it, too."""
+    made: list[int] = []
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "cuda:7")
+    monkeypatch.setattr("gpt4image.train.processes.choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: made.append(device.index))
+    assert _choose_device(TrainSettings("photos", Path("run"), device=name)) == torch.device(name)
+    assert (os.environ.get("ACCELERATE_TORCH_DEVICE"), made) == (told, current)

@@ -1,6 +1,7 @@
 """What a model says about images: the same on any number of threads; pixels that several models share are made once."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from gpt4image.images.fashion_mnist import ArrayStore
 from gpt4image.images.image_set import ImageSet
-from gpt4image.models import pixels
+from gpt4image.models import image_features, pixels
 from gpt4image.models.create import create_model
+from gpt4image.models.frozen import FrozenBackbone
 from gpt4image.models.predict import predict
 
 CONFIG = {"input_size": (3, 96, 96), "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.2,) * 3, "crop_pct": 0.9}
@@ -63,12 +65,37 @@ def test_forward_passes_are_in_what_suits_the_card_unless_float32_is_asked_for(
     assert np.array_equal(asked.features, exact.features)
 
 
+def test_features_that_are_kept_are_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They outlive the card that they were computed on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("gpt4image.models.predict.autocast", lambda device: torch.autocast("cpu", torch.bfloat16))
+    model, images = create_model("resnet10t", 2, 96), make_images(3)
+    backbone = FrozenBackbone("tiny", "its hash", CONFIG, lambda: model)
+    kept = image_features.load_image_features(images, [f"{number:064x}" for number in range(3)], backbone, "cpu")
+    exact = predict(model, images, CONFIG, device="cpu", precision="fp32").features
+    assert np.array_equal(kept.vectors[kept.rows], exact.astype(np.float16))
+
+
 def test_no_batch_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """That would wait for it; all of them come in the end."""
     read: list[int] = []
     monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: read.append(len(tensor)) or tensor)
     outputs = predict(create_model("resnet10t", 2, 96), make_images(5), CONFIG, device="cpu", batch_size=2)
     assert (outputs.logits.shape, read) == ((5, 2), [])
+
+
+def test_what_comes_from_the_device_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until all of it is there."""
+    copy, told = torch.Tensor.copy_, []
+
+    def look(tensor: torch.Tensor, *source: torch.Tensor, **how: bool) -> torch.Tensor:
+        told.append(how)
+        return copy(tensor, *source, **how)
+
+    model = create_model("resnet10t", 2, 96)
+    monkeypatch.setattr(torch.Tensor, "copy_", look)
+    predict(model, make_images(5), CONFIG, device="cpu", batch_size=2)
+    assert told == [{"non_blocking": True}] * 6
 
 
 def test_mean_and_standard_deviation_are_brought_to_the_device_once() -> None:

@@ -69,6 +69,15 @@ def test_shows_every_part(page: str) -> None:
         assert words in page
 
 
+def test_measures_over_classes_stand_beside_top1(comparison: Path) -> None:
+    record = read_json(comparison / "comparison.json")
+    for run in record["situations"][0]["arms"]["aligned"]["runs"]:
+        run |= {"top1": 71.25, "macro": 61.25, "macro_f1": 51.25}
+    write_json(comparison / "comparison.json", record)
+    page = report(ReportSettings(comparison, look_inside=False)).report.read_text(encoding="utf-8")
+    assert re.search(r'<td class="n">61\.\d+</td><td class="n">51\.\d+</td>', page)
+
+
 def test_descriptions_say_where_they_come_from_and_what_they_took(page: str, made_comparison: Path) -> None:
     table = page[page.index("<h3>Descriptions</h3>") : page.index('id="reading"')]
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", table))

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "clean_labels.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "clean_labels.py"
 SHAPES = ("bag", "hat", "shoe")
 
 
 def call(*arguments: str | Path) -> str:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    command = [sys.executable, str(BENCHMARK), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr[-2000:]
@@ -24,15 +24,15 @@ def call(*arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of three shapes in two colours: 8 of each shape marked small, 52 others, 5 of the test set."""
+    """Photos of three patterns in two colours: 8 of each marked small, 52 others, 5 of the test set."""
     folder, rng, rows = tmp_path_factory.mktemp("shop"), np.random.default_rng(0), []
     for name in SHAPES:
         for number in range(65):
             path = f"{'train' if number < 60 else 'test'}/{name}{number}.png"
             colour = ("red", "blue")[number % 2]
             pixels = rng.integers(0, 60, (32, 32, 3), dtype=np.uint8)
-            place = 8 * SHAPES.index(name)
-            pixels[place : place + 8, :, 0 if colour == "red" else 2] += 150
+            striped = pixels[::4] if name == "bag" else pixels[:, ::4] if name == "hat" else pixels
+            striped[..., 0 if colour == "red" else 2] += 150
             (folder / path).parent.mkdir(exist_ok=True)
             Image.fromarray(pixels).save(folder / path)
             texts = {"description": f"A {colour} {name}.", "attributes": f"{name} in {colour}"}
@@ -44,19 +44,16 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_map_of_clean_labels_runs_in_small_on_a_processor(listed: Path, tmp_path: Path) -> None:
-    """Packed, trained, probed and shown; photos of the test set only with --final, and nothing of them is learnt."""
+    """Packed, trained, probed and shown, tested on the photos of the test set; they are not learnt."""
     packed, results = tmp_path / "pack.npz", tmp_path / "results.jsonl"
-    assert "{'training': 24, 'probe': 78, 'test': 78}, 3 classes" in call("pack", listed, packed)
-    assert "{'training': 24, 'probe': 78, 'test': 15}" in call("pack", listed, tmp_path / "final.npz", "--final")
-    arms = ("plain", "aligned", "aspects", "sentence_tokens")
-    sizes = ("--size", "32", "--batch", "8", "--workers", "1", "--seeds", "2")
-    call("run", packed, results, "--cells", "cnn:8:8", "vit:8:1", "--arms", *arms, *sizes)
+    assert "{'training': 24, 'probe': 78, 'test': 15}, 3 classes" in call("pack", listed, packed, "--final")
+    arms, how = ("plain", "sentence_tokens", "project"), ("--seeds", "1", "--size", "32", "--batch", "8")
+    call("run", packed, results, "--cells", "cnn:8:20", "vit:8:1", "--arms", *arms, *how, "--workers", "1")
     lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-    assert {(line["net"], line["arm"], line["seed"]) for line in lines} == {
-        (net, arm, seed) for net in ("cnn", "vit") for arm in arms for seed in (0, 1)
-    }
-    assert all(line["n"] == 78 and line["device"] == "cpu" for line in lines)
+    assert {(line["net"], line["arm"]) for line in lines} == {(net, arm) for net in ("cnn", "vit") for arm in arms}
+    assert all(line["n"] == 15 and line["device"] == "cpu" for line in lines)
     assert all(0 <= line["linear"]["colour"] <= 100 and set(line["linear"]) == {"colour"} for line in lines)
     assert np.mean([line["top1"] for line in lines if line["net"] == "cnn"]) > 50  # Guessing gives 33.
     shown = call("show", results)
-    assert shown.count("| plain | 2 |") == 2 and shown.count("| sentence_tokens | 2 |") == 2
+    assert shown.count("| plain |") == 2
+    assert shown.count("| project | 1 |") == 2

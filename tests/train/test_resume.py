@@ -69,6 +69,7 @@ def test_deterministic_kernels_resume_alike(data: tuple[Path, Path], tiny: Tiny)
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cudnn.benchmark
     assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     parts = replace(whole, run=whole.run.with_name("parts"), stop_after=1)
     train(parts)

@@ -95,7 +95,25 @@ def test_the_loss_is_read_seldom(
     notes: list[str | None] = []
     monkeypatch.setattr(Tracker, "advance", lambda self, count=1, note=None: notes.append(note))
     monkeypatch.setattr("gpt4image.train.loop.NOTE_S", 1000.0)
-    train(tiny(make_photos(20), objective="none", epochs=2))
-    # Five steps an epoch, and the scan of the images before.
-    assert len(notes) >= 10
+    train(tiny(make_photos(20), objective="none", epochs=2, batch_size=2))
+    # Twenty steps an epoch, and the scan of the images before.
+    assert len(notes) >= 40
     assert len([note for note in notes if note and note.startswith("loss")]) == 2
+
+
+def test_pixels_are_copied_beside_the_computation(
+    make_photos: Callable[..., Path], tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny(make_photos(8), objective="none")
+    setup = create_setup(settings, load_inputs(settings), create_accelerator(settings))
+    pixels, images = next(iter(setup.loader))
+    move, waits = torch.Tensor.to, []
+
+    def look(tensor: torch.Tensor, *where: Any, **how: Any) -> torch.Tensor:
+        if tensor is pixels:
+            waits.append(not how.get("non_blocking", False))
+        return move(tensor, *where, **how)
+
+    monkeypatch.setattr(torch.Tensor, "to", look)
+    train_step(settings, setup, pixels, images)
+    assert waits == [False]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gpt4image.train import train
 from gpt4image.train.data.inputs import load_inputs
 from gpt4image.train.loop import update_weights
 from gpt4image.train.processes import create_accelerator
@@ -16,6 +17,8 @@ from gpt4image.train.setup import create_setup
 from gpt4image.train.step import train_step
 
 READS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal")
+METHODS = ("cpu", "tolist")
+"""Reads that are no operations where a tensor is on a processor already."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {"objective": "none"},
     "clip": {"objective": "clip"},
@@ -33,6 +36,23 @@ class CountReads(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> "CountReads":
+        for name in METHODS:
+            self._patch.setattr(torch.Tensor, name, self._counted(name, getattr(torch.Tensor, name)))
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._patch.undo()
+        super().__exit__(*error)
+
+    def _counted(self, name: str, method: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+        def call(tensor: torch.Tensor) -> Any:
+            self.counts[name] += 1
+            return method(tensor)
+
+        return call
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function.overloadpacket.__name__
@@ -52,7 +72,11 @@ def test_reads_are_counted() -> None:
         numbers[numbers > 1] = 0
         numbers.masked_select(numbers > 1)
         numbers.masked_fill(numbers > 1, 0)
-    assert reads.counts == {"_local_scalar_dense": 1, "index": 1, "index_put_": 1, "masked_select": 1}
+        numbers.cpu().tolist()
+    wanted = {"_local_scalar_dense": 1, "index": 1, "index_put_": 1, "masked_select": 1, "cpu": 1, "tolist": 1}
+    assert reads.counts == wanted
+    assert numbers.cpu().tolist()[0] == 0
+    assert reads.counts == wanted
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -71,3 +95,23 @@ def test_a_step_reads_nothing_back(
         train_step(settings, setup, *batches[1])
         update_weights(settings, setup, 2)
     assert not reads.counts
+
+
+@pytest.mark.parametrize("how", [{"objective": "clip"}, {"objective": "none", "validation_share": 0.5}])
+def test_an_epoch_reads_as_much_however_many_steps_it_has(
+    how: dict[str, Any],
+    make_photos: Callable[..., Path],
+    make_table: Callable[..., Path],
+    tiny: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Around the steps: means at the end of the epoch, the loss by the clock, the right ones after the last batch."""
+    monkeypatch.setattr("gpt4image.train.loop.NOTE_S", 1000.0)
+    photos, found = make_photos(16), []
+    work = make_table(photos)
+    for size in (8, 16):
+        settings = tiny(photos, f"run{size}", work=work, epochs=1, batch_size=size, **how)
+        with CountReads() as reads:
+            train(settings)
+        found.append(reads.counts)
+    assert found[0] == found[1]

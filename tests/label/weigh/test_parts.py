@@ -161,3 +161,11 @@ def test_weights_and_leak_are_those_under_which_labels_are_likeliest():
         assert measure(weights - 0.05 * change, leak) < value
     assert measure(weights, leak + 0.03) < value
     assert measure(weights, leak - 0.03) < value
+
+
+def test_accuracy_is_a_share_of_images_and_no_mean_over_classes() -> None:
+    named = np.array([0] * 90 + [1] * 10)
+    belief = np.where(named[:, None] == 0, [0.9, 0.1], [0.5, 0.5])
+    told = estimate_accuracy(named, belief)
+    assert told["accuracy"] == pytest.approx(0.86)
+    assert [one["accuracy"] for one in told["classes"]] == pytest.approx([0.9, 0.5])
