@@ -235,9 +235,9 @@ def test_corruptions_are_measured_afterwards(recipe: Path, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("own", "shuffled", "labelled", "words"),
     [
-        (60, 34, -5, "Without any label, class names and descriptions give 60.0 %.*against labels for all images -5.0"),
-        (60, 34, None, r"give 60.0 %: 95 % interval 59.0 to 61.0, the most frequent class alone 33.3\.$"),
-        (34, 33, None, "teach nothing here, 34.0 %"),
+        (60, 34, -5, "Without any label, what describers say gives 60.0 %.*against labels for all images -5.0"),
+        (60, 34, None, r"gives 60.0 %: 95 % interval 59.0 to 61.0, the most frequent class alone 33.3\.$"),
+        (34, 33, None, "teaches nothing here, 34.0 %"),
         (60, 55, -5, "control shuffled does nearly as well as aligned, be suspicious"),
     ],
 )

@@ -52,7 +52,7 @@ def extend(folder: Path) -> Path:
             "differences": {},
             "left_out": ["baseline, official: cannot train without labels"],
             "reference": {"situation": "clean labels", "arm": "baseline", "differences": first["differences"]},
-            "verdict": "Without any label, class names and descriptions give 60.0 %.",
+            "verdict": "Without any label, what describers say gives 60.0 %.",
         }
     )
     steps = [make_situation(str(keep), 50 + place * 8, keep_labels=keep) for place, keep in enumerate((0, 5, 20, 1))]

@@ -75,14 +75,14 @@ def judge_without_labels(
     own = accuracies[main]
     numbers = f"95 % interval {own['low']:.1f} to {own['high']:.1f}, the most frequent class alone {chance:.1f}"
     if own["low"] <= chance:
-        return Verdict(f"Class names and descriptions teach nothing here, {own['mean']:.1f} %", numbers, None)
+        return Verdict(f"What describers say teaches nothing here, {own['mean']:.1f} %", numbers, None)
     for arm, control in accuracies.items():
         if roles[arm] == "control" and control["mean"] - chance > (own["mean"] - chance) / 2:
             finding = f"The control {arm} does nearly as well as {main}, be suspicious, {control['mean']:.1f} %"
             return Verdict(finding, f"{main} {own['mean']:.1f} %, {numbers}", None)
     if labelled:
         numbers += f"; against labels for all images {_interval(labelled[main])}"
-    return Verdict(f"Without any label, class names and descriptions give {own['mean']:.1f} %", numbers, None)
+    return Verdict(f"Without any label, what describers say gives {own['mean']:.1f} %", numbers, None)
 
 
 def judge_all(verdicts: Mapping[str, Verdict]) -> str:

@@ -103,11 +103,10 @@ def list_first_beliefs(problem: Problem) -> dict[str, Float[np.ndarray, "N C"]]:
 
     By picks, or else by class names and clusters of the texts of each prompt.
     """
-    shape = len(problem.labels), problem.num_classes
     told = {}
     for picks in problem.picks:
         has = np.flatnonzero(picks.first >= 0)
-        belief = np.zeros(shape, _choose_dtype(shape))
+        belief = _say_nothing(problem)
         belief[has] = (1 - PICK_RIGHT) / problem.num_classes
         belief[has, picks.first[has]] += PICK_RIGHT
         told[picks.name] = belief
@@ -118,22 +117,22 @@ def list_first_beliefs(problem: Problem) -> dict[str, Float[np.ndarray, "N C"]]:
         has = problem.present[name]
         reader = fit_name_reader(vectors[has], problem.class_vectors[name], uniform)
         by_name = np.exp(normalise_logs(reader.read(vectors[has])))
-        belief = np.zeros(shape, _choose_dtype(shape))
+        belief = _say_nothing(problem)
         belief[has] = (by_name + find_clusters(problem.points[name][has, :-1], by_name, problem.labels[has])) / 2
         told[name] = belief
     return told
 
 
-def _choose_dtype(shape: tuple[int, int]) -> type:
-    return np.float64 if np.prod(shape) <= MOST_CELLS else np.float32
+def _say_nothing(problem: Problem) -> Float[np.ndarray, "N C"]:
+    shape = len(problem.labels), problem.num_classes
+    return np.zeros(shape, np.float64 if np.prod(shape) <= MOST_CELLS else np.float32)
 
 
 def find_first_belief(
     problem: Problem, told: Mapping[str, Float[np.ndarray, "N C"]]
 ) -> tuple[Float[np.ndarray, "N C"], Bool[np.ndarray, " N"]]:
     """What is believed of each image, and of which ones anything is: the mean over the describers who spoke of it."""
-    shape = len(problem.labels), problem.num_classes
-    belief = np.zeros(shape, _choose_dtype(shape))
+    belief = _say_nothing(problem)
     for one in told.values():
         belief += one
     totals = belief.sum(1, keepdims=True)
