@@ -3,7 +3,8 @@
     python benchmarks/gpu.py [--device cuda] [--small] [--only train embed ...]
 
 train     images a second of timm's own way of training (its model, optimizer, clipping, autocast, the same batch), of
-          our plain step and of aligned ones, in turns; memory at the peak; the ratios are what to compare
+          our plain step and of aligned ones, in turns; memory at the peak; how often a step waits for the card; the
+          ratios are what to compare
 fp16      the same for ResNet-50 with float16 and a scaler of gradients
 resume    is a run that was stopped and went on the same, bit for bit, with --deterministic?
 embed     texts a second beside SentenceTransformer.encode of the same model
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -167,6 +169,20 @@ def seconds_of(step: Step, times: int, device: torch.device) -> float:
     return (time.perf_counter() - start_s) / times
 
 
+def count_waits(step: Step, device: torch.device) -> int | None:
+    """How often the processor waits for the card in a step, by PyTorch's own warnings; None without a GPU."""
+    if device.type != "cuda":
+        return None
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(one.message) for one in said)
+
+
 def warm_up(create: Callable[[], Step], device: torch.device) -> tuple[Step, float]:
     """The step, and the memory at its peak in GB, the model's own included (0 on a processor)."""
     before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
@@ -194,7 +210,9 @@ def compare_steps(ways: dict[str, Callable[[], Step]], sizes: Sizes, device: tor
         )
         rate = sizes.batch / statistics.median(taken)
         ratios = f"time / timm's {to_timm:.3f}, / plain {to_plain:.3f}"
-        tell(f"  {name}: {rate:.0f} images/s; {ratios}; {warm[name][1]:.1f} GB")
+        waits = count_waits(warm[name][0], device)
+        told = "" if waits is None else f"; waits for the card {waits} times a step"
+        tell(f"  {name}: {rate:.0f} images/s; {ratios}; {warm[name][1]:.1f} GB{told}")
     return {name: step for name, (step, _) in warm.items()}
 
 
