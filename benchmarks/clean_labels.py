@@ -89,8 +89,8 @@ def probe(known: np.ndarray, values: np.ndarray, features: np.ndarray, asked: np
     for place, name in enumerate(ATTRIBUTES):
         has, tested = values[:, place] >= 0, asked[:, place] >= 0
         own, truth = values[has, place], asked[tested, place]
-        if not len(own) or not len(truth):
-            continue  # Nothing is known of these photos.
+        if len(np.unique(own)) < 2 or not len(truth):
+            continue  # Nothing to tell apart.
         strength, _ = choose_strength(known[has], own)
         found = predict_linear(known[has], own, features[tested], strength)
         result["linear"][name] = 100 * float((found == truth).mean())

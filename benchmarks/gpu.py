@@ -180,7 +180,7 @@ def count_waits(step: Step, device: torch.device) -> int | None:
             step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(one.message) for one in said)
+    return sum("called a synchronizing" in str(one.message) for one in said)
 
 
 def warm_up(create: Callable[[], Step], device: torch.device) -> tuple[Step, float]:

@@ -44,7 +44,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_map_of_clean_labels_runs_in_small_on_a_processor(listed: Path, tmp_path: Path) -> None:
-    """Packed, trained, probed and shown, tested on the photos of the test set; they are not learnt."""
+    """Packed with the photos of the test set, trained, probed and shown; a list may lack attributes."""
     packed, results = tmp_path / "pack.npz", tmp_path / "results.jsonl"
     assert "{'training': 24, 'probe': 78, 'test': 15}, 3 classes" in call("pack", listed, packed, "--final")
     arms, how = ("plain", "sentence_tokens", "project"), ("--seeds", "1", "--size", "32", "--batch", "8")

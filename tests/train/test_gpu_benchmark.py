@@ -3,7 +3,11 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+
+import pytest
+import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
@@ -15,3 +19,23 @@ def test_the_benchmark_of_a_gpu_runs_in_small_on_a_processor(tmp_path: Path) -> 
     assert ran.returncode == 0, ran.stderr[-2000:]
     for part in ("equal bit for bit", "aligned, official", "fp16", "texts/s", "frozen features", "label: 300 images"):
         assert part in ran.stdout
+
+
+def test_waits_for_the_card_are_counted_by_what_pytorch_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by its notice, once in a process, that it may miss some; a stand-in for the card says what PyTorch would."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    from gpu import count_waits
+
+    notice = "Synchronization debug mode is a prototype feature and does not yet detect all synchronizing operations"
+    modes: list[str] = []
+    monkeypatch.setattr(
+        torch.cuda, "set_sync_debug_mode", lambda mode: modes.append(mode) or warnings.warn(notice, stacklevel=2)
+    )
+
+    def step() -> None:
+        for _ in range(2):
+            warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=2)
+
+    assert count_waits(step, torch.device("cuda")) == 2
+    assert modes == ["warn", "default"]
+    assert count_waits(step, torch.device("cpu")) is None

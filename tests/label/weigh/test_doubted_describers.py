@@ -29,6 +29,15 @@ def see(world: World, noise: float, seed: int = 3) -> np.ndarray:
     return ((seen[:, None] - means) ** 2).sum(2).argmin(1)
 
 
+def exchange(count: int, moved: int, seed: int = 5) -> np.ndarray:
+    """Rows of which some are another's."""
+    rng = np.random.default_rng(seed)
+    rows = np.arange(count)
+    chosen = rng.permutation(count)[:moved]
+    rows[chosen] = np.roll(chosen, 1)
+    return rows
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 @pytest.mark.parametrize("texts", [True, False])
 def test_they_are_put_right_with_few_labels_and_none(texts, count):
@@ -48,15 +57,6 @@ def test_answers_of_other_images_are_found_by_the_share_of_them():
     assert (weighed.classes[:, 0] == world.y).mean() > 0.95
     assert weighed.reliability["leak"] == pytest.approx(0.3, abs=0.06)
     assert any("wrong by image features" in line for line in weighed.reliability["cannot_tell"])
-
-
-def exchange(count: int, moved: int, seed: int = 5) -> np.ndarray:
-    """Rows of which some are another's."""
-    rng = np.random.default_rng(seed)
-    rows = np.arange(count)
-    chosen = rng.permutation(count)[:moved]
-    rows[chosen] = np.roll(chosen, 1)
-    return rows
 
 
 @pytest.mark.parametrize("count", [0, 1])
