@@ -49,7 +49,7 @@ def draw_up(recipe: Recipe, work: Path) -> list[Lineup]:
         work: folder of the descriptions; its store tells whether there are picks.
     """
     from gpt4image.images import UNLABELLED, open_images
-    from gpt4image.label.witnesses.gather import choose_prompts
+    from gpt4image.label.witnesses.prompts import choose_prompts
 
     labelled = open_images(recipe.images).labels != UNLABELLED
     texts, picks = choose_prompts(work, None, None)

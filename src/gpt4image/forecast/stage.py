@@ -55,7 +55,7 @@ def forecast(settings: ForecastSettings) -> ForecastResult:
     from gpt4image.images import UNLABELLED
     from gpt4image.label.collect import collect
     from gpt4image.label.settings import LabelSettings
-    from gpt4image.label.witnesses.gather import choose_prompts
+    from gpt4image.label.witnesses.prompts import choose_prompts
 
     classes = _open_described(settings).classes
     # What the images themselves say is left out: the question is what descriptions are worth.

@@ -16,7 +16,8 @@ from gpt4image.label.artifact import FORMAT
 from gpt4image.label.settings import LabelSettings
 from gpt4image.label.situations.spoil import spoil_labels
 from gpt4image.label.weigh import Evidence, Vectors
-from gpt4image.label.witnesses.gather import choose_prompts, gather_picks, gather_texts
+from gpt4image.label.witnesses.gather import gather_picks, gather_texts
+from gpt4image.label.witnesses.prompts import choose_prompts
 from gpt4image.models.frozen import find_frozen
 from gpt4image.models.image_features import load_image_features
 

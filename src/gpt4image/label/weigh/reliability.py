@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from gpt4image.label.weigh.evidence import Evidence
 from gpt4image.label.weigh.hypothesis import Hypothesis
@@ -39,7 +39,7 @@ def estimate_accuracy(named: Int[np.ndarray, " N"], belief: Float[np.ndarray, "N
 
 def _interval(right: float, count: int) -> dict[str, Any]:
     """Mean and equal-tailed interval of a uniform prior's posterior; the count of right ones may be a fraction."""
-    low, high = beta.ppf([0.025, 0.975], right + 1, count - right + 1)
+    low, high = betaincinv(right + 1, count - right + 1, [0.025, 0.975])
     return {"accuracy": right / count if count else None, "interval": [float(low), float(high)], "images": int(count)}
 
 

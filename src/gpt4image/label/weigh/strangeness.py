@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from gpt4image.label.weigh.evidence import NO_LABEL, NONE_OF_THESE
 
@@ -106,4 +106,4 @@ def estimate_none(
 def _tail(null: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Share of images of the classes at least as strange: the most that the known ones allow (Clopper and Pearson)."""
     stranger = len(null) - np.searchsorted(null, at)
-    return np.where(stranger < len(null), beta.ppf(CERTAINTY, stranger + 1, np.maximum(len(null) - stranger, 1)), 1.0)
+    return np.where(stranger < len(null), betaincinv(stranger + 1, np.maximum(len(null) - stranger, 1), CERTAINTY), 1.0)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import norm
+from scipy.special import ndtri
 
 MOST_COMPARED = 50_000
 """Every image is compared with every other: of more, the most doubtful ones are."""
@@ -36,7 +36,7 @@ def find_near_duplicates(
     nearest = np.concatenate([rows.max(1) for _, rows in _cosines(unit)])
     logs = np.log(np.maximum(1 - nearest, 1e-7))
     usual, near = np.median(logs), np.quantile(logs, NEAR)
-    threshold = float(1 - np.exp(usual - (usual - near) * norm.ppf(1 / len(unit)) / norm.ppf(NEAR)))
+    threshold = float(1 - np.exp(usual - (usual - near) * ndtri(1 / len(unit)) / ndtri(NEAR)))
     doubtful = np.flatnonzero(nearest >= threshold)
     pairs = {}
     for start, rows in _cosines(unit, doubtful):

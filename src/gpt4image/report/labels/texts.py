@@ -13,7 +13,7 @@ def read_texts(work: Path, digests: Collection[str] | None) -> dict[str, list[st
     """
     from gpt4image.describe.store.connect import FILE_NAME
     from gpt4image.describe.store.store import DescriptionStore
-    from gpt4image.label.witnesses.gather import choose_prompts
+    from gpt4image.label.witnesses.prompts import choose_prompts
 
     texts: dict[str, list[str]] = {}
     if not (work / FILE_NAME).exists():

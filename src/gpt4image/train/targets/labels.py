@@ -11,7 +11,7 @@ import numpy as np
 from gpt4image.errors import LabelError
 from gpt4image.images import UNLABELLED, ImageSet
 from gpt4image.label.artifact import LabelTable
-from gpt4image.label.witnesses.gather import choose_prompts
+from gpt4image.label.witnesses.prompts import choose_prompts
 
 
 @dataclass(frozen=True)
