@@ -48,7 +48,7 @@ class Hypothesis:
         kind: `clean`: labels are right; `careless`: wrong whatever the image looks like; `by sight`: wrong on ambiguous
             images.
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
-        refuted: it is not to be chosen: labels were likelier as wrong ones when that could be told.
+        refuted: it is not to be chosen, as `compete` found out.
         rounds: that were made.
         score: log-likelihood of labels less the price of what was fitted to them (BIC), and some of the picks'; nats.
     """

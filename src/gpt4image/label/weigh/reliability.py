@@ -84,7 +84,7 @@ def list_unknown(
         heard = int((labelled & (np.ptp(one, axis=1) > 0)).sum())
         if labelled.any() and heard < LEAST_JUDGED:
             said.append(f"{name} speaks of {heard} labelled images, too few to judge it by: it has its usual weight.")
-    rivals = [one for one in found.values() if (one.kind == "clean") != (chosen.kind == "clean")]
+    rivals = [one for one in found.values() if not one.refuted and (one.kind == "clean") != (chosen.kind == "clean")]
     if rivals and chosen.score - max(one.score for one in rivals) < LEAST_APART:
         said.append("Whether labels or witnesses are wrong where they differ is nearly undecided here.")
     if (missing := np.setdiff1d(np.arange(evidence.num_classes), chosen.belief.argmax(1))).size:
