@@ -25,7 +25,8 @@ CONSTANTS = {
     "compete": (
         "PRESUMPTION",
         "SIGHT_PRESUMPTION",
-        "LEAST_AGREED",
+        "CLEAR",
+        "MOST_DISAGREED",
         "LEAST_LABELS_OF_NOISE",
         "LEAST_RIGHT",
         "SHARPENING",
