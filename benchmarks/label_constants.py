@@ -25,6 +25,7 @@ CONSTANTS = {
     "compete": (
         "PRESUMPTION",
         "SIGHT_PRESUMPTION",
+        "AGREEMENT_OF_STARTS",
         "CLEAR",
         "MOST_DISAGREED",
         "LEAST_LABELS_OF_NOISE",

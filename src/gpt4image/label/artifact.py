@@ -13,7 +13,7 @@ from gpt4image.files import atomic_path, read_json, reading, write_json
 from gpt4image.images import UNLABELLED
 
 ROWS = "labels.parquet"
-FORMAT = 7
+FORMAT = 8
 """Raised when columns or the way of weighing change, so that labels are made anew."""
 MANIFEST = "manifest.json"
 KINDS: dict[str, Any] = {"classes": list, "source": str, "states": dict, "reliability": dict, "inputs": dict}

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from tests.label.weigh.test_poor_describers import describe
 from tests.label.weigh.world import keep, make_world, spoil
 
 from gpt4image.label.weigh import weigh
+from gpt4image.label.weigh.channel import Channel
 from gpt4image.label.weigh.compete import JUDGED_ROUNDS, choose, compete
 from gpt4image.label.weigh.hypothesis import MOST_ROUNDS, SETTLED, Hypothesis
 from gpt4image.label.weigh.prepare import prepare
@@ -12,7 +14,9 @@ from gpt4image.label.weigh.prepare import prepare
 
 def suppose(kind: str, score: float, leak: float = 0.0) -> Hypothesis:
     problem = prepare(make_world(num_classes=2, size=8).tell(np.full(8, -1)), 0).problem
-    return Hypothesis(problem, np.full((8, 2), 0.5), np.empty((0, 2)), kind, leak=leak, score=score)
+    one = Hypothesis(problem, np.full((8, 2), 0.5), np.empty((0, 2)), kind, leak=leak, label_score=score)
+    one.channel = Channel(2)
+    return one
 
 
 @pytest.mark.parametrize("leak", [0.0, 0.4])
@@ -63,3 +67,35 @@ def test_a_few_labels_are_heard_until_all_is_settled():
         weighed = weigh(world.tell(keep(world.y, 5), picks=False))
         right.append((weighed.classes[:, 0] == world.y).mean())
     assert np.mean(right) > 0.67
+
+
+@pytest.mark.parametrize(
+    ("agreement", "systematic", "chosen"),
+    [(-50.0, True, "reading"), (-70.0, True, "picks"), (-140.0, False, "reading"), (-160.0, False, "picks")],
+)
+def test_of_two_starts_picks_count_half_where_errors_are_systematic(agreement, systematic, chosen):
+    """Thirty nats of labels; as evidence that labels are wrong at all, picks count for a fifth."""
+    found = {"right": suppose("clean", -200.0)}
+    found |= {"picks": suppose("careless", -100.0), "reading": suppose("careless", -70.0)}
+    for one in found.values():
+        one.channel = Channel(2, similar=0.2 * systematic)
+    found["reading"].agreement = agreement
+    assert choose(found) is found[chosen]
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.2, 0.84), (0.4, 0.73)])
+def test_labels_teach_more_than_a_poor_describer(share, least):
+    """Who is right for 62 % was believed outright: what features learnt from him agrees with him."""
+    world, told = describe(1.0)
+    assert (told == world.y).mean() < 0.63
+    weighed = weigh(world.tell(spoil(world.y, share, 10), pick=told))
+    assert (weighed.classes[:, 0] == world.y).mean() > least
+
+
+def test_errors_made_over_and_over_are_told_by_picks():
+    """Two fifths of the labels are of the next class: others' labels teach just that."""
+    world, told = describe(2.0)
+    found = compete(prepare(world.tell(spoil(world.y, 0.4, 10, step=1), pick=told), 0).problem)
+    assert choose(found) is found["careless, from all"]
+    right = {name: (one.belief.argmax(1) == world.y).mean() for name, one in found.items()}
+    assert right["careless, from all"] > right["careless, from reading"] + 0.02

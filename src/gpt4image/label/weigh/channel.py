@@ -74,6 +74,11 @@ class Channel:
             return 1
         return int(self.uniform > 1.5 * CLEAN) + 2 * (self.similar > 0) + 2 * bool(self.view)
 
+    @property
+    def is_systematic(self) -> bool:
+        """Whether some wrong classes are likelier than others."""
+        return self.matrices is not None or self.similar > 0
+
     def compute_matrix(self) -> Float[np.ndarray, "C C"]:
         """P(l | y) without what is seen in the image."""
         if self.whole_matrix is not None:

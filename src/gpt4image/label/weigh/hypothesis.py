@@ -50,7 +50,8 @@ class Hypothesis:
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
         refuted: it is not to be chosen, as `compete` found out.
         rounds: that were made.
-        score: log-likelihood of labels less the price of what was fitted to them (BIC), and some of the picks'; nats.
+        label_score: log-likelihood of the labels less the price of what was fitted to them (BIC), in nats.
+        agreement: log-likelihood of the picks by image features, in nats.
     """
 
     problem: Problem
@@ -60,7 +61,7 @@ class Hypothesis:
     views: dict[str, np.ndarray] = field(default_factory=dict)
     refuted: bool = False
     rounds: int = 0
-    score: float = 0.0
+    label_score: float = 0.0
     channel: Channel = field(init=False)
     prior: np.ndarray = field(init=False)
     penalties: dict[str, float] = field(default_factory=dict)
@@ -74,6 +75,11 @@ class Hypothesis:
     log_likelihood: float = 0.0
     agreement: float = 0.0
     pooled: np.ndarray = field(init=False)
+
+    @property
+    def score(self) -> float:
+        """How likely it makes the labels and, in part, the picks, in nats."""
+        return self.label_score + AGREEMENT * self.agreement
 
     @property
     def labelled(self) -> np.ndarray:
@@ -107,7 +113,7 @@ class Hypothesis:
         self.agreement = self.measure_agreement()
         fitted = self.channel.num_parameters + (self.leak > 0)
         price = 0.5 * fitted * np.log(max(2, len(self.labelled)))
-        self.score = AGREEMENT * self.agreement + self.log_likelihood - price
+        self.label_score = self.log_likelihood - price
         return self
 
     def settle(self) -> None:
