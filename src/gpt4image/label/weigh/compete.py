@@ -83,6 +83,7 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     for name, (kind, belief, likelihood) in kinds.items():
         one = Hypothesis(problem, belief, likelihood, kind, clean.find_views()).follow(JUDGED_ROUNDS)
         one.refuted = kind == "by sight" and not _agree_where_clear(one)
+        one.is_start = bool(problem.picks) and name == "careless, from reading"
         found[name] = one
     return found
 
@@ -171,12 +172,16 @@ def _agree_where_clear(seen: Hypothesis) -> bool:
 def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
     """The hypothesis under which the labels are likeliest; rarer kinds of noise have to be likelier by so much."""
     possible = [one for one in found.values() if not one.refuted]
-    best = max((one for one in possible if one.kind != "by sight"), key=_presume)
-    seen = [one for one in possible if one.kind == "by sight"]
+    judges = [one for one in possible if not one.is_start]
+    best = max((one for one in judges if one.kind != "by sight"), key=_presume)
+    seen = [one for one in judges if one.kind == "by sight"]
     chosen = max([best, *seen], key=lambda one: _presume(one) - SIGHT_PRESUMPTION * (one.kind == "by sight"))
-    if chosen.kind != "careless" or not chosen.channel.is_systematic:
+    if chosen.kind != "careless":
         return chosen
     starts = [one for one in possible if one.kind == "careless"]
+    chosen = max(starts, key=_presume)
+    if not chosen.channel.is_systematic:
+        return chosen
     return max(starts, key=lambda one: one.label_score + AGREEMENT_OF_STARTS * one.agreement)
 
 
