@@ -71,7 +71,9 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     if heard.any():
         believed["all"] = _believe_both(problem, outside, heard)
     read = np.exp(normalise_logs(clean.pooled * SHARPENING))
-    believed["reading"] = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
+    reading = _believe_both(problem, read, np.ptp(read, axis=1) > 0)
+    if not problem.picks:
+        believed["reading"] = reading
     if not problem.picks or first is by_labels:
         believed["labels"] = first, wrong
     several = len(problem.points) + len(problem.picks) > 1
@@ -83,8 +85,9 @@ def compete(problem: Problem) -> dict[str, Hypothesis]:
     for name, (kind, belief, likelihood) in kinds.items():
         one = Hypothesis(problem, belief, likelihood, kind, clean.find_views()).follow(JUDGED_ROUNDS)
         one.refuted = kind == "by sight" and not _agree_where_clear(one)
-        one.is_start = bool(problem.picks) and name == "careless, from reading"
         found[name] = one
+    if problem.picks and choose(found).kind == "careless":  # Else poor describers make right labels look wrong, too.
+        found["careless, from reading"] = Hypothesis(problem, *reading, "careless").follow(JUDGED_ROUNDS)
     return found
 
 
@@ -172,16 +175,12 @@ def _agree_where_clear(seen: Hypothesis) -> bool:
 def choose(found: Mapping[str, Hypothesis]) -> Hypothesis:
     """The hypothesis under which the labels are likeliest; rarer kinds of noise have to be likelier by so much."""
     possible = [one for one in found.values() if not one.refuted]
-    judges = [one for one in possible if not one.is_start]
-    best = max((one for one in judges if one.kind != "by sight"), key=_presume)
-    seen = [one for one in judges if one.kind == "by sight"]
+    best = max((one for one in possible if one.kind != "by sight"), key=_presume)
+    seen = [one for one in possible if one.kind == "by sight"]
     chosen = max([best, *seen], key=lambda one: _presume(one) - SIGHT_PRESUMPTION * (one.kind == "by sight"))
-    if chosen.kind != "careless":
+    if chosen.kind != "careless" or not chosen.channel.is_systematic:
         return chosen
     starts = [one for one in possible if one.kind == "careless"]
-    chosen = max(starts, key=_presume)
-    if not chosen.channel.is_systematic:
-        return chosen
     return max(starts, key=lambda one: one.label_score + AGREEMENT_OF_STARTS * one.agreement)
 
 

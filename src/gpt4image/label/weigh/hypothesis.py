@@ -49,8 +49,6 @@ class Hypothesis:
             images.
         views: what images look like to who learnt from the labels, by name: log-probabilities [N, C].
         refuted: it is not to be chosen, as `compete` found out.
-        is_start: only another first belief of its kind, not to judge by: beside poor describers it makes right labels
-            likelier, too.
         rounds: that were made.
         label_score: log-likelihood of the labels less the price of what was fitted to them (BIC), in nats.
         agreement: log-likelihood of the picks by image features, in nats.
@@ -62,7 +60,6 @@ class Hypothesis:
     kind: Literal["clean", "careless", "by sight"]
     views: dict[str, np.ndarray] = field(default_factory=dict)
     refuted: bool = False
-    is_start: bool = False
     rounds: int = 0
     label_score: float = 0.0
     channel: Channel = field(init=False)
