@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from gpt4image.label.weigh.calibration import calibrate
 from gpt4image.label.weigh.channel import Channel
 from gpt4image.label.weigh.evidence import NO_LABEL, NONE_OF_THESE, Picks
+from gpt4image.label.weigh.log_space import normalise_logs
 from gpt4image.label.weigh.pick_table import fit_pick_tables
 from gpt4image.label.weigh.pool import combine, fit_weights
 from gpt4image.label.weigh.regression import cross_fit
@@ -27,6 +29,28 @@ def test_regression_equals_scikit_learn_on_hard_targets():
         theirs[folds == fold] = model.predict_log_proba(x[folds == fold])
     mine = mine - np.log(np.exp(mine).sum(1, keepdims=True))
     assert np.abs(mine - theirs).max() < 0.05
+
+
+def test_regression_reaches_its_optimum_where_components_differ_in_variance():
+    rng = np.random.default_rng(2)
+    spread = np.append(0.95 ** np.arange(120), 1).astype(np.float32)
+    points = np.hstack([rng.standard_normal((600, 120)), np.ones((600, 1))]).astype(np.float32) * spread
+    shown = points @ (rng.standard_normal((121, 5)) / spread[:, None]).astype(np.float32)
+    targets = np.exp(normalise_logs(shown))
+    ridge = np.append(np.full(120, 0.1), 1e-3)[:, None]
+
+    def measure(weights: np.ndarray) -> float:
+        logs = normalise_logs(points.astype(np.float64) @ weights)
+        return float(-(targets * logs).sum() + 0.5 * (ridge * weights**2).sum())
+
+    def descend(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(121, 5)
+        slope = points.T @ (np.exp(normalise_logs(points @ weights)) - targets) + ridge * weights
+        return measure(weights), slope.ravel()
+
+    exact = minimize(descend, np.zeros(605), jac=True, options={"maxiter": 5000, "maxfun": 9000}, method="L-BFGS-B")
+    fitted = cross_fit(points, targets, np.full(600, -1), penalty=0.1).weights[0]
+    assert measure(fitted) - exact.fun < 0.02
 
 
 def test_channel_rows_add_up_to_one_for_every_kind_of_noise():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.linalg import eigh
 
 from gpt4image.label.weigh.evidence import NONE_OF_THESE, Evidence, Picks, Vectors
 from gpt4image.label.weigh.pool import USUAL_WEIGHTS
@@ -173,7 +174,11 @@ def find_components(vectors: Float[np.ndarray, "N D"], most: int = MOST_COMPONEN
     vectors = vectors.astype(np.float32)
     mean = vectors.mean(0)
     centred = vectors - mean
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    count = min(most, len(vectors) - 1, vectors.shape[1])
-    scale = np.sqrt(max(float(variances.sum()), 1e-12))
-    return Components(mean, (directions[:, ::-1][:, :count] / scale).astype(np.float32))
+    covariance = centred.T @ centred / len(centred)
+    size = vectors.shape[1]
+    count = min(most, len(vectors) - 1, size)
+    scale = np.sqrt(max(float(np.trace(covariance)), 1e-12))
+    if count < 1:
+        return Components(mean, np.zeros((size, 0), np.float32))
+    directions = eigh(covariance, subset_by_index=(size - count, size - 1))[1]
+    return Components(mean, (directions[:, ::-1] / scale).astype(np.float32))

@@ -15,6 +15,8 @@ from gpt4image.label.weigh.log_space import normalise_logs
 
 NUM_FOLDS = 5
 MAX_ITERATIONS = 60
+TOLERANCE = 1e-6
+"""Relative change of the loss at which a fit ends."""
 PENALTIES = (0.1, 1.0, 5.0)
 """Of which the one is taken under which held-out labels are likeliest."""
 BIAS_PENALTY = 1e-3
@@ -106,18 +108,22 @@ def _discriminate(points: np.ndarray, targets: np.ndarray, folds: np.ndarray) ->
 
 
 def _fit(points: np.ndarray, targets: np.ndarray, penalty: float, start: np.ndarray | None) -> np.ndarray:
+    """Minimises with each component scaled by the curvature at weights of zero, as components differ in variance."""
     shape = (points.shape[1], targets.shape[1])
     mass = targets.sum(1, keepdims=True)
     ridge = np.full((shape[0], 1), penalty, np.float32)
     ridge[-1] = BIAS_PENALTY
+    curvature = (points**2).T @ mass * (shape[1] - 1) / shape[1] ** 2 + ridge
+    scale = (1 / np.sqrt(curvature)).astype(np.float32)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(shape).astype(np.float32)
+        weights = flat.reshape(shape).astype(np.float32) * scale
         logs = normalise_logs(points @ weights)
         gradient = points.T @ (np.exp(logs) * mass - targets) + ridge * weights
         value = -(targets * logs).sum() + 0.5 * (ridge * weights * weights).sum()
-        return float(value), gradient.ravel().astype(np.float64)
+        return float(value), (gradient * scale).ravel().astype(np.float64)
 
-    flat = np.zeros(shape[0] * shape[1]) if start is None else start.ravel().astype(np.float64)
-    found = minimize(loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS, "maxcor": 10})
-    return found.x.reshape(shape).astype(np.float32)
+    flat = np.zeros(shape[0] * shape[1]) if start is None else (start / scale).ravel().astype(np.float64)
+    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE}
+    found = minimize(loss, flat, jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(shape).astype(np.float32) * scale
