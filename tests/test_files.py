@@ -15,7 +15,7 @@ from gpt4image.embed.table import ROWS, EmbeddingTable
 from gpt4image.errors import DamagedFileError, DescriptionError, RunError
 from gpt4image.evaluate.corruptions import corruption_difference
 from gpt4image.evaluate.projector import load_projector
-from gpt4image.evaluate.record import load_predictions, read_measures
+from gpt4image.evaluate.record import load_features, load_predictions, read_measures
 from gpt4image.files import read_json, reading
 from gpt4image.images import open_images
 from gpt4image.label import LabelSettings, label
@@ -31,6 +31,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "JSON": ("a.json", lambda folder: read_json(folder / "a.json")),
     "manifest": ("manifest.json", load_manifest),
     "predictions": ("predictions.npz", load_predictions),
+    "features": ("features.npz", lambda folder: load_features(folder, ["a"])),
     "corruptions": ("corruptions.npz", lambda folder: corruption_difference([folder], [folder])),
     "projector": ("projector.safetensors", load_projector),
     "head": ("head.safetensors", load_head),

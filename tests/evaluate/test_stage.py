@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from gpt4image.cli import main
 from gpt4image.errors import ImageSetError, RunError, SettingsError
 from gpt4image.evaluate import EvaluateSettings, evaluate, paired_difference
-from gpt4image.evaluate.record import load_predictions
+from gpt4image.evaluate.record import load_features, load_predictions
 from gpt4image.files import read_json
 from gpt4image.images import ImageSet
 from gpt4image.models import pixels
@@ -57,6 +58,24 @@ def test_what_is_measured_is_not_measured_again(make_run: MakeRun, photos: Path)
     assert not evaluate(settings).reused
     (photos / "dog" / "3.png").unlink()
     assert not evaluate(settings).reused
+
+
+def test_kept_features_are_those_of_the_weights_as_they_are(make_run: MakeRun, photos: Path) -> None:
+    run, other = make_run(), make_run("other", seed=1)
+    settings = EvaluateSettings(run, str(photos), workers=0)
+    evaluate(settings)
+    assert not evaluate(replace(settings, features=True)).reused
+    assert evaluate(replace(settings, features=True)).reused
+    predictions = load_predictions(run)
+    features = load_features(run, predictions.digests[::-1])
+    assert features is not None
+    model = load_model(run, load_manifest(run)).get_classifier()
+    logits = model(torch.from_numpy(features[::-1].copy())).detach().numpy()
+    assert logits == pytest.approx(predictions.logits, abs=2e-2)
+    assert load_features(run, ["0" * 64]) is None
+    (other / "model.safetensors").replace(run / "model.safetensors")
+    evaluate(settings)
+    assert load_features(run, predictions.digests) is None
 
 
 def test_two_test_sets_stand_side_by_side(make_run: MakeRun, photos: Path) -> None:

@@ -141,7 +141,7 @@ def _make_run(compare: Path, folder: Path, arm: str, seed: int, table: Path) -> 
     )
     extra = {"loss_text": 2.5} if text else {}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line | extra) + "\n" for line in lines))
-    result = evaluate(EvaluateSettings(run, str(folder / "test"), workers=0))
+    result = evaluate(EvaluateSettings(run, str(folder / "test"), workers=0, features=seed == 0))
     measured = {"top1": result.top1, "top5": result.top5, "ece": result.ece, "seconds": 12.0}
     given = {"given labels": {"accuracy": 0.875, "interval": [0.8, 0.93], "images": 100, "classes": {}}} if text else {}
     return {"seed": seed, "path": str(run.relative_to(compare)), **measured, "labels": given}

@@ -42,7 +42,7 @@ def test_verdict_comes_first_and_numbers_follow(page: str) -> None:
 
 
 def test_models_look_at_a_sample_and_share_its_pixels(made_comparison: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was predicted of the 30 test images is known; for its maps a situation decodes 6, once for both models."""
+    """Of test images with kept features none is decoded; without, a situation decodes 6, once for both models."""
     seen: list[int] = []
     decode = EvaluationImages.__getitem__
     monkeypatch.setattr(EvaluationImages, "__getitem__", lambda self, index: seen.append(index) or decode(self, index))
@@ -51,6 +51,11 @@ def test_models_look_at_a_sample_and_share_its_pixels(made_comparison: Path, mon
     pixels._kept.clear()
     write_report(made_comparison)
     situations, training = 2, 24
+    assert len(seen) == training, "kept for the second situation"
+    monkeypatch.setattr(inside, "load_features", lambda run, digests: None)
+    seen.clear()
+    pixels._kept.clear()
+    write_report(made_comparison)
     assert len(seen) == situations * (6 + training)
 
 

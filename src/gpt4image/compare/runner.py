@@ -162,6 +162,8 @@ def run_job(job: Job) -> None:
     train(job.settings)
     workers = count_workers(job.settings.workers, choose_device(job.settings.device))
     how: dict[str, Any] = {"workers": workers, "device": job.settings.device, "corruptions": job.corruptions}
+    # The report looks inside the models of the first seed; features of frozen ones are known already.
+    how["features"] = job.settings.seed == 0 and not job.settings.freeze
     evaluate(EvaluateSettings(run=job.settings.run, images=job.test_images, **how))
     if job.retrieval_images:
         _measure_retrieval(job)

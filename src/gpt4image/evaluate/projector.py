@@ -1,5 +1,6 @@
 """A run's projector: image features in the place of text embeddings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from gpt4image.errors import RunError
+from gpt4image.evaluate.record import load_features
 from gpt4image.files import reading
 from gpt4image.runs import PROJECTOR
 
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     from gpt4image.images import ImageSet
 
 
-def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndarray, "n d"]:
+def project_images(run: Path, images: "ImageSet", digests: Sequence[str], **how: Any) -> Float32[np.ndarray, "n d"]:
     """What the projector of a run makes of readable images.
 
     Args:
         run: a finished run.
         images: N readable images.
+        digests: theirs; features that an evaluation has kept are not computed again.
         how: `batch_size`, `workers`, `device` of `predict`.
 
     Raises:
@@ -34,7 +37,10 @@ def project_images(run: Path, images: "ImageSet", **how: Any) -> Float32[np.ndar
         raise RunError(
             f"{run} has no projector to text embeddings; give a run trained with descriptions (train --work)"
         )
-    return project(projector, predict_run(run, images, label="looking", **how).features)
+    features = load_features(run, digests)
+    if features is None:
+        features = predict_run(run, images, digests, label="looking", **how).features
+    return project(projector, features)
 
 
 def load_projector(run: Path) -> "nn.Module | None":

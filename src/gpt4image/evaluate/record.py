@@ -1,7 +1,7 @@
-"""What an evaluation leaves in a run's folder: `evaluation.json` for people, `predictions.npz` for the other stages."""
+"""What an evaluation leaves in a run's folder: `evaluation.json` for people, arrays for the other stages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ def predictions_path(run: Path, name: str = "") -> Path:
     return record_path(run, "predictions", name, ".npz")
 
 
+def features_path(run: Path, name: str = "") -> Path:
+    """`RUN/features.npz`, or `RUN/features-NAME.npz` for a further test set."""
+    return record_path(run, "features", name, ".npz")
+
+
 def read_known(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """The record of an earlier measurement if it is about the same things, such as weights and images; else None."""
     if not path.exists():
@@ -93,3 +98,21 @@ def load_predictions(run: Path, name: str = "") -> Predictions:
     with reading(path), np.load(path, allow_pickle=False) as arrays:
         digests = [digest.decode() for digest in arrays["digests"].tolist()]
         return Predictions(arrays["logits"], arrays["labels"], digests)
+
+
+def save_features(path: Path, features: np.ndarray, digests: Sequence[str]) -> None:
+    """Writes pooled features [N, F] atomically, as float16."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, features=features.astype(np.float16), digests=np.array(digests, dtype="S64"))
+
+
+def load_features(run: Path, digests: Sequence[str]) -> np.ndarray | None:
+    """Pooled features, float32 [N, F], that the evaluation of a run has kept; None unless of all of these images."""
+    path = features_path(run)
+    if not path.exists():
+        return None
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
+        places = {digest.decode(): place for place, digest in enumerate(arrays["digests"].tolist())}
+        if not places.keys() >= set(digests):
+            return None
+        return arrays["features"][[places[digest] for digest in digests]].astype(np.float32)

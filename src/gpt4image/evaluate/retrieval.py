@@ -74,7 +74,7 @@ def measure_retrieval(
     path = retrieval_path(run, name)
     if not redo and (known := read_known(path, identity)) is not None:
         return known
-    projected = project_images(run, images.subset(described), **how)
+    projected = project_images(run, images.subset(described), [digests[image] for image in described], **how)
     owners = np.repeat(np.arange(len(described)), index.count[described])
     recalls = compute_recalls(projected, table.vectors[rows].astype(np.float32), owners)
     record = {"recalls": recalls, "images": len(described), "texts": len(rows), **identity}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from gpt4image.evaluate.record import (
     Predictions,
     evaluation_path,
+    features_path,
     predictions_path,
     read_known,
     read_measures,
+    save_features,
     save_predictions,
 )
 from gpt4image.files import write_json
@@ -34,6 +36,7 @@ class EvaluateSettings:
         workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
         redo: measure again even if the run has been tested on these images.
+        features: also keep what the classifier sees of each image in features.npz, for maps and nearest images.
         corruptions: also measure accuracy under the 15 common corruptions (noise, blur, weather, compression).
         severities: of the corruptions, 1 to 5; each takes one pass over the images a corruption.
         work: work folder with descriptions of these images, embedded: also measure how often one finds its image.
@@ -48,6 +51,7 @@ class EvaluateSettings:
     workers: int | None = None
     device: str = "auto"
     redo: bool = False
+    features: bool = False
     corruptions: bool = False
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     work: Path | None = None
@@ -134,8 +138,9 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     path = evaluation_path(settings.run, settings.name)
     test = open_labelled(settings.images, load_manifest(settings.run).classes)
     identity = {"digests_hash": hash_digests(test.digests), "weights_sha256": hash_weights(settings.run)}
-    has_predictions = predictions_path(settings.run, settings.name).exists()
-    known = read_known(path, identity) if has_predictions and not settings.redo else None
+    kept = [predictions_path(settings.run, settings.name)]
+    kept += [features_path(settings.run, settings.name)] if settings.features else []
+    known = read_known(path, identity) if all(map(Path.exists, kept)) and not settings.redo else None
     known = read_measures(path) if known is not None and "macro_f1" in known else None
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
     record = (known or _measure(settings, test)) | found | identity
@@ -159,11 +164,13 @@ def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     from gpt4image.evaluate.metrics import compute_metrics
     from gpt4image.models.predict_run import predict_run
 
-    logits = predict_run(settings.run, test.images, test.digests, **_how(settings)).logits
-    labels = test.images.labels
-    path = predictions_path(settings.run, settings.name)
-    save_predictions(path, Predictions(logits, labels, test.digests))
-    return asdict(compute_metrics(logits, labels, test.images.classes))
+    found, labels = predict_run(settings.run, test.images, test.digests, **_how(settings)), test.images.labels
+    path = features_path(settings.run, settings.name)
+    path.unlink(missing_ok=True)
+    if settings.features:
+        save_features(path, found.features, test.digests)
+    save_predictions(predictions_path(settings.run, settings.name), Predictions(found.logits, labels, test.digests))
+    return asdict(compute_metrics(found.logits, labels, test.images.classes))
 
 
 def _measure_retrieval(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:

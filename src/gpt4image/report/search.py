@@ -156,7 +156,7 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
         return np.load(cache, allow_pickle=False)
     workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
     how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
-    projected = project_images(settings.run, images, **how)
+    projected = project_images(settings.run, images, digests, **how)
     with atomic_path(cache) as temporary, temporary.open("wb") as file:
         np.save(file, projected)
     return projected

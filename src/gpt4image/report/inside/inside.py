@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 
 from gpt4image.compare.comparison import Arm, Comparison
 from gpt4image.evaluate.projector import centred_unit, load_projector, project
-from gpt4image.evaluate.record import Predictions
+from gpt4image.evaluate.record import Predictions, load_features
 from gpt4image.report.charts.feature_map import FeatureMap, Layout, choose_classes, draw_maps
 from gpt4image.report.inside.examples import Changes, find_changes, mean_probabilities
 from gpt4image.report.inside.training_texts import TrainingTexts, load_training_texts
@@ -100,7 +100,7 @@ class Inspector:
         self.shown = sorted({*changed, *self.worded})
 
     def look(self) -> Inside:
-        """Runs both models on a sample of images and puts together what there is to see."""
+        """Takes features of a sample of images from both models and puts together what there is to see."""
         digests = [self.digests[i] for i in self.sampled]
         features = {arm.name: self._features(arm, self.pictures, digests) for arm in self.arms}
         training = open_pictures(self.manifest.images, self.comparison.folder)
@@ -128,6 +128,9 @@ class Inspector:
     def _features(self, arm: Arm, pictures: Pictures, digests: Sequence[str]) -> np.ndarray:
         from gpt4image.models.predict_run import predict_run
 
+        kept = load_features(arm.runs[0].path, digests)
+        if kept is not None:
+            return kept
         label = f"looking with {arm.name}"
         return predict_run(arm.runs[0].path, pictures.subset(digests), digests, label=label).features
 
