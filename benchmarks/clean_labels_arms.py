@@ -70,10 +70,11 @@ ARMS = {
     "sentence_strong_shuffled": replace(STRONG, text="attributes", shuffled=True),
     "sentence_residual": replace(ALIGNED, text="attributes", part="residual"),
     "sentence_tokens": Arm({"objective": "tokens"}, text="attributes"),
+    "sentence_tokens_shuffled": Arm({"objective": "tokens"}, text="attributes", shuffled=True),
     "sentence_textteacher": Arm(TEXTTEACHER, text="attributes"),
     "both": replace(ALIGNED, text="both"),
     "either": replace(ALIGNED, text="either"),
     "strong_both": replace(STRONG, text="both"),
     "strong_either": replace(STRONG, text="either"),
 }
-CONTROLS = ("plain", "shuffled", "strong_shuffled", "sentence_strong_shuffled")
+CONTROLS = ("plain", "shuffled", "strong_shuffled", "sentence_strong_shuffled", "sentence_tokens_shuffled")
