@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpt4image.train.objectives import losses
-from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
+from gpt4image.train.objectives.gather import count_processes, count_rows, gather_rows, sum_over_processes
 from gpt4image.train.objectives.pairs import Pairs, Related, described_pairs, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
@@ -40,7 +40,7 @@ class Objective:
         label_loss: what labels teach by.
         log_prior: [C], added to the logits in the label loss (logit adjustment, arXiv 2007.07314, eq. 10, tau 1): the
             logits themselves then say what they would where all classes are as frequent. None for nothing.
-        even: every process has as many rows; where that is not sure, they ask each other and wait for the device.
+        even: every process has as many rows; where that is not sure, they ask each other once a step and wait for it.
     """
 
     name: str
@@ -91,8 +91,9 @@ class Objective:
             per_row = torch.where(has_text, row_loss(v, targets.text), 0)
             return enough * per_row.sum() * count_processes() / num_described.clamp_min(1), enough
         if not (self.official and self.name == "ctr"):
-            v = gather_rows(v, self.even, 1.0 if self.official else None)
-            targets = targets.map(partial(gather_rows, even=self.even))
+            sizes = count_rows(v, self.even)
+            v = gather_rows(v, sizes, 1.0 if self.official else None)
+            targets = targets.map(partial(gather_rows, sizes=sizes))
         pairs = self._pair(targets)
         match self.name:
             case "clip":
