@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +158,32 @@ def test_projector_has_the_keys_of_the_train_stage() -> None:
     assert Projector(5, 3, "mlp")(torch.randn(4, 5)).shape == (4, 3)
     with pytest.raises(SettingsError, match="choose mlp or linear"):
         Projector(5, 3, "deep")
+
+
+class OnGpu(torch.Tensor):
+    """Says that it lies on a GPU."""
+
+    device = property(lambda self: torch.device("cuda"))  # type: ignore[assignment]
+
+
+def test_a_batch_goes_to_a_gpu_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only from there the copy does not wait."""
+    pinned: list[torch.Tensor] = []
+    moved: list[tuple[bool, bool]] = []
+    convert = torch.Tensor.to
+
+    def move(tensor: torch.Tensor, to: Any, non_blocking: bool = False) -> torch.Tensor:
+        if to != torch.device("cuda"):
+            return convert(tensor, to)
+        moved.append((any(tensor is one for one in pinned), non_blocking))
+        return tensor.as_subclass(OnGpu)
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
+    monkeypatch.setattr(torch.Tensor, "to", move)
+    align = AlignmentLoss("byol", weight=1.0, related="excluded", num_classes=2)
+    batch = {"labels": torch.tensor([0, 1, -1]), "images": torch.arange(3), "weights": torch.eye(3)}
+    assert align(torch.eye(3).as_subclass(OnGpu), torch.eye(3), **batch).item() == pytest.approx(0)
+    assert moved == [(True, True)] * 4
 
 
 GRADIENT = """
