@@ -54,7 +54,8 @@ def make_batch(missing: str) -> tuple[Tensor, Targets]:
 
 
 def rows_of(targets: Targets, rows: slice) -> Targets:
-    return targets.map(lambda part: part[rows])
+    shown = targets.shown.map(lambda part: part[rows])
+    return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], shown)
 
 
 def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:

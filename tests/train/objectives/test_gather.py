@@ -42,4 +42,5 @@ def test_processes_ask_each_other_once_a_step_if_at_all(
     loss, _ = Objective(name, 0.3, even=even).compute_text_loss(torch.eye(ROWS, WIDTH), targets)
     assert loss.item() > 0
     assert gathered.count((ROWS, WIDTH)) == 2
+    assert (ROWS, CLASSES) not in gathered, "pairs need no class probabilities"
     assert gathered.count((1,)) == questions

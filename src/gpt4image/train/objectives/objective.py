@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpt4image.train.objectives import losses
 from gpt4image.train.objectives.gather import count_processes, count_rows, gather_rows, sum_over_processes
-from gpt4image.train.objectives.pairs import Pairs, Related, described_pairs, own_pairs, relate_classes
+from gpt4image.train.objectives.pairs import Pairs, Related, Shown, described_pairs, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
 LabelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -83,34 +83,34 @@ class Objective:
         Returns:
             The loss, 0 with a gradient of 0 where fewer than two are described; and that as a number, 1 or 0.
         """
-        v, has_text = projected.float(), targets.has_text
+        v, text, has_text, shown = projected.float(), targets.text, targets.has_text, targets.shown
         num_described = sum_over_processes(has_text.sum())
         enough = (num_described >= 2).float()
         if self.name in ("byol", "tokens"):
             row_loss = losses.byol_loss if self.name == "byol" else losses.tokens_loss
-            per_row = torch.where(has_text, row_loss(v, targets.text), 0)
+            per_row = torch.where(has_text, row_loss(v, text), 0)
             return enough * per_row.sum() * count_processes() / num_described.clamp_min(1), enough
         if not (self.official and self.name == "ctr"):
-            sizes = count_rows(v, self.even)
-            v = gather_rows(v, sizes, 1.0 if self.official else None)
-            targets = targets.map(partial(gather_rows, sizes=sizes))
-        pairs = self._pair(targets)
+            gather = partial(gather_rows, sizes=count_rows(v, self.even))
+            v = gather(v, gradient_scale=1.0 if self.official else None)
+            text, has_text, shown = gather(text), gather(has_text), shown.map(gather)
+        pairs = self._pair(shown, has_text)
         match self.name:
             case "clip":
-                loss = losses.clip_loss(v, targets.text, self.temperature, pairs)
+                loss = losses.clip_loss(v, text, self.temperature, pairs)
             case "ctr":
-                loss = losses.ctr_loss(v, targets.text, self.temperature, pairs)
+                loss = losses.ctr_loss(v, text, self.temperature, pairs)
             case _:
-                loss = losses.textteacher_loss(v, targets.text, pairs)
+                loss = losses.textteacher_loss(v, text, pairs)
         return enough * loss, enough
 
-    def _pair(self, targets: Targets) -> Pairs:
-        own = own_pairs(targets.shown)
+    def _pair(self, shown: Shown, has_text: Tensor) -> Pairs:
+        own = own_pairs(shown)
         if self.official:
             pairs = Pairs(own.weights, torch.ones_like(own.counts))
         else:
-            pairs = relate_classes(own, targets.shown, self.related)
-        return described_pairs(pairs, targets.has_text)
+            pairs = relate_classes(own, shown, self.related)
+        return described_pairs(pairs, has_text)
 
 
 def _label_loss(compute_loss: LabelLoss, logits: Tensor, classes: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +42,6 @@ class Targets:
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
         return Targets(classes, text, share >= 0.5, shown)
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Targets":
-        """The same function of every part, such as a choice of rows."""
-        shown = Shown(*(function(part) for part in (self.shown.images, self.shown.labels, self.shown.shares)))
-        return Targets(function(self.classes), function(self.text), function(self.has_text), shown)
 
 
 TextTargets = TextEmbeddings | TokenTargets
