@@ -28,7 +28,7 @@ from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Related, Shown
 from gpt4image.train.objectives.projector import create_projector
-from gpt4image.train.targets.source import Targets
+from gpt4image.train.targets.source import Targets, to_device
 
 __all__ = ["AlignedNetwork", "AlignmentLoss", "DescriptionTable", "FeatureTap", "Projector", "count_features"]
 
@@ -173,13 +173,13 @@ class AlignmentLoss(nn.Module):
         Raises:
             SettingsError: labels are needed and not given.
         """
-        text = text.to(projected.device, non_blocking=True)
+        text = to_device(text, projected.device)
         if images is None:
             rank = torch.distributed.get_rank() if count_processes() > 1 else 0
             images = torch.arange(len(text), device=text.device) + (rank << 32)
         classes = self._to_classes(labels, text)
-        targets = Targets(classes, text, text.any(1), Shown.whole(images.to(text.device), classes))
-        targets = targets if weights is None else targets.mix(weights.to(text))
+        targets = Targets(classes, text, text.any(1), Shown.whole(to_device(images, text.device), classes))
+        targets = targets if weights is None else targets.mix(to_device(weights, text.device).to(text.dtype))
         return self._objective.weight * self._objective.compute_text_loss(projected, targets)[0]
 
     def _to_classes(self, labels: Tensor | None, text: Tensor) -> Tensor:
@@ -188,6 +188,7 @@ class AlignmentLoss(nn.Module):
             return text.new_zeros(len(text), 1)
         if labels is None:
             raise SettingsError(f"related is {self._objective.related!r}, but no labels were given; pass labels")
+        labels = to_device(labels, text.device)
         known = labels >= 0
         one_hot = nn.functional.one_hot(labels.clamp_min(0), self._num_classes)
         return (one_hot * known[:, None]).to(text)

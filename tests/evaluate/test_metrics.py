@@ -49,8 +49,11 @@ def test_few_classes_and_a_class_without_images() -> None:
 
 def test_macro_measures_of_a_rare_class_by_hand() -> None:
     labels = np.array([0] * 8 + [1] * 2)
-    logits = np.eye(2, dtype=np.float32)[[0] * 7 + [1] + [0, 1]]
+    logits = np.eye(2, dtype=np.float32)[[0] * 6 + [1] * 2 + [0, 1]]
     metrics = compute_metrics(logits, labels, ["common", "rare"])
-    assert metrics.top1 == pytest.approx(80)
-    assert metrics.macro == pytest.approx(100 * (7 / 8 + 1 / 2) / 2)
-    assert metrics.macro_f1 == pytest.approx(100 * (14 / 16 + 2 / 4) / 2)
+    assert metrics.top1 == pytest.approx(70)
+    assert metrics.macro == pytest.approx(100 * (6 / 8 + 1 / 2) / 2)
+    # Twice the right ones, by those of the class and those that are called so.
+    assert metrics.macro_f1 == pytest.approx(100 * (12 / (8 + 7) + 2 / (2 + 3)) / 2)
+    # Recall, one in two; one in three of those that are called rare is.
+    assert (metrics.per_class["rare"].accuracy, metrics.per_class["rare"].n) == (pytest.approx(50), 2)

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from gpt4image.embed.table import save_table
 from gpt4image.errors import DescriptionError, RunError
-from gpt4image.evaluate import EvaluateSettings, evaluate
+from gpt4image.evaluate import EvaluateSettings, evaluate, retrieval
 from gpt4image.evaluate.retrieval import compute_recalls
 from gpt4image.files import read_json, write_json
 from gpt4image.images import open_images, scan_images
@@ -19,7 +19,10 @@ from gpt4image.models.predict import predict
 from gpt4image.runs import load_manifest, load_model
 
 
-def test_recalls_against_a_loop() -> None:
+@pytest.mark.parametrize("scores_at_once", [1, 7 * 40, 1 << 24])
+def test_recalls_against_a_loop(scores_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text at once, seven (the last time fewer), or all."""
+    monkeypatch.setattr(retrieval, "SCORES_AT_ONCE", scores_at_once)
     rng = np.random.default_rng(0)
     projected, owners = rng.normal(size=(40, 6)), np.repeat(np.arange(40), 2)
     vectors = projected[owners] + rng.normal(size=(80, 6))

@@ -75,6 +75,27 @@ def make_table(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def write_descriptions(tmp_path: Path) -> Callable[[Path], Path]:
+    """Writes descriptions that name the class, of all images of a folder but the first, into the work folder."""
+
+    def write(photos: Path) -> Path:
+        from gpt4image.describe.store.rows import Description
+        from gpt4image.describe.store.states import State
+        from gpt4image.describe.store.store import DescriptionStore
+        from gpt4image.images import open_images, scan_images
+
+        images = open_images(str(photos))
+        digests = scan_images(images).digests
+        texts = [f"a {images.class_name(i)} on a {'sofa' if i % 2 else 'chair'}" for i in range(len(images))]
+        with DescriptionStore.open(tmp_path / "work", create=True) as store:
+            rows = zip(digests[1:], texts[1:], strict=True)
+            store.write([Description(digest, "detailed", "vlm", 0, State.OK, text) for digest, text in rows])
+        return tmp_path / "work"
+
+    return write
+
+
+@pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., TrainSettings]:
     """Makes settings of a model with 3,000 parameters that trains in a second."""
 

@@ -31,11 +31,12 @@ class Network(nn.Module):
         return self.head(features), features, self.projector(features)
 
 
-def make_batch(missing: str) -> tuple[Tensor, Targets]:
+def make_batch(missing: str, mixed: bool) -> tuple[Tensor, Targets]:
     """Inputs and targets; rows 0 and 5 show the same image.
 
     Without `missing` all is there; with `some`, texts and labels are missing here and there; with `shard`, the first
-    half has no text at all.
+    half has no text at all. If `mixed`, each row is mixed with the one at the same place from the end, by a share of
+    its own, so that several processes have parts of the same image.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(NUM_ROWS, 10, generator=generator)
@@ -50,11 +51,17 @@ def make_batch(missing: str) -> tuple[Tensor, Targets]:
     if missing == "shard":
         has_text[:6] = False
     text[~has_text] = 0
-    return x, Targets(classes, text, has_text, Shown.whole(images, classes))
+    targets = Targets(classes, text, has_text, Shown.whole(images, classes))
+    if not mixed:
+        return x, targets
+    shares = torch.linspace(0.55, 0.95, NUM_ROWS)
+    weights = shares.diag() + (1 - shares).diag().flip(1)
+    return weights @ x, targets.mix(weights)
 
 
 def rows_of(targets: Targets, rows: slice) -> Targets:
-    return targets.map(lambda part: part[rows])
+    shown = targets.shown.map(lambda part: part[rows])
+    return Targets(targets.classes[rows], targets.text[rows], targets.has_text[rows], shown)
 
 
 def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
@@ -62,7 +69,7 @@ def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
     torch.manual_seed(1)
     plain = Network()
     network = nn.parallel.DistributedDataParallel(plain) if world_size > 1 else plain
-    x, targets = make_batch(case["missing"])
+    x, targets = make_batch(case["missing"], case["mixed"])
     shares = (UNEVEN if case["uneven"] else SHARES)[world_size]
     rows = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
     objective = Objective(
@@ -80,7 +87,8 @@ def compute_gradient(case: dict, rank: int, world_size: int) -> Tensor:
 
 
 def all_cases() -> list[dict]:
-    usual = {"missing": "none", "uneven": False, "related": "negative", "adaptive": False, "official": False}
+    usual = {"missing": "none", "related": "negative"}
+    usual |= dict.fromkeys(("mixed", "uneven", "adaptive", "official"), False)
     variants = [
         {},
         {"missing": "some"},
@@ -88,6 +96,8 @@ def all_cases() -> list[dict]:
         {"uneven": True},
         {"missing": "some", "uneven": True, "adaptive": True},
         {"related": "positive", "missing": "some"},
+        {"mixed": True, "missing": "some"},
+        {"mixed": True, "missing": "some", "uneven": True, "related": "excluded"},
     ]
     cases = [{**usual, **variant, "objective": name} for name in OBJECTIVES for variant in variants]
     return [*cases, {**usual, "objective": "clip", "official": True}, {**usual, "objective": "none"}]

@@ -45,14 +45,11 @@ def main(rank: int, world_size: int, port: str, output: Path) -> None:
     plain = synchronise_norms(AlignedNetwork(backbone, create_projector("mlp", 8, WIDTH, std=0.3)))
     pixels, text = torch.randn(NUM_ROWS, 3, 16, 16), torch.randn(NUM_ROWS, WIDTH)
     classes = torch.eye(NUM_CLASSES)[torch.arange(NUM_ROWS) % NUM_CLASSES]
-    targets = Targets(
-        classes, text, torch.ones(NUM_ROWS, dtype=torch.bool), Shown.whole(torch.arange(NUM_ROWS), classes)
-    )
     own = slice(rank * NUM_ROWS // world_size, (rank + 1) * NUM_ROWS // world_size)
+    shown = Shown.whole(torch.arange(NUM_ROWS)[own], classes[own])
+    targets = Targets(classes[own], text[own], torch.ones(NUM_ROWS, dtype=torch.bool)[own], shown)
     logits, projected = plain(pixels[own])
-    loss = Objective("clip", 0.3, even=True)(
-        logits, plain.take_features(), projected, targets.map(lambda part: part[own])
-    )
+    loss = Objective("clip", 0.3, even=True)(logits, plain.take_features(), projected, targets)
     loss.total.backward()
     if world_size > 1:
         # As DDP does, which refuses such norms on a processor.

@@ -285,21 +285,12 @@ def assert_compiled_is_plain(photos: Path, make_table: Make, tiny: Tiny, **setti
     assert all(torch.allclose(compiled[name], plain[name], atol=1e-5) for name in plain)
 
 
-def test_words_as_targets_need_no_embeddings(make_photos: Make, tiny: Tiny, tmp_path: Path) -> None:
-    """Descriptions name the class; one image has none."""
-    from gpt4image.describe.store.rows import Description
-    from gpt4image.describe.store.states import State
-    from gpt4image.describe.store.store import DescriptionStore
-    from gpt4image.images import open_images, scan_images
-
+def test_words_as_targets_need_no_embeddings(
+    make_photos: Make, write_descriptions: Callable[[Path], Path], tiny: Tiny
+) -> None:
     photos = make_photos(8)
-    images = open_images(str(photos))
-    digests = scan_images(images).digests
-    texts = [f"a {images.class_name(i)} on a {'sofa' if i % 2 else 'chair'}" for i in range(len(images))]
-    with DescriptionStore.open(tmp_path / "work", create=True) as store:
-        rows = zip(digests[1:], texts[1:], strict=True)
-        store.write([Description(digest, "detailed", "vlm", 0, State.OK, text) for digest, text in rows])
-    result = train(tiny(photos, work=tmp_path / "work", objective="tokens", projector="linear", epochs=8))
+    work = write_descriptions(photos)
+    result = train(tiny(photos, work=work, objective="tokens", projector="linear", epochs=8))
     assert (result.num_images, result.num_described) == (16, 15)
     # The words a (in every description) and on have no weight; what is left are cat, dog, sofa and chair.
     words = load_file(result.run / PROJECTOR)["0.weight"].shape[0]

@@ -26,6 +26,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "byol": {"objective": "byol"},
     "mixed": {"mixup": 0.8, "cutmix": 1.0, "related": "positive"},
     "textteacher": {"objective": "textteacher", "text_weight": 0.5, "ema_decay": 0.9},
+    "tokens": {"objective": "tokens"},
+    "gce and prior": {"label_loss": "gce", "balance": "prior"},
     "official": {"compat": "gpt4image", "projector": "mlp"},
 }
 
@@ -81,9 +83,14 @@ def test_reads_are_counted() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_step_reads_nothing_back(
-    variant: str, make_photos: Callable[..., Path], make_table: Callable[..., Path], tiny: Callable[..., Any]
+    variant: str,
+    make_photos: Callable[..., Path],
+    make_table: Callable[..., Path],
+    write_descriptions: Callable[[Path], Path],
+    tiny: Callable[..., Any],
 ) -> None:
     photos = make_photos(8)
+    write_descriptions(photos)
     work = make_table(photos, lambda key: int(key != "cat/001.png"))
     settings = tiny(photos, **{"work": work, **VARIANTS[variant]})
     setup = create_setup(settings, load_inputs(settings), create_accelerator(settings))

@@ -2,25 +2,45 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from gpt4image.train.objectives import gather, objective
 from gpt4image.train.objectives.objective import Objective
 from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.source import Targets
 
+ROWS, CLASSES, WIDTH = 4, 3, 5
 
-@pytest.mark.parametrize("even", [True, False])
-def test_processes_with_as_many_rows_each_do_not_ask_each_other(even: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer would be waited for, in every step; two processes are played by one."""
-    asked: list[int] = []
-    monkeypatch.setattr(gather, "count_processes", lambda: 2)
-    monkeypatch.setattr(objective, "count_processes", lambda: 2)
-    monkeypatch.setattr(gather, "_exchange_sizes", lambda rows, number: asked.append(number) or [len(rows)] * number)
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Shapes of what two processes with the same rows, played by one, gather of each other."""
+    shapes: list[tuple[int, ...]] = []
+
+    def all_gather(shards: list[Tensor], rows: Tensor) -> None:
+        shapes.append(tuple(rows.shape))
+        for shard in shards:
+            shard.copy_(rows)
+
+    for module in (gather, objective):
+        monkeypatch.setattr(module, "count_processes", lambda: 2)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda value: value.mul_(2))
-    monkeypatch.setattr(torch.distributed, "all_gather", lambda shards, rows: [one.copy_(rows) for one in shards])
-    shown = Shown.whole(torch.arange(4), torch.eye(4))
-    targets = Targets(torch.eye(4), torch.eye(4), torch.ones(4, dtype=torch.bool), shown)
-    loss, _ = Objective("clip", 0.3, even=even).compute_text_loss(torch.eye(4), targets)
+    monkeypatch.setattr(torch.distributed, "all_gather", all_gather)
+    return shapes
+
+
+@pytest.mark.parametrize(("even", "questions"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("name", ["clip", "ctr", "textteacher"])
+def test_processes_ask_each_other_once_a_step_if_at_all(
+    name: str, even: bool, questions: int, gathered: list[tuple[int, ...]]
+) -> None:
+    """Each answer is waited for."""
+    classes = torch.eye(CLASSES)[[0, 1, 2, 0]]
+    shown = Shown.whole(torch.arange(ROWS), classes)
+    targets = Targets(classes, torch.eye(ROWS, WIDTH), torch.ones(ROWS, dtype=torch.bool), shown)
+    loss, _ = Objective(name, 0.3, even=even).compute_text_loss(torch.eye(ROWS, WIDTH), targets)
     assert loss.item() > 0
-    assert bool(asked) is not even
+    assert gathered.count((ROWS, WIDTH)) == 2
+    assert (ROWS, CLASSES) not in gathered, "pairs need no class probabilities"
+    assert gathered.count((1,)) == questions

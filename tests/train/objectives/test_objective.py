@@ -54,7 +54,8 @@ def test_a_missing_description_masks_its_own_text_loss_only(batch, name: str) ->
     assert (text_gradient[has_text].abs().sum(1) > 0).all()
 
     kept = features[has_text].detach().requires_grad_()
-    without = missing.map(lambda part: part[has_text])
+    shown = targets.shown.map(lambda part: part[has_text])
+    without = Targets(targets.classes[has_text], text[has_text], has_text[has_text], shown)
     alone = Objective(name, 0.3)(head(kept), kept, projector(kept), without)
     (wanted,) = torch.autograd.grad(alone.text, kept)
     assert text_gradient[has_text] == pytest.approx(wanted, abs=1e-6)

@@ -10,7 +10,15 @@ from gpt4image.embed.text_embeddings import TextEmbeddings
 from gpt4image.images import open_images, scan_images
 from gpt4image.train.objectives.pairs import Shown
 from gpt4image.train.targets.classes import add_soft_predictions, add_sure_predictions
-from gpt4image.train.targets.source import LabelTargets, Targets, TargetSource, find_log_prior, find_taught, one_hot
+from gpt4image.train.targets.source import (
+    LabelTargets,
+    Targets,
+    TargetSource,
+    find_log_prior,
+    find_taught,
+    one_hot,
+    to_device,
+)
 
 SEVERAL = {"cat/000.png": 3, "cat/001.png": 0, "dog/002.png": 2}
 
@@ -114,16 +122,25 @@ def test_what_a_teacher_is_sure_of_is_learnt_as_a_label() -> None:
 
 def test_targets_go_to_a_gpu_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only from there the copy does not wait."""
-    pinned: list[int] = []
-    moved: list[tuple[int, str, bool]] = []
+    pinned: list[torch.Tensor] = []
+    moved: list[tuple[bool, str, bool]] = []
 
     def move(tensor: torch.Tensor, device: torch.device, non_blocking: bool = False) -> torch.Tensor:
-        moved.append((id(tensor), device.type, non_blocking))
+        moved.append((any(tensor is one for one in pinned), device.type, non_blocking))
         return tensor
 
     source = TargetSource(np.eye(3, dtype=np.float32), None, torch.device("cuda"))
     with monkeypatch.context() as patch:
-        patch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(id(tensor)) or tensor)
+        patch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
         patch.setattr(torch.Tensor, "to", move)
-        source._to_device(np.ones(3))
-    assert moved == [(pinned[0], "cuda", True)]
+        source.gather(torch.arange(3))
+    assert moved == [(True, "cuda", True)] * 4
+
+
+def test_what_comes_from_a_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its values would be read before they have come; and memory of a device cannot be pinned."""
+    told: list[dict[str, bool]] = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **how: told.append(how) or tensor)
+    to_device(torch.ones(3, device="meta"), torch.device("cuda"))
+    to_device(torch.ones(3, device="meta"), torch.device("cpu"))
+    assert told == [{}, {}]

@@ -1,5 +1,6 @@
 """The rows of all processes in one tensor, with the right gradient. Nothing else knows how a batch is spread."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,8 +14,24 @@ def count_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def count_rows(rows: Shaped[Tensor, "b ..."], even: bool = False) -> list[int]:
+    """How many rows each process has.
+
+    Args:
+        rows: of this process.
+        even: every process has as many. If not, each tells its number, for which all wait: ask once a step.
+    """
+    world_size = count_processes()
+    if even or world_size == 1:
+        return [len(rows)] * world_size
+    own = torch.full((1,), len(rows), device=rows.device)
+    sizes = [torch.empty_like(own) for _ in range(world_size)]
+    dist.all_gather(sizes, own)
+    return torch.cat(sizes).tolist()
+
+
 def gather_rows(
-    rows: Shaped[Tensor, "b ..."], even: bool = False, gradient_scale: float | None = None
+    rows: Shaped[Tensor, "b ..."], sizes: Sequence[int], gradient_scale: float | None = None
 ) -> Shaped[Tensor, "B ..."]:
     """Rows of all processes, in the order of the processes.
 
@@ -24,27 +41,19 @@ def gather_rows(
 
     Args:
         rows: of this process.
-        even: every process has as many rows. If not, each tells its number first, for which all wait.
+        sizes: of `count_rows`.
         gradient_scale: instead of W. The official code's gather amounts to 1, which makes the gradient of the text
             loss W times too small (issue of arXiv 2306.00693's code, described in docs/method.md).
     """
-    world_size = count_processes()
-    if world_size == 1:
+    if len(sizes) == 1:
         return rows
-    sizes = [len(rows)] * world_size if even else _exchange_sizes(rows, world_size)
-    scale = float(world_size) if gradient_scale is None else gradient_scale
+    scale = float(len(sizes)) if gradient_scale is None else gradient_scale
     return _GatherRows.apply(rows, sizes, scale)  # type: ignore[no-any-return]
-
-
-def _exchange_sizes(rows: Tensor, world_size: int) -> list[int]:
-    sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world_size)]
-    dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
-    return [int(size) for size in sizes]
 
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, sizes: list[int], scale: float) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, sizes: Sequence[int], scale: float) -> Tensor:
         rank = dist.get_rank()
         ctx.first, ctx.last, ctx.scale = sum(sizes[:rank]), sum(sizes[: rank + 1]), scale
         padded = rows.new_zeros(max(sizes), *rows.shape[1:])

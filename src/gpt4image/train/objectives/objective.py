@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gpt4image.train.objectives import losses
-from gpt4image.train.objectives.gather import count_processes, gather_rows, sum_over_processes
-from gpt4image.train.objectives.pairs import Pairs, Related, described_pairs, own_pairs, relate_classes
+from gpt4image.train.objectives.gather import count_processes, count_rows, gather_rows, sum_over_processes
+from gpt4image.train.objectives.pairs import Pairs, Related, Shown, described_pairs, own_pairs, relate_classes
 from gpt4image.train.targets.source import Targets
 
 LabelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -40,7 +40,7 @@ class Objective:
         label_loss: what labels teach by.
         log_prior: [C], added to the logits in the label loss (logit adjustment, arXiv 2007.07314, eq. 10, tau 1): the
             logits themselves then say what they would where all classes are as frequent. None for nothing.
-        even: every process has as many rows; where that is not sure, they ask each other and wait for the device.
+        even: every process has as many rows; where that is not sure, they ask each other once a step and wait for it.
     """
 
     name: str
@@ -83,33 +83,34 @@ class Objective:
         Returns:
             The loss, 0 with a gradient of 0 where fewer than two are described; and that as a number, 1 or 0.
         """
-        v, has_text = projected.float(), targets.has_text
+        v, text, has_text, shown = projected.float(), targets.text, targets.has_text, targets.shown
         num_described = sum_over_processes(has_text.sum())
         enough = (num_described >= 2).float()
         if self.name in ("byol", "tokens"):
             row_loss = losses.byol_loss if self.name == "byol" else losses.tokens_loss
-            per_row = torch.where(has_text, row_loss(v, targets.text), 0)
+            per_row = torch.where(has_text, row_loss(v, text), 0)
             return enough * per_row.sum() * count_processes() / num_described.clamp_min(1), enough
         if not (self.official and self.name == "ctr"):
-            v = gather_rows(v, self.even, 1.0 if self.official else None)
-            targets = targets.map(partial(gather_rows, even=self.even))
-        pairs = self._pair(targets)
+            gather = partial(gather_rows, sizes=count_rows(v, self.even))
+            v = gather(v, gradient_scale=1.0 if self.official else None)
+            text, has_text, shown = gather(text), gather(has_text), shown.map(gather)
+        pairs = self._pair(shown, has_text)
         match self.name:
             case "clip":
-                loss = losses.clip_loss(v, targets.text, self.temperature, pairs)
+                loss = losses.clip_loss(v, text, self.temperature, pairs)
             case "ctr":
-                loss = losses.ctr_loss(v, targets.text, self.temperature, pairs)
+                loss = losses.ctr_loss(v, text, self.temperature, pairs)
             case _:
-                loss = losses.textteacher_loss(v, targets.text, pairs)
+                loss = losses.textteacher_loss(v, text, pairs)
         return enough * loss, enough
 
-    def _pair(self, targets: Targets) -> Pairs:
-        own = own_pairs(targets.shown)
+    def _pair(self, shown: Shown, has_text: Tensor) -> Pairs:
+        own = own_pairs(shown)
         if self.official:
             pairs = Pairs(own.weights, torch.ones_like(own.counts))
         else:
-            pairs = relate_classes(own, targets.shown, self.related)
-        return described_pairs(pairs, targets.has_text)
+            pairs = relate_classes(own, shown, self.related)
+        return described_pairs(pairs, has_text)
 
 
 def _label_loss(compute_loss: LabelLoss, logits: Tensor, classes: Tensor) -> Tensor:

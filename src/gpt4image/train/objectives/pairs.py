@@ -1,5 +1,6 @@
 """Which image goes with which text: the own one, copies, mixed images, and those of other images of its class."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,10 @@ class Shown:
         """Rows that are mixed of two of these whole ones: row i shows row j to the share `weights[i, j]`."""
         shares, rows = weights.topk(2, dim=1)
         return Shown(self.images[rows, 0], self.labels[rows, 0], shares)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Shown":
+        """The same function of every part, such as a choice of rows."""
+        return Shown(function(self.images), function(self.labels), function(self.shares))
 
 
 @dataclass(frozen=True)

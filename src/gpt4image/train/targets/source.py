@@ -1,6 +1,5 @@
 """What each image is taught: class probabilities and a text embedding, gathered by image and mixed with pixels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +42,6 @@ class Targets:
         share = weights @ self.has_text.to(weights.dtype)
         text = (weights @ self.text) / share.clamp_min(1e-6)[:, None]
         return Targets(classes, text, share >= 0.5, shown)
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Targets":
-        """The same function of every part, such as a choice of rows."""
-        shown = Shown(*(function(part) for part in (self.shown.images, self.shown.labels, self.shown.shares)))
-        return Targets(function(self.classes), function(self.text), function(self.has_text), shown)
 
 
 TextTargets = TextEmbeddings | TokenTargets
@@ -182,11 +176,16 @@ class TargetSource:
         if self.text is not None and self._has_text is not None:
             found, has = self.text.gather(indices), self._has_text[indices]
         arrays = (self.classes[indices], found, has, indices)
-        classes, text, has_text, images = (self._to_device(array) for array in arrays)
+        classes, text, has_text, images = (to_device(torch.from_numpy(array), self.device) for array in arrays)
         return Targets(classes, text, has_text, Shown.whole(images, classes))
 
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        """From pinned memory, where that lets the copy run beside the computation."""
-        tensor = torch.from_numpy(array)
-        tensor = tensor.pin_memory() if self.device.type == "cuda" else tensor
-        return tensor.to(self.device, non_blocking=True)
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there, copied beside the computation: out of pinned memory where the device is a GPU.
+
+    What comes from another device is waited for: it may be read on the processor at once.
+    """
+    if tensor.device.type != "cpu":
+        return tensor.to(device)
+    tensor = tensor.pin_memory() if device.type == "cuda" else tensor
+    return tensor.to(device, non_blocking=True)
