@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Of that index nothing else is taken, which lacks pinned versions of what the two need; the next line installs those.
+TORCH_FROM := $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 BUILD_DOCS := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 FASHION_MNIST := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
@@ -14,6 +16,7 @@ help:
 	@echo "make check   formatting, lint, types, docs in step with the code"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make setup   only the environment, in $(VENV)"
+	@echo "TORCH_INDEX=URL after any of them takes PyTorch from another package index, such as that of its CPU builds"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,7 +25,7 @@ $(BIN)/python:
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing gpt4image and its pinned dependencies into $(VENV) (some minutes, several GB with PyTorch) ..."
-	$(PIP_INSTALL) torch torchvision
+	$(PIP_INSTALL) $(TORCH_FROM) torch torchvision
 	$(PIP_INSTALL) --editable '.[train]'
 	@touch $@
 

@@ -1,7 +1,6 @@
 """What describes and looks needs none of the packages that only training needs (the extra `train`)."""
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
+from urllib.parse import urljoin
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import numpy as np
 import pytest
@@ -42,13 +43,17 @@ INSTALLED_WITH = {"huggingface_hub", "tokenizers"}
 HEAVY = module_names(PYPROJECT["project"]["optional-dependencies"]["train"]) | INSTALLED_WITH
 
 
+def command(*words: object) -> list[str]:
+    """A command in a Python without the packages of `train`."""
+    return [sys.executable, "-c", WITHOUT.format(heavy=sorted(HEAVY)), *map(str, words)]
+
+
 @pytest.fixture
 def call(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command in a Python without the packages of `train`."""
+    """Runs a `command`."""
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", WITHOUT.format(heavy=sorted(HEAVY)), *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ}, cwd=tmp_path)
+        return subprocess.run(command(*words), capture_output=True, text=True, timeout=200, cwd=tmp_path)
 
     return run
 
@@ -91,6 +96,21 @@ def test_describing_looking_and_mending_need_none_of_it(call: Callable, photos: 
         assert done.returncode in (0, 3), (words, done.stderr)
         assert outcome in done.stdout, (words, done.stdout)
         assert "Traceback" not in done.stderr, (words, done.stderr)
+
+
+def test_a_gallery_is_served_without_it(call: Callable, photos: Path, endpoint: Stub, tmp_path: Path) -> None:
+    assert call("describe", photos, "work", "--endpoint", endpoint.url, "--model", "m").returncode == 0
+    serve_it = command("gallery", "work", "--images", photos, "--serve")
+    browser = build_opener(ProxyHandler({}), HTTPCookieProcessor())
+    with subprocess.Popen(serve_it, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as gallery:
+        assert gallery.stdout is not None
+        address = gallery.stdout.readline().strip()
+        try:
+            assert browser.open(address, timeout=30).status == 200
+            with browser.open(urljoin(address, "/data/index.js"), timeout=30) as index:
+                assert '"classes":["cat","dog"]' in index.read().decode()
+        finally:
+            gallery.kill()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     assert (out / "index.html").exists()
 
 
-def test_the_report_is_written_afterwards_if_it_is_asked_for(recipe: Path, tmp_path: Path) -> None:
+def test_the_report_is_written_afterwards_if_it_is_asked_for(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = CompareSettings(recipe, tmp_path / "out", 1, arms=("aligned",), jobs=1, device="cpu")
     without = compare_without_report(settings)
     assert without.report is None
@@ -64,6 +66,11 @@ def test_the_report_is_written_afterwards_if_it_is_asked_for(recipe: Path, tmp_p
     assert not (tmp_path / "out" / "index.html").exists()
     assert compare(settings).report == tmp_path / "out" / "index.html"
     assert list(compare(settings).lines())[-1] == f"report: {tmp_path / 'out' / 'index.html'}"
+    (tmp_path / "out" / "index.html").unlink()
+    devices: list[str] = []
+    monkeypatch.setattr("gpt4image.report.stage.write_report", lambda folder, device: devices.append(device) or folder)
+    compare(settings)
+    assert devices == ["cpu"], "the report looks inside where the runs were trained"
 
 
 def test_what_waits_for_a_run_of_an_earlier_call_is_trained(recipe: Path, tmp_path: Path) -> None:

@@ -39,12 +39,19 @@ def test_runs_go_to_the_device_that_is_asked_for_and_leave_the_rest_to_the_machi
     }
 
 
-def test_on_a_gpu_one_run_at_a_time_is_trained_and_evaluated_with_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_one_run_at_a_time_is_trained_on_an_accelerator_and_one_a_core_where_the_cpu_is_asked_for(
+    kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(kind))
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert (count_jobs(None), count_jobs(None, "auto"), count_jobs(3)) == (1, 1, 3)
+    assert (count_jobs(None, "cpu"), count_jobs(2, "cpu")) == (6, 2)
+
+
+def test_on_a_gpu_a_run_is_trained_and_evaluated_with_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int | None, str]] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert (count_jobs(None), count_jobs(3)) == (1, 3)
     monkeypatch.setattr("gpt4image.models.machine.choose_device", torch.device)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(6))
     monkeypatch.setattr("gpt4image.train.train", lambda settings: None)

@@ -147,4 +147,6 @@ def test_command_page_is_in_step_with_the_settings() -> None:
 
 def test_readme_says_how_to_get_the_cpu_build_of_pytorch_before_the_package_pulls_the_other() -> None:
     (commands,) = [text for page, _, text in BLOCKS if page == "README.md" and "pip install '.[train]'" in text]
-    assert re.match(r"pip install torch torchvision --index-url \S+/whl/cpu\npip install '\.\[train\]'\n", commands)
+    named = re.match(r"pip install torch torchvision --index-url (\S+/whl/cpu)\npip install '\.\[train\]'\n", commands)
+    assert named is not None
+    assert f"`make demo TORCH_INDEX={named[1]}`" in (ROOT / "README.md").read_text(encoding="utf-8")

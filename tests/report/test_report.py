@@ -180,6 +180,11 @@ def test_one_seed_is_said_to_be_too_few(comparison: Path, page: str) -> None:
     assert "the intervals are over test images only" in report(ReportSettings(comparison)).report.read_text()
 
 
+def test_models_look_where_they_are_told_to(comparison: Path) -> None:
+    notes = report(ReportSettings(comparison, device="cuda:99")).notes
+    assert any("device 'cuda:99' cannot be used here" in note for note in notes)
+
+
 def test_look_inside_can_be_left_out(comparison: Path) -> None:
     page = report(ReportSettings(comparison, look_inside=False)).report.read_text()
     assert "Right with aligned" not in page

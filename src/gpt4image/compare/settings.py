@@ -29,7 +29,7 @@ class HowToCompare:
 
     Attributes:
         jobs: runs at once; one a core on a CPU if not given, one on a GPU
-        device: auto or cpu
+        device: auto, cpu, cuda, cuda:N or mps
         corruptions: also measure every run under the 15 common corruptions of the test images, which takes long
     """
 

@@ -102,7 +102,7 @@ def run_recipe(
     planned = plan_runs(recipe, out, lineups, texts, device, corruptions)
     are_done = [is_done(job) for job in planned]
     missing = [job for job, done in zip(planned, are_done, strict=True) if not done]
-    num_processes = min(count_jobs(jobs), max(len(missing), 1))
+    num_processes = min(count_jobs(jobs, device), max(len(missing), 1))
     own = pool is None or num_processes == 1
     with start_pool(num_processes) if own else nullcontext(pool) as workers:
         labels = plan_labels(recipe, lineups, texts, device)
@@ -166,14 +166,14 @@ def _is_known(path: Path, comparison: dict[str, Any]) -> bool:
     return path.exists() and {**read_json(path), "created": None} == {**new, "created": None}
 
 
-def count_jobs(jobs: int | None) -> int:
-    """Runs at once.
+def count_jobs(jobs: int | None, device: str = "auto") -> int:
+    """Runs at once: as many as wanted, or one a core on a CPU, one on an accelerator.
 
     Raises:
-        SettingsError: that is none.
+        SettingsError: that is none, or there is no such device.
     """
-    import torch
+    from gpt4image.models.machine import choose_device
 
     if jobs is not None and jobs < 1:
         raise SettingsError(f"--jobs is {jobs}; it must be at least 1")
-    return jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    return jobs or (os.cpu_count() or 1 if choose_device(device).type == "cpu" else 1)

@@ -22,7 +22,7 @@ class DemoSettings:
     Attributes:
         out: folder for everything the demo writes; what is finished there is not done again
         seeds: runs an arm
-        jobs: runs at once; one a core if not given
+        jobs: runs at once; one a core on a CPU if not given, one on a GPU
     """
 
     out: Path = Path("demo-out")

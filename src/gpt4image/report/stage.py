@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ class ReportSettings:
         feature_map: how features are laid out in the plane: pca, or umap (extra gpt4image[umap]).
         usd_per_million_input: price of a million tokens the describer read; the recipe's if not given.
         usd_per_million_output: price of a million tokens it wrote.
+        device: auto, cpu, cuda, cuda:N or mps, where the models run.
     """
 
     path: Path
@@ -30,6 +32,7 @@ class ReportSettings:
     feature_map: Literal["pca", "umap"] = "pca"
     usd_per_million_input: float | None = None
     usd_per_million_output: float | None = None
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def report(settings: ReportSettings) -> ReportResult:
         raise SettingsError("--feature-map umap needs umap-learn; pip install 'gpt4image[umap]', or use pca")
     comparison = load_comparison(settings.path)
     views = [
-        view_situation(comparison, situation, settings.look_inside, settings.feature_map)
+        view_situation(comparison, situation, settings.look_inside, settings.feature_map, settings.device)
         for situation in comparison.situations
     ]
     path = settings.path / FILE_NAME
@@ -82,11 +85,11 @@ def report(settings: ReportSettings) -> ReportResult:
     return ReportResult(path, comparison.verdict, tuple(notes))
 
 
-def write_report(comparison_folder: Path) -> Path:
+def write_report(comparison_folder: Path, device: str = "auto") -> Path:
     """Writes the report of a comparison and returns its path."""
-    return report(ReportSettings(comparison_folder)).report
+    return report(ReportSettings(comparison_folder, device=device)).report
 
 
 def compare_and_report(settings: CompareSettings) -> CompareResult:
     """`gpt4image compare`: what a recipe says and has not been run yet, then the report."""
-    return compare(settings, write_report)
+    return compare(settings, partial(write_report, device=settings.device))

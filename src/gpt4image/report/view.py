@@ -65,7 +65,11 @@ def find_provenance(comparison: Comparison) -> list[Provenance]:
 
 
 def view_situation(
-    comparison: Comparison, situation: Situation, look_inside: bool = True, layout: Layout = "pca"
+    comparison: Comparison,
+    situation: Situation,
+    look_inside: bool = True,
+    layout: Layout = "pca",
+    device: str = "auto",
 ) -> View:
     """Gathers what there is to show."""
     colours, main = choose_colours(comparison), situation.main_arm(comparison.baseline)
@@ -78,7 +82,7 @@ def view_situation(
     except RunError as error:
         return replace(view, notes=(f"{situation.name}: {error}",))
     manifest, notes = load_manifest(main.runs[0].path), list[str]()
-    inside = _look(comparison, (baseline, main), sides, notes, layout) if look_inside else None
+    inside = _look(comparison, (baseline, main), sides, notes, layout, device) if look_inside else None
     return replace(
         view,
         calibration=draw_calibration({baseline.name: sides[0], main.name: sides[1]}, colours),
@@ -111,13 +115,14 @@ def _look(
     sides: tuple[list[Predictions], list[Predictions]],
     notes: list[str],
     layout: Layout,
+    device: str,
 ) -> Inside | None:
     pictures = open_pictures(comparison.test_images, comparison.folder)
     if pictures is None or not set(sides[0][0].digests) & pictures.index.keys():
         notes.append(f"The test images ({comparison.test_images}) were not found, so no examples are shown.")
         return None
     try:
-        return Inspector(comparison, arms, sides, pictures, layout).look()
+        return Inspector(comparison, arms, sides, pictures, layout, device).look()
     except Gpt4ImageError as error:
         notes.append(f"Examples and maps are missing: {error}")
         return None

@@ -76,6 +76,7 @@ class Inspector:
         predictions: of both, one a seed, all on the same images.
         pictures: the test images.
         layout: of the maps.
+        device: where the models run, or `auto`.
         notes: what could not be shown and why.
     """
 
@@ -84,6 +85,7 @@ class Inspector:
     predictions: tuple[list[Predictions], list[Predictions]]
     pictures: Pictures
     layout: Layout = "pca"
+    device: str = "auto"
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -131,8 +133,8 @@ class Inspector:
         kept = load_features(arm.runs[0].path, digests)
         if kept is not None:
             return kept
-        label = f"looking with {arm.name}"
-        return predict_run(arm.runs[0].path, pictures.subset(digests), digests, label=label).features
+        how = {"device": self.device, "label": f"looking with {arm.name}"}
+        return predict_run(arm.runs[0].path, pictures.subset(digests), digests, **how).features
 
     def _neighbours(
         self, features: np.ndarray, texts: TrainingTexts, training: Pictures | None
