@@ -71,11 +71,12 @@ def test_kept_features_are_those_of_the_weights_as_they_are(make_run: MakeRun, p
     assert features is not None
     model = load_model(run, load_manifest(run)).get_classifier()
     logits = model(torch.from_numpy(features[::-1].copy())).detach().numpy()
-    assert logits == pytest.approx(predictions.logits, abs=2e-2)
+    assert logits == pytest.approx(predictions.logits, abs=1e-4)
     assert load_features(run, ["0" * 64]) is None
     (other / "model.safetensors").replace(run / "model.safetensors")
+    assert load_features(run, predictions.digests) is None, "of other weights"
     evaluate(settings)
-    assert load_features(run, predictions.digests) is None
+    assert not (run / "features.npz").exists()
 
 
 def test_two_test_sets_stand_side_by_side(make_run: MakeRun, photos: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpt4image.errors import RunError, SettingsError
 from gpt4image.files import atomic_path, read_json, reading
+from gpt4image.runs import hash_weights
 
 MEASURES = ("top1", "top5", "ece", "macro", "macro_f1")
 
@@ -100,19 +101,19 @@ def load_predictions(run: Path, name: str = "") -> Predictions:
         return Predictions(arrays["logits"], arrays["labels"], digests)
 
 
-def save_features(path: Path, features: np.ndarray, digests: Sequence[str]) -> None:
-    """Writes pooled features [N, F] atomically, as float16."""
+def save_features(path: Path, features: np.ndarray, digests: Sequence[str], weights: str) -> None:
+    """Writes pooled features, float32 [N, F], atomically, with the hash of the weights that they are of."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, features=features.astype(np.float16), digests=np.array(digests, dtype="S64"))
+        np.savez(file, features=features, digests=np.array(digests, dtype="S64"), weights=weights)
 
 
 def load_features(run: Path, digests: Sequence[str]) -> np.ndarray | None:
-    """Pooled features, float32 [N, F], that the evaluation of a run has kept; None unless of all of these images."""
+    """Pooled features, float32 [N, F], that an evaluation of these weights has kept; None unless of all images."""
     path = features_path(run)
     if not path.exists():
         return None
     with reading(path), np.load(path, allow_pickle=False) as arrays:
         places = {digest.decode(): place for place, digest in enumerate(arrays["digests"].tolist())}
-        if not places.keys() >= set(digests):
+        if not places.keys() >= set(digests) or arrays["weights"] != hash_weights(run):
             return None
-        return arrays["features"][[places[digest] for digest in digests]].astype(np.float32)
+        return arrays["features"][[places[digest] for digest in digests]]

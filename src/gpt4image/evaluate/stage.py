@@ -168,7 +168,7 @@ def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     path = features_path(settings.run, settings.name)
     path.unlink(missing_ok=True)
     if settings.features:
-        save_features(path, found.features, test.digests)
+        save_features(path, found.features, test.digests, hash_weights(settings.run))
     save_predictions(predictions_path(settings.run, settings.name), Predictions(found.logits, labels, test.digests))
     return asdict(compute_metrics(found.logits, labels, test.images.classes))
 

@@ -20,7 +20,8 @@ class ReportSettings:
 
     Attributes:
         path: folder of a comparison, with its comparison.json.
-        look_inside: run the models once more for examples, nearest descriptions and feature maps.
+        look_inside: examples, nearest descriptions and feature maps, for which the models run over images of which no
+            features were kept.
         feature_map: how features are laid out in the plane: pca, or umap (extra gpt4image[umap]).
         usd_per_million_input: price of a million tokens the describer read; the recipe's if not given.
         usd_per_million_output: price of a million tokens it wrote.
