@@ -27,7 +27,7 @@ from gpt4image.compare import CompareSettings, compare
 from gpt4image.images import ImageSet, open_images, scan_images
 from gpt4image.models.frozen import find_frozen
 from gpt4image.models.image_features import load_image_features
-from gpt4image.models.pixels import load_batches
+from gpt4image.models.pixels import EvaluationBatches
 from gpt4image.models.predict import CPU_BATCH
 
 MODEL = "tf_efficientnet_lite0"
@@ -63,7 +63,7 @@ def measure_features(images: ImageSet, size: int) -> dict[str, list[float]]:
             times = [time.process_time()]
             load_image_features(part, digests, backbone, "cpu")
             times.append(time.process_time())
-        pixels = torch.cat(list(load_batches(part, backbone.data_config, CPU_BATCH)))
+        pixels = torch.cat(list(EvaluationBatches(part, backbone.data_config, CPU_BATCH)))
         for model, layout in ((plain, torch.contiguous_format), (turned, torch.channels_last)):
             batches = pixels.contiguous(memory_format=layout).split(CPU_BATCH)
             times.append(time.process_time())

@@ -46,7 +46,7 @@ from gpt4image.label.weigh import Evidence, Picks, Vectors, weigh
 from gpt4image.models.frozen import find_frozen
 from gpt4image.models.image_features import load_image_features
 from gpt4image.models.machine import choose_device, count_workers
-from gpt4image.models.pixels import load_batches
+from gpt4image.models.pixels import EvaluationBatches
 from gpt4image.runs import WEIGHTS
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
@@ -296,7 +296,7 @@ def measure_features(folder: Path, sizes: Sizes, device: torch.device) -> None:
     start_s = time.perf_counter()
     load_image_features(images, digests, backbone, str(device), workers)
     own = len(images) / (time.perf_counter() - start_s)
-    batch = next(load_batches(images, backbone.data_config, min(128, len(images)), device=device))
+    batch = next(iter(EvaluationBatches(images, backbone.data_config, min(128, len(images)), device=device)))
     model = timm.create_model(FROZEN, num_classes=2).to(device).eval()
     with torch.inference_mode():
         model(batch)

@@ -13,7 +13,7 @@ from gpt4image.evaluate import EvaluateSettings, evaluate
 from gpt4image.evaluate.corruptions import Corruption, corruption_difference, list_corruptions
 from gpt4image.files import read_json
 from gpt4image.images import open_images
-from gpt4image.models.pixels import load_batches
+from gpt4image.models.pixels import EvaluationBatches
 from gpt4image.runs import load_manifest
 
 MakeRun = Callable[..., Path]
@@ -28,7 +28,7 @@ def test_pictures_are_corrupted_after_the_crop_and_before_they_are_normalised(ma
         seen.append(image.size)
         return Image.new("RGB", image.size)
 
-    pixels = next(load_batches(images, config, 1, change=blacken))
+    pixels = next(iter(EvaluationBatches(images, config, 1, change=blacken)))
     assert seen == [(32, 32)]
     assert (pixels == -2).all()  # (0 - 0.5) / 0.25
 

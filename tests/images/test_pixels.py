@@ -6,7 +6,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from gpt4image.images import open_images
-from gpt4image.models.pixels import load_batches
+from gpt4image.models.pixels import EvaluationBatches
 
 CONFIG = {
     "input_size": (3, 24, 24),
@@ -26,7 +26,7 @@ def test_batches_are_what_timm_evaluates_on(tmp_path: Path) -> None:
     images = open_images(str(tmp_path / "photos"))
     transform = create_transform(**CONFIG, is_training=False)
     expected = torch.stack([transform(images.decode(position)) for position in range(len(images))])
-    batches = list(load_batches(images, CONFIG, batch_size=4))
+    batches = list(EvaluationBatches(images, CONFIG, batch_size=4))
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert batches[0].is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(torch.cat(batches), expected, atol=1e-5, rtol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from gpt4image.errors import ModelError
 from gpt4image.images import open_images, scan_images
@@ -65,6 +66,29 @@ def test_features_are_computed_once_and_belong_to_the_bytes(photos: Path) -> Non
         images.subset(np.array(order)), [digests[i] for i in order], find_frozen("tf_efficientnet_lite0", 64)
     )
     assert np.array_equal(some.vectors[some.rows], both.vectors[both.rows[order]])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_features_of_a_stopped_run_are_kept_and_one_loader_serves_all_blocks(
+    workers: int, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_images(str(photos))
+    digests, frozen = scan_images(images).digests, find_frozen("tf_efficientnet_lite0", 64)
+    monkeypatch.setattr("gpt4image.models.image_features.BLOCK", 2)
+    monkeypatch.setattr("gpt4image.models.predict.CPU_BATCH", 2)
+    loaders = []
+    whole = DataLoader.__init__
+    monkeypatch.setattr(DataLoader, "__init__", lambda *of, **how: (loaders.append(1), whole(*of, **how))[1])
+    with monkeypatch.context() as broken:
+        decode = type(images).decode
+        broken.setattr(type(images), "decode", lambda own, image: decode(own, image) if image < 5 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            load_image_features(images, digests, frozen, "cpu", 0)
+    again = load_image_features(images, digests, frozen, "cpu", workers)
+    assert again.num_new == 2, "two blocks of two images were done"
+    assert len(loaders) == 2
+    slow = predict(frozen.load(), images, frozen.data_config, device="cpu").features
+    assert np.allclose(again.vectors[again.rows], slow, atol=2e-3 * np.abs(slow).max())
 
 
 def test_damaged_features_are_made_anew(photos: Path, tmp_path: Path) -> None:

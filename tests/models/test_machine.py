@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpt4image.models.machine import autocast, choose_precision, count_workers
-from gpt4image.models.pixels import load_batches
+from gpt4image.models.pixels import EvaluationBatches
 from gpt4image.train.processes import _choose_device, resolve_machine
 from gpt4image.train.settings import TrainSettings
 
@@ -71,8 +71,8 @@ def test_batches_for_a_gpu_come_from_workers_and_pinned_memory(
     seen: dict[str, Any] = {}
     monkeypatch.setattr("gpt4image.models.pixels.DataLoader", lambda dataset, size, **how: seen.update(how) or [])
     config = {"input_size": (3, 8, 8), "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0,) * 3, "std": (1,) * 3}
-    assert list(load_batches([], config, 4, device=CUDA)) == []  # type: ignore[arg-type]
-    assert seen == {"num_workers": 3, "pin_memory": True}
+    assert list(EvaluationBatches([], config, 4, device=CUDA)) == []  # type: ignore[arg-type]
+    assert seen == {"num_workers": 3, "persistent_workers": True, "pin_memory": True}
 
 
 def test_batches_are_copied_beside_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_batches_are_copied_beside_the_computation(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("gpt4image.models.pixels.DataLoader", lambda dataset, size, **how: [batch])
     monkeypatch.setattr(torch.Tensor, "to", look)
     config = {"input_size": (3, 8, 8), "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0,) * 3, "std": (1,) * 3}
-    assert len(list(load_batches([], config, 2, device=CPU))) == 1  # type: ignore[arg-type]
+    assert len(list(EvaluationBatches([], config, 2, device=CPU))) == 1  # type: ignore[arg-type]
     assert told == [{"non_blocking": True}]
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from gpt4image.errors import SettingsError
 from gpt4image.images import UNLABELLED
 from gpt4image.label.situations.choose import choose_validation
+from gpt4image.models import pixels
 from gpt4image.runs import METRICS, PROJECTOR, WEIGHTS, load_manifest, load_model
 from gpt4image.train import TrainSettings, train
 from gpt4image.train.data.inputs import load_inputs
@@ -169,6 +170,20 @@ def test_the_best_epoch_on_images_set_aside_is_saved(make_photos: Make, make_tab
     logits = predict(model, inputs.validation, load_manifest(result.run).data_config).logits
     found = 100 * (logits.argmax(1) == inputs.validation.labels).mean()
     assert found == pytest.approx(max(accuracy))
+
+
+@pytest.mark.parametrize(("room", "num_decoded"), [(pixels.KEPT_BYTES, 4), (0, 12)])
+def test_images_set_aside_are_decoded_once_or_by_the_same_workers(
+    room: int, num_decoded: int, make_photos: Make, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, made = [], []
+    whole, create = pixels.EvaluationImages.__getitem__, pixels.DataLoader
+    monkeypatch.setattr(pixels.EvaluationImages, "__getitem__", lambda own, i: (seen.append(i), whole(own, i))[1])
+    monkeypatch.setattr(pixels, "DataLoader", lambda *of, **how: (made.append(1), create(*of, **how))[1])
+    monkeypatch.setattr(pixels, "_kept", {})
+    monkeypatch.setattr(pixels, "KEPT_BYTES", room)
+    train(tiny(make_photos(10), validation_share=0.2, epochs=3, objective="none"))
+    assert (len(seen), len(made)) == (num_decoded, 1)
 
 
 def test_images_are_set_aside_class_by_class() -> None:

@@ -38,10 +38,10 @@ class Agreement:
 
 def batches_of(images: ImageSet | None, data_config: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     """Batches of float32 [b, C, H, W]: the images, or generated ones (noise, coarse to fine) if there are none."""
-    from gpt4image.models.pixels import load_batches
+    from gpt4image.models.pixels import EvaluationBatches
 
     if images is not None:
-        yield from load_batches(images, data_config, BATCH_SIZE)
+        yield from EvaluationBatches(images, data_config, BATCH_SIZE)
         return
     generator, size = torch.Generator().manual_seed(0), tuple(data_config["input_size"])
     for number in range(NUM_GENERATED // 16):

@@ -13,12 +13,12 @@ from gpt4image.files import atomic_path, read_json, write_json
 from gpt4image.images import ImageSet
 from gpt4image.images.cache import cache_folder
 from gpt4image.models.frozen import FrozenBackbone
-from gpt4image.models.predict import predict
+from gpt4image.models.predict import predict_blocks
 
 DIGITS = 64
 """Of a digest: SHA-256 in hex."""
 BLOCK = 2048
-"""Images whose features are on disk before the next are read."""
+"""Images whose features are kept on disk together, as they are computed."""
 FACTS = "manifest.json"
 
 
@@ -64,14 +64,13 @@ def load_image_features(
     distinct, first = np.unique(wanted, return_index=True)
     missing = np.sort(first[~np.isin(distinct, known)])
     if len(missing):
-        model = backbone.load()
-        for start in range(0, len(missing), BLOCK):
-            block = missing[start : start + BLOCK]
-            label = f"features {start + len(block):,}/{len(missing):,}"
-            # Kept features are the same whichever device they were computed on, but for the last digits.
-            how: dict[str, Any] = {"workers": workers, "device": device, "label": label, "precision": "fp32"}
-            features = predict(model, images.subset(block), backbone.data_config, **how).features
-            _save_part(folder, wanted[block], features.astype(np.float16))
+        # Kept features are the same whichever device they were computed on, but for the last digits.
+        how: dict[str, Any] = {"workers": workers, "device": device, "label": "features", "precision": "fp32"}
+        start = 0
+        for found in predict_blocks(backbone.load(), images.subset(missing), backbone.data_config, BLOCK, **how):
+            block = missing[start : start + len(found.features)]
+            _save_part(folder, wanted[block], found.features.astype(np.float16))
+            start += len(block)
         known = _put_together(folder, backbone.identity)
     order = np.argsort(known)
     rows = order[np.searchsorted(known, wanted, sorter=order)]

@@ -40,16 +40,10 @@ def _statistics(mean: tuple[float, ...], std: tuple[float, ...], device: torch.d
         return shift.to(device), scale.to(device)
 
 
-def load_batches(
-    images: ImageSet,
-    data_config: Mapping[str, Any],
-    batch_size: int,
-    workers: int | None = None,
-    device: torch.device | str = "cpu",
-    change: Change | None = None,
-    keep_as: str = "",
-) -> Iterator[Float32[Tensor, "b c h w"]]:
-    """The images in their order, resized, centre-cropped and normalized, channels last.
+class EvaluationBatches:
+    """Images in their order, resized, centre-cropped and normalized, channels last: batches [B, C, H, W] of float32.
+
+    They may be asked for again: the processes that decode live as long as this does.
 
     Args:
         images: all of them must be decodable (`scan_images` says which are).
@@ -58,21 +52,41 @@ def load_batches(
         workers: processes that decode images; as many as suit the device if None.
         device: where the model is.
         change: done to each cropped picture, such as a corruption.
-        keep_as: hash of these images, if other models of this process may be shown them next; the pixels of one such
-            set are kept, where they are few.
+        keep_as: hash of these images, if they may be asked for again in this process, also for another model; the
+            pixels of one such set are kept, where they are few.
 
     Raises:
-        UnreadableImageError: an image cannot be decoded.
+        UnreadableImageError: an image cannot be decoded (as batches are taken).
     """
-    dataset = EvaluationImages(images, data_config, change)
-    device = torch.device(device)
-    workers = count_workers(workers, device)
-    batches: Iterable[Tensor]
-    batches = DataLoader(dataset, batch_size, num_workers=workers, pin_memory=device.type == "cuda")
-    if keep_as and change is None and len(images) * math.prod(data_config["input_size"]) <= KEPT_BYTES:
-        batches = _keep(batches, f"{keep_as} {batch_size} {sorted(data_config.items())}")
-    for pixels in batches:
-        yield normalize(pixels.to(device, non_blocking=True), data_config).contiguous(memory_format=torch.channels_last)
+
+    def __init__(
+        self,
+        images: ImageSet,
+        data_config: Mapping[str, Any],
+        batch_size: int,
+        workers: int | None = None,
+        device: torch.device | str = "cpu",
+        change: Change | None = None,
+        keep_as: str = "",
+    ) -> None:
+        self.data_config, self.device = data_config, torch.device(device)
+        workers = count_workers(workers, self.device)
+        self._decoded = DataLoader(
+            EvaluationImages(images, data_config, change),
+            batch_size,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.device.type == "cuda",
+        )
+        few = len(images) * math.prod(data_config["input_size"]) <= KEPT_BYTES
+        self._keep_as = (
+            f"{keep_as} {batch_size} {sorted(data_config.items())}" if keep_as and few and not change else ""
+        )
+
+    def __iter__(self) -> Iterator[Float32[Tensor, "b c h w"]]:
+        for pixels in _keep(self._decoded, self._keep_as) if self._keep_as else self._decoded:
+            pixels = normalize(pixels.to(self.device, non_blocking=True), self.data_config)
+            yield pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _keep(batches: Iterable[Tensor], name: str) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gpt4image.images import ImageSet
 from gpt4image.models.machine import autocast, choose_device
-from gpt4image.models.pixels import Change, load_batches
+from gpt4image.models.pixels import Change, EvaluationBatches
 from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
 
@@ -31,11 +31,18 @@ class Outputs:
     features: Float32[np.ndarray, "n f"]
 
 
+def predict(model: nn.Module, images: ImageSet, data_config: Mapping[str, Any], **how: Any) -> Outputs:
+    """Runs a classifier over readable images, with a progress bar; see `predict_blocks`."""
+    blocks = list(predict_blocks(model, images, data_config, len(images), **how))
+    return blocks[0] if blocks else Outputs(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
+
+
 @torch.inference_mode()
-def predict(
+def predict_blocks(
     model: nn.Module,
     images: ImageSet,
     data_config: Mapping[str, Any],
+    block: int,
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
@@ -43,8 +50,8 @@ def predict(
     change: Change | None = None,
     precision: Literal["auto", "fp32"] = "auto",
     keep_as: str = "",
-) -> Outputs:
-    """Runs a classifier over readable images, with a progress bar.
+) -> Iterator[Outputs]:
+    """What a classifier says about readable images, so many at a time, with one progress bar.
 
     What it says of an image does not depend on the number of threads of the processor.
 
@@ -52,13 +59,14 @@ def predict(
         model: takes float32 [B, C, H, W], returns logits [B, classes].
         images: all of them must be decodable (`scan_images` says which are).
         data_config: timm's: input_size, interpolation, mean, std, crop_pct.
+        block: images that are handed over together; the last batch is not cut.
         batch_size: images at a time; as many as suit the device if None.
         workers: processes that decode images; as many as suit the device if None.
         device: where to run, or `auto`.
         label: what the progress bar says.
         change: done to each cropped picture, such as a corruption.
         precision: of the forward pass; auto is bf16 on cards that have it.
-        keep_as: see `load_batches`.
+        keep_as: see `EvaluationBatches`.
 
     Raises:
         UnreadableImageError: an image cannot be decoded.
@@ -66,24 +74,24 @@ def predict(
     chosen = choose_device(device)
     model = model.to(chosen).to(memory_format=torch.channels_last).eval()
     size = batch_size or (CPU_BATCH if chosen.type == "cpu" else BATCH)
-    tap = FeatureTap(model)
-    logits, features = _Rows(len(images)), _Rows(len(images))
 
     def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.inference_mode():
+        with torch.inference_mode(), nullcontext() if precision == "fp32" else autocast(chosen):
             return model(pixels).float(), tap.take().float()
 
-    batches = load_batches(images, data_config, size, workers, chosen, change, keep_as)
+    batches = EvaluationBatches(images, data_config, size, workers, chosen, change, keep_as)
     found = _map_on_threads(look, batches) if chosen.type == "cpu" else map(look, batches)
-    with track(label, len(images)) as tracker, nullcontext() if precision == "fp32" else autocast(chosen):
+    done, logits, features = 0, _Rows(block + size), _Rows(block + size)
+    with closing(FeatureTap(model)) as tap, track(label, len(images)) as tracker:
         for of_logits, of_features in found:
             logits.add(of_logits)
             features.add(of_features)
             tracker.advance(len(of_logits))
-    tap.close()
-    if chosen.type != "cpu":
-        torch.accelerator.synchronize(chosen)
-    return Outputs(logits.rows.numpy(), features.rows.numpy())
+            done += len(of_logits)
+            if logits.num_done >= block or done == len(images):
+                if chosen.type != "cpu":
+                    torch.accelerator.synchronize(chosen)
+                yield Outputs(logits.take(), features.take())
 
 
 def _map_on_threads(look: Callable[[Tensor], T], batches: Iterable[Tensor]) -> Iterator[T]:
@@ -111,13 +119,18 @@ def _map_on_threads(look: Callable[[Tensor], T], batches: Iterable[Tensor]) -> I
 
 
 class _Rows:
-    """Float32 rows that come in batches from the device, which nobody waits for before the last one."""
+    """Float32 rows that come in batches from the device, which nobody waits for before they are taken."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self.rows = total, 0, torch.empty(total, 0)
+    def __init__(self, room: int) -> None:
+        self.num_done, self._room, self._rows = 0, room, torch.empty(0)
 
     def add(self, batch: Tensor) -> None:
-        if not self._done:
-            self.rows = torch.empty(self._total, batch.shape[1], pin_memory=batch.is_cuda)
-        self.rows[self._done : self._done + len(batch)].copy_(batch, non_blocking=True)
-        self._done += len(batch)
+        if not self.num_done:
+            self._rows = torch.empty(self._room, batch.shape[1], pin_memory=batch.is_cuda)
+        self._rows[self.num_done : self.num_done + len(batch)].copy_(batch, non_blocking=True)
+        self.num_done += len(batch)
+
+    def take(self) -> np.ndarray:
+        """The rows so far, once."""
+        rows, self.num_done = self._rows[: self.num_done].numpy(), 0
+        return rows

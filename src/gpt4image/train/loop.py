@@ -22,7 +22,7 @@ from gpt4image.train.run_folder import MetricsLog, settings_to_dict
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 from gpt4image.train.step import train_step
-from gpt4image.train.validation import BestWeights, compute_top1
+from gpt4image.train.validation import BestWeights, Validation
 
 CHECKPOINT_SHARE = 0.01
 """Time that checkpoints may take, as a share of all; epochs that are shorter than that allows share one."""
@@ -43,7 +43,10 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, flo
         SettingsError: the tracker does not start.
     """
     is_main = setup.accelerator.is_main_process
-    best = BestWeights(settings.run) if inputs.validation is not None and is_main else None
+    validation = best = None
+    if inputs.validation is not None:
+        validation = Validation(settings, inputs.validation, inputs.validation_digests, setup)
+        best = BestWeights(settings.run) if is_main else None
     parts = _checkpointed_parts(setup)
     done = load_checkpoint(settings.run / CHECKPOINT, parts)
     log = MetricsLog(settings.run, done) if is_main else None
@@ -62,8 +65,8 @@ def fit(settings: TrainSettings, inputs: Inputs, setup: Setup) -> tuple[int, flo
                     f"the loss is {loss} after epoch {epoch + 1}; choose another run folder and a lower --lr, longer "
                     "--warmup-epochs or --precision fp32"
                 )
-            if inputs.validation is not None:
-                metrics["validation_top1"] = compute_top1(settings, inputs.validation, setup)
+            if validation is not None:
+                metrics["validation_top1"] = validation.compute_top1()
                 if best is not None:
                     best.save_if_better(metrics["validation_top1"], setup.final_network)
             setup.accelerator.log(metrics, step=epoch + 1)

@@ -1,5 +1,6 @@
 """Accuracy on images set aside from the training set, and the weights that were best on them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,44 @@ import torch
 from gpt4image.errors import RunError
 from gpt4image.files import atomic_path
 from gpt4image.images import ImageSet
-from gpt4image.models.pixels import load_batches
-from gpt4image.runs import CHECKPOINT
+from gpt4image.models.pixels import EvaluationBatches
+from gpt4image.runs import CHECKPOINT, hash_digests
 from gpt4image.train.objectives.gather import sum_over_processes
 from gpt4image.train.objectives.network import AlignedNetwork
 from gpt4image.train.settings import TrainSettings
 from gpt4image.train.setup import Setup
 
 
-@torch.no_grad()
-def compute_top1(settings: TrainSettings, images: ImageSet, setup: Setup) -> float:
-    """Percentage of labelled images whose class has the largest logit; each process takes its share of them."""
-    accelerator, network = setup.accelerator, setup.final_network.eval()
-    share = images.subset(np.arange(accelerator.process_index, len(images), accelerator.num_processes))
-    size = max(1, settings.batch_size // accelerator.num_processes)
-    batches = load_batches(share, setup.data_config, size, settings.workers, accelerator.device)
-    with accelerator.autocast():
-        # Nothing is read back before the last batch.
-        chosen = [network(pixels)[0].argmax(1) for pixels in batches]
-    labels = torch.from_numpy(share.labels).to(accelerator.device)
-    right = (torch.cat(chosen) == labels).sum() if chosen else labels.sum()
-    return 100 * float(sum_over_processes(right)) / len(images)
+class Validation:
+    """Images set aside, looked at epoch after epoch: few of them are decoded once, and workers live as long as this.
+
+    Args:
+        settings: of the run.
+        images: all that are set aside; each process takes its share of them.
+        digests: theirs.
+        setup: the parts of the run.
+    """
+
+    def __init__(self, settings: TrainSettings, images: ImageSet, digests: Sequence[str], setup: Setup) -> None:
+        accelerator = setup.accelerator
+        own = np.arange(accelerator.process_index, len(images), accelerator.num_processes)
+        share, size = images.subset(own), max(1, settings.batch_size // accelerator.num_processes)
+        keep_as = hash_digests([digests[image] for image in own])
+        self.batches = EvaluationBatches(
+            share, setup.data_config, size, settings.workers, accelerator.device, keep_as=keep_as
+        )
+        self.setup, self.num_images = setup, len(images)
+        self.labels = torch.from_numpy(share.labels).to(accelerator.device)
+
+    @torch.no_grad()
+    def compute_top1(self) -> float:
+        """Percentage of labelled images whose class has the largest logit."""
+        network = self.setup.final_network.eval()
+        with self.setup.accelerator.autocast():
+            # Nothing is read back before the last batch.
+            chosen = [network(pixels)[0].argmax(1) for pixels in self.batches]
+        right = (torch.cat(chosen) == self.labels).sum() if chosen else self.labels.sum()
+        return 100 * float(sum_over_processes(right)) / self.num_images
 
 
 class BestWeights:

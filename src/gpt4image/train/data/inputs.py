@@ -1,5 +1,6 @@
 """Opens what training needs: readable images, their labels, and the text embeddings joined by digest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,7 @@ class Inputs:
         table: text embeddings, or None for a plain model.
         index: rows of each image in the table.
         texts: the descriptions of each image for the objective that learns their words, else None.
+        validation_digests: of the images set aside.
     """
 
     images: ImageSet
@@ -43,6 +45,7 @@ class Inputs:
     table: EmbeddingTable | None
     index: TextIndex | None
     texts: list[list[str]] | None = None
+    validation_digests: Sequence[str] = ()
 
     @cached_property
     def digests_hash(self) -> str:
@@ -97,17 +100,18 @@ def load_inputs(settings: TrainSettings) -> Inputs:
             f"{settings.images} has {len(images.classes)} classes; training needs at least 2, as class folders or as "
             "labels in a column, a .cls or a .json (hf: and webdataset: take ?label=NAME)"
         )
-    validation = None
+    validation, validation_digests = None, []
     if settings.validation_share:
         aside = choose_validation(images.labels, settings.validation_share, settings.seed)
         validation, rest = images.subset(np.flatnonzero(aside)), np.flatnonzero(~aside)
+        validation_digests = [digests[i] for i in np.flatnonzero(aside)]
         images, digests = images.subset(rest), [digests[i] for i in rest]
         labels = None if labels is None else labels.subset(rest)
     vectors, index = _load_embeddings(settings, images, digests)
     texts = _load_texts(settings, images, digests)
     if vectors is None and texts is None and not (images.labels != UNLABELLED).any():
         raise ImageSetError(f"{settings.images} has no labels; a plain model needs some (gpt4image label, --labels)")
-    return Inputs(images, digests, labels, validation, scan.errors, vectors, index, texts)
+    return Inputs(images, digests, labels, validation, scan.errors, vectors, index, texts, validation_digests)
 
 
 def _load_embeddings(

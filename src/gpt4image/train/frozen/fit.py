@@ -68,11 +68,9 @@ def _scale(features: torch.Tensor, name: str) -> ScaledFeatures:
 
 
 def _compute_top1(settings: TrainSettings, inputs: Inputs, backbone: FrozenBackbone, head: Head) -> float:
-    from gpt4image.images import scan_images
-
     assert inputs.validation is not None
     place = backbone, settings.device, settings.workers
-    known = load_image_features(inputs.validation, scan_images(inputs.validation).digests, *place)
+    known = load_image_features(inputs.validation, inputs.validation_digests, *place)
     logits = head.compute_logits(torch.from_numpy(known.vectors[known.rows].astype(np.float32)))
     return 100 * float((logits.argmax(1).numpy() == inputs.validation.labels).mean())
 
