@@ -4,8 +4,8 @@
 
 Takes what `labels.py` takes. A line a constant: the value, and for half and twice of it the largest change of the mean
 share right among the situations, with the situation's name; of a share above one half, what it leaves to 1 is halved
-and doubled. `open` is the AUROC, in percent, of images of three left-out classes. Use other draws than the tables of
-results do.
+and doubled, and of several values each. `open` is the AUROC, in percent, of images of three left-out classes. Use
+other draws than the tables of results do.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from gpt4image.label.weigh import weigh
 PACKAGE = "gpt4image.label.weigh"
 CONSTANTS = {
     "calibration": ("LEAST_LABELS", "NO_LEAK", "USUAL_LEAK"),
-    "channel": ("CLEAN", "LEAST_COUNT", "NUM_ROUNDS"),
+    "channel": ("CLEAN", "USUAL", "SPREAD", "STRENGTHS", "LEAST_COUNT", "NUM_ROUNDS"),
     "compete": (
         "PRESUMPTION",
         "SIGHT_PRESUMPTION",
@@ -35,11 +35,18 @@ CONSTANTS = {
         "JUDGED_ROUNDS",
     ),
     "first_belief": ("TEMPERATURE", "NUM_BALANCING", "NUM_COMPONENTS", "NUM_ITERATIONS", "NUM_ASSUMED", "PICK_RIGHT"),
-    "hypothesis": ("CHOOSING_ROUNDS", "SETTLED", "MOST_ROUNDS", "MOST_ROUNDS_WITHOUT_PICKS", "AGREEMENT"),
+    "hypothesis": (
+        "CHOOSING_ROUNDS",
+        "SETTLED",
+        "MOST_ROUNDS",
+        "MOST_ROUNDS_WITHOUT_PICKS",
+        "SHARPNESSES",
+        "AGREEMENT",
+    ),
     "pick_table": ("USUAL_ACCURACY", "NUM_ASSUMED", "LEAST_THIRD", "STRENGTH"),
-    "pool": ("SPREAD", "LARGEST"),
+    "pool": ("USUAL_WEIGHTS", "SPREAD", "LARGEST"),
     "prepare": ("MOST_COMPONENTS",),
-    "regression": ("BIAS_PENALTY", "SHRINKAGE", "MAX_ITERATIONS"),
+    "regression": ("PENALTIES", "BIAS_PENALTY", "SHRINKAGE", "MAX_ITERATIONS", "TOLERANCE"),
     "strangeness": ("NUM_COMPONENTS", "SHRINKAGE", "MISSING_IF_NONE", "LEAST_KNOWN"),
 }
 SITUATIONS = ("none", "10", "mix10", "u20", "s20", "a20", "clean+both30", "open")
@@ -67,9 +74,19 @@ def measure(world: World, situations: list[str], seeds: range) -> dict[str, floa
 
 def scale(value: Any, factor: float) -> Any:
     """The value times the factor; of a share above one half, what it leaves to 1."""
+    if isinstance(value, dict):
+        return {key: scale(one, factor) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple(scale(one, factor) for one in value)
     if isinstance(value, int):
         return max(1, round(value * factor))
     return 1 - (1 - value) * factor if 0.5 < value < 1 else value * factor
+
+
+def tell(value: Any) -> str:
+    """The number, or the numbers."""
+    several = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+    return ", ".join(f"{one:g}" for one in several)
 
 
 def main() -> None:
@@ -98,8 +115,8 @@ def main() -> None:
                 set_constant(module, name, value)
                 change = {key: found[key] - usual[key] for key in found}
                 most = max(change, key=lambda key: abs(change[key]))
-                cells.append(f"{other:g}: {change[most]:+.1f} ({most})")
-            print(f"{module}.{name} {value:g} | " + " | ".join(cells), flush=True)
+                cells.append(f"{tell(other)}: {change[most]:+.1f} ({most})")
+            print(f"{module}.{name} {tell(value)} | " + " | ".join(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -101,10 +101,7 @@ class Channel:
         if self.matrices is not None:
             if folds is None:
                 return self.compute_matrix().T[labels]
-            result = np.empty((len(labels), self.num_classes))
-            for fold, matrix in enumerate(self.matrices):
-                result[folds == fold] = matrix.T[labels[folds == fold]]
-            return result
+            return np.stack([matrix.T for matrix in self.matrices])[folds, labels]
         if not self.view:
             return self.compute_matrix().T[labels]
         return (1 - self.uniform) * self._see(labels, views[self.view]) + self.uniform / self.num_classes
