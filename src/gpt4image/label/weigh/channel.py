@@ -186,21 +186,19 @@ def _climb(
 ) -> tuple[float, Channel]:
     whole = base.compute_matrix()
     channel = replace(base, view="", matrices=(whole,) * NUM_FOLDS, whole_matrix=whole)
-    held = [np.flatnonzero(folds == fold) for fold in range(NUM_FOLDS)]
-    counted = [(rows, _count_by(labels[rows], base.num_classes)) for rows in held]
+    # [F C, n]; its product with rows [n, C] adds up those of each fold's images of each label.
+    cells = folds * base.num_classes + labels
+    named = csr_matrix(
+        (np.ones(len(labels)), (cells, np.arange(len(labels)))), (NUM_FOLDS * base.num_classes, len(labels))
+    )
     for _ in range(NUM_ROUNDS if probabilities.size <= MOST_CELLS else NUM_ROUNDS // 3):
         joint = probabilities * channel.compute_likelihood(labels, {}, folds)
         joint /= joint.sum(1, keepdims=True) + 1e-12
-        parts = [np.asarray(named @ joint[rows]).T for rows, named in counted]
-        total = np.sum(parts, axis=0)
+        parts = (named @ joint).reshape(NUM_FOLDS, base.num_classes, base.num_classes).transpose(0, 2, 1)
+        total = parts.sum(0)
         matrices = tuple(estimate(total - part) for part in parts)
         channel = replace(channel, matrices=matrices, whole_matrix=estimate(total))
     return compute_log_likelihood(channel, probabilities, labels, {}, folds), channel
-
-
-def _count_by(labels: np.ndarray, num_classes: int) -> csr_matrix:
-    """[C, n]; its product with rows [n, C] adds up those of each label."""
-    return csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (num_classes, len(labels)))
 
 
 def _shrink(start: np.ndarray, strength: float, counts: np.ndarray) -> np.ndarray:
