@@ -1,14 +1,14 @@
-"""Computes a step's gradient in this process' share of a batch; run by test_exactness.py, once per process.
+"""Computes a step's gradient in each process' share of a batch; run by test_exactness.py.
 
-Arguments: rank, number of processes, port, output file. With one process it is the reference.
+Arguments: a folder for the results, and numbers of processes. With one process it is the reference.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing
 from torch import Tensor, nn
 
 from gpt4image.train.objectives.objective import Objective
@@ -103,16 +103,17 @@ def all_cases() -> list[dict]:
     return [*cases, {**usual, "objective": "clip", "official": True}, {**usual, "objective": "none"}]
 
 
-def main(rank: int, world_size: int, port: str, output: Path) -> None:
+def main(rank: int, world_size: int, folder: Path) -> None:
     torch.set_num_threads(1)
     if world_size > 1:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-        dist.init_process_group("gloo", rank=rank, world_size=world_size)
-    torch.save([compute_gradient(case, rank, world_size) for case in all_cases()], output)
+        dist.init_process_group("gloo", f"file://{folder}/{world_size}", rank=rank, world_size=world_size)
+    torch.save([compute_gradient(case, rank, world_size) for case in all_cases()], folder / f"{world_size}-{rank}.pt")
     if world_size > 1:
         dist.barrier()
         dist.destroy_process_group()  # threads of gloo that still wait would abort a process that ends
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    for number in map(int, sys.argv[2:]):
+        # Forked: each that is started anew takes seconds to import PyTorch.
+        torch.multiprocessing.start_processes(main, (number, Path(sys.argv[1])), number, start_method="fork")

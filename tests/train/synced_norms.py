@@ -1,15 +1,16 @@
-"""A step's gradient with norms over all processes; run by test_processes.py, once per process.
+"""A step's gradient with norms over all processes; run by test_processes.py.
 
-Arguments: rank, number of processes, port, output file. PyTorch's SyncBatchNorm has kernels for GPUs alone, so its
-forward pass is written here by its definition: mean and variance of the rows of all processes, with their gradients.
+Arguments: a folder for the results, and numbers of processes. PyTorch's SyncBatchNorm has kernels for GPUs alone, so
+its forward pass is written here by its definition: mean and variance of the rows of all processes, with their
+gradients.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
@@ -34,11 +35,10 @@ def normalise(norm: nn.SyncBatchNorm, x: Tensor) -> Tensor:
     return (x - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape)
 
 
-def main(rank: int, world_size: int, port: str, output: Path) -> None:
+def main(rank: int, world_size: int, folder: Path) -> None:
     torch.set_num_threads(1)
     if world_size > 1:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-        dist.init_process_group("gloo", rank=rank, world_size=world_size)
+        dist.init_process_group("gloo", f"file://{folder}/{world_size}", rank=rank, world_size=world_size)
     nn.SyncBatchNorm.forward = normalise  # type: ignore[method-assign]
     torch.manual_seed(0)
     backbone = create_model("resnet10t", NUM_CLASSES, 16, kwargs={"channels": [4, 4, 8, 8], "stem_width": 4})
@@ -56,11 +56,13 @@ def main(rank: int, world_size: int, port: str, output: Path) -> None:
         for value in plain.parameters():
             dist.all_reduce(value.grad)
             value.grad /= world_size
-    torch.save({name: value.grad for name, value in plain.named_parameters()}, output)
+    torch.save({name: value.grad for name, value in plain.named_parameters()}, folder / f"{world_size}-{rank}.pt")
     if world_size > 1:
         dist.barrier()
         dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    for number in map(int, sys.argv[2:]):
+        # Forked: each that is started anew takes seconds to import PyTorch.
+        torch.multiprocessing.start_processes(main, (number, Path(sys.argv[1])), number, start_method="fork")

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,20 +24,8 @@ def load_cases() -> list[dict]:
 CASES = load_cases()
 
 
-def compute_gradients(folder: Path, world_size: int) -> list[torch.Tensor]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    outputs = [folder / f"{world_size}-{rank}.pt" for rank in range(world_size)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(rank), str(world_size), str(port), str(output)], env=environment
-        )
-        for rank, output in enumerate(outputs)
-    ]
-    assert [process.wait(timeout=300) for process in processes] == [0] * world_size
-    shares = [torch.load(output) for output in outputs]
+def read_gradients(folder: Path, world_size: int) -> list[torch.Tensor]:
+    shares = [torch.load(folder / f"{world_size}-{rank}.pt") for rank in range(world_size)]
     for gradients in zip(*shares, strict=True):
         assert all(torch.equal(gradients[0], other) for other in gradients[1:])
     return shares[0]
@@ -46,8 +33,10 @@ def compute_gradients(folder: Path, world_size: int) -> list[torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def gradients(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[torch.Tensor]]:
-    folder = tmp_path_factory.mktemp("gradients")
-    return {world_size: compute_gradients(folder, world_size) for world_size in (1, 2, 4)}
+    folder, sizes = tmp_path_factory.mktemp("gradients"), (1, 2, 4)
+    command = [sys.executable, str(SCRIPT), str(folder), *map(str, sizes)]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300)
+    return {world_size: read_gradients(folder, world_size) for world_size in sizes}
 
 
 def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:

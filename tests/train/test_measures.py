@@ -50,7 +50,8 @@ def train_in(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
 
     def start(processes: int, model: str, photos: Path, *words: str) -> list[dict[str, Any]]:
         run = tmp_path / f"{model}{processes}"
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+        several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        launcher = [*(several if processes > 1 else ()), "-m"]
         how = ["--model", f"import:own:{model}", "--objective", "none", "--device", "cpu", "--input-size", "32"]
         size = ["--batch-size", "8", "--epochs", "2"]
         command = [sys.executable, *launcher, "gpt4image.cli", "train", str(photos), str(run), *how, *size, *words]
