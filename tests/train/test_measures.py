@@ -50,11 +50,10 @@ def train_in(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
 
     def start(processes: int, model: str, photos: Path, *words: str) -> list[dict[str, Any]]:
         run = tmp_path / f"{model}{processes}"
-        several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        launcher = [*(several if processes > 1 else ()), "-m"]
+        launcher = [str(Path(__file__).with_name("forked.py")), str(processes), "train"]
         how = ["--model", f"import:own:{model}", "--objective", "none", "--device", "cpu", "--input-size", "32"]
         size = ["--batch-size", "8", "--epochs", "2"]
-        command = [sys.executable, *launcher, "gpt4image.cli", "train", str(photos), str(run), *how, *size, *words]
+        command = [sys.executable, *launcher, str(photos), str(run), *how, *size, *words]
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "NOTES": str(tmp_path)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

@@ -67,7 +67,7 @@ def test_parameters_without_a_gradient_are_named() -> None:
 
 def test_two_processes_say_in_a_line_what_nobody_uses(make_photos: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(MODEL)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "gpt4image.cli", "train"]
+    launcher = [str(Path(__file__).with_name("forked.py")), "2", "train"]
     words = ["--model", "import:own:make", "--objective", "none", "--device", "cpu"]
     size = ["--input-size", "32", "--batch-size", "8", "--epochs", "2"]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
