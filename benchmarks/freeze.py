@@ -3,9 +3,9 @@
     python benchmarks/freeze.py [--images FOLDER] [--size 160] [--count 2319] [--recipe FILE]
 
 Features: photos from the files to vectors on disk (decoded, resized, one forward pass, kept; hashed before) against
-timm's forward passes of the same pixels, which are ready in memory; EfficientNet-Lite0, one thread, batches of 16, both
-in blocks in turns, processor time. JPEGs of 192 px are generated where no folder is given. timm's model is timed as
-timm makes it and, apart, in the memory layout that we put it in.
+timm's forward passes of the same pixels, which are ready in memory; EfficientNet-Lite0, one thread, batches of 16 (at
+160 px), both in blocks in turns, processor time. JPEGs of 192 px are generated where no folder is given. timm's model
+is timed as timm makes it and, apart, in the memory layout that we put it in.
 
 Comparison (with --recipe, such as recipes/clothing_frozen.yaml): one seed and then one more, each of four situations
 with five arms; the second seed's processor time is what each further one takes.
@@ -28,7 +28,7 @@ from gpt4image.images import ImageSet, open_images, scan_images
 from gpt4image.models.frozen import find_frozen
 from gpt4image.models.image_features import load_image_features
 from gpt4image.models.pixels import EvaluationBatches
-from gpt4image.models.predict import CPU_BATCH
+from gpt4image.models.predict import count_at_once
 
 MODEL = "tf_efficientnet_lite0"
 BLOCK = 256
@@ -63,9 +63,10 @@ def measure_features(images: ImageSet, size: int) -> dict[str, list[float]]:
             times = [time.process_time()]
             load_image_features(part, digests, backbone, "cpu")
             times.append(time.process_time())
-        pixels = torch.cat(list(EvaluationBatches(part, backbone.data_config, CPU_BATCH)))
+        at_once = count_at_once(torch.device("cpu"), backbone.data_config)
+        pixels = torch.cat(list(EvaluationBatches(part, backbone.data_config, at_once)))
         for model, layout in ((plain, torch.contiguous_format), (turned, torch.channels_last)):
-            batches = pixels.contiguous(memory_format=layout).split(CPU_BATCH)
+            batches = pixels.contiguous(memory_format=layout).split(at_once)
             times.append(time.process_time())
             with torch.inference_mode():
                 for batch in batches:

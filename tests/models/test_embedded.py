@@ -75,7 +75,7 @@ def test_features_of_a_stopped_run_are_kept_and_one_loader_serves_all_blocks(
     images = open_images(str(photos))
     digests, frozen = scan_images(images).digests, find_frozen("tf_efficientnet_lite0", 64)
     monkeypatch.setattr("gpt4image.models.image_features.BLOCK", 2)
-    monkeypatch.setattr("gpt4image.models.predict.CPU_BATCH", 2)
+    monkeypatch.setattr("gpt4image.models.predict.CPU_PIXELS", 2 * 64 * 64)
     loaders = []
     whole = DataLoader.__init__
     monkeypatch.setattr(DataLoader, "__init__", lambda *of, **how: (loaders.append(1), whole(*of, **how))[1])

@@ -12,7 +12,7 @@ from gpt4image.images.image_set import ImageSet
 from gpt4image.models import image_features, pixels
 from gpt4image.models.create import create_model
 from gpt4image.models.frozen import FrozenBackbone
-from gpt4image.models.predict import predict
+from gpt4image.models.predict import count_at_once, predict
 
 CONFIG = {"input_size": (3, 96, 96), "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.2,) * 3, "crop_pct": 0.9}
 
@@ -146,3 +146,9 @@ def test_pixels_of_one_set_are_kept_for_the_next_model(monkeypatch: pytest.Monke
     pixels._kept.clear()
     monkeypatch.setattr(pixels, "KEPT_BYTES", 5 * 3 * 96 * 96 - 1)
     assert look(0, "c")[1] == look(0, "c")[1] == 5, "too many"
+
+
+def test_a_processor_is_given_as_many_images_as_its_cache_holds() -> None:
+    sizes = {size: count_at_once(torch.device("cpu"), {"input_size": (3, size, size)}) for size in (32, 96, 160, 2000)}
+    assert sizes == {32: 128, 96: 44, 160: 16, 2000: 1}
+    assert count_at_once(torch.device("cuda"), {"input_size": (3, 224, 224)}) == 128

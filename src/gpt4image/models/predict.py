@@ -1,5 +1,6 @@
 """What a model says about an image set: logits and pooled features, in the order of the images."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +20,10 @@ from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
 
 T = TypeVar("T")
-BATCH, CPU_BATCH = 128, 16
-"""Images at a time on an accelerator, and on a processor, whose cache holds no more (benchmarks/freeze.py)."""
+BATCH = 128
+"""Images at a time on an accelerator."""
+CPU_PIXELS = 16 * 160 * 160
+"""Of the images at a time on a processor, whose cache holds no more (benchmarks/freeze.py, benchmarks/evaluate.py)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def predict_blocks(
     """
     chosen = choose_device(device)
     model = model.to(chosen).to(memory_format=torch.channels_last).eval()
-    size = batch_size or (CPU_BATCH if chosen.type == "cpu" else BATCH)
+    size = batch_size or count_at_once(chosen, data_config)
 
     def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode(), nullcontext() if precision == "fp32" else autocast(chosen):
@@ -92,6 +95,13 @@ def predict_blocks(
                 if chosen.type != "cpu":
                     torch.accelerator.synchronize(chosen)
                 yield Outputs(logits.take(), features.take())
+
+
+def count_at_once(device: torch.device, data_config: Mapping[str, Any]) -> int:
+    """Images that suit a device, and on a processor their size."""
+    if device.type != "cpu":
+        return BATCH
+    return max(1, min(BATCH, CPU_PIXELS // math.prod(data_config["input_size"][1:])))
 
 
 def _map_on_threads(look: Callable[[Tensor], T], batches: Iterable[Tensor]) -> Iterator[T]:
