@@ -1,6 +1,6 @@
 """How fast are images evaluated, against timm's transform for each image and its own memory layout?
 
-    python benchmarks/evaluate.py [--images fashion-mnist:test] [--rounds 5]
+    python benchmarks/evaluate.py [--images fashion-mnist:test] [--rounds 5] [--batch-size N]
 
 The first 2,000 images through an untrained ResNet-10-T at 32 px, in one process. Both ways take turns, and processor
 time is compared, so that other work on the machine cancels.
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", default="fashion-mnist:test")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, help="of ours; what suits the processor if not given")
     arguments = parser.parse_args()
     progress.silence()
     images = open_images(arguments.images)
@@ -51,7 +52,7 @@ def main() -> None:
         start = time.process_time()
         expected = predict_plainly(plain, images)
         middle = time.process_time()
-        logits = predict(ours, images, CONFIG, device="cpu").logits
+        logits = predict(ours, images, CONFIG, batch_size=arguments.batch_size, device="cpu").logits
         seconds["plainly"].append(middle - start)
         seconds["predict"].append(time.process_time() - middle)
     ratios = [a / b for a, b in zip(seconds["plainly"][1:], seconds["predict"][1:], strict=True)]

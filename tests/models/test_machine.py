@@ -71,8 +71,9 @@ def test_batches_for_a_gpu_come_from_workers_and_pinned_memory(
     seen: dict[str, Any] = {}
     monkeypatch.setattr("gpt4image.models.pixels.DataLoader", lambda dataset, size, **how: seen.update(how) or [])
     config = {"input_size": (3, 8, 8), "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0,) * 3, "std": (1,) * 3}
-    assert list(EvaluationBatches([], config, 4, device=CUDA)) == []  # type: ignore[arg-type]
-    assert seen == {"num_workers": 3, "persistent_workers": True, "pin_memory": True}
+    for keep_as in ("a set that is kept", ""):
+        assert list(EvaluationBatches([], config, 4, device=CUDA, keep_as=keep_as)) == []  # type: ignore[arg-type]
+        assert seen == {"num_workers": 3, "persistent_workers": not keep_as, "pin_memory": True}
 
 
 def test_batches_are_copied_beside_the_computation(monkeypatch: pytest.MonkeyPatch) -> None:

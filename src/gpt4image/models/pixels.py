@@ -43,7 +43,7 @@ def _statistics(mean: tuple[float, ...], std: tuple[float, ...], device: torch.d
 class EvaluationBatches:
     """Images in their order, resized, centre-cropped and normalized, channels last: batches [B, C, H, W] of float32.
 
-    They may be asked for again: the processes that decode live as long as this does.
+    They may be asked for again: what is not kept is decoded by the same processes, which live as long as this does.
 
     Args:
         images: all of them must be decodable (`scan_images` says which are).
@@ -71,16 +71,15 @@ class EvaluationBatches:
     ) -> None:
         self.data_config, self.device = data_config, torch.device(device)
         workers = count_workers(workers, self.device)
+        few = change is None and len(images) * math.prod(data_config["input_size"]) <= KEPT_BYTES
+        self._keep_as = f"{keep_as} {batch_size} {sorted(data_config.items())}" if keep_as and few else ""
         self._decoded = DataLoader(
             EvaluationImages(images, data_config, change),
             batch_size,
             num_workers=workers,
-            persistent_workers=workers > 0,
+            # What is kept is decoded once, and nobody waits for more.
+            persistent_workers=workers > 0 and not self._keep_as,
             pin_memory=self.device.type == "cuda",
-        )
-        few = len(images) * math.prod(data_config["input_size"]) <= KEPT_BYTES
-        self._keep_as = (
-            f"{keep_as} {batch_size} {sorted(data_config.items())}" if keep_as and few and not change else ""
         )
 
     def __iter__(self) -> Iterator[Float32[Tensor, "b c h w"]]:
