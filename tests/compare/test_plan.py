@@ -50,11 +50,15 @@ def test_one_run_at_a_time_is_trained_on_an_accelerator_and_one_a_core_where_the
     assert (count_jobs(None, "cpu"), count_jobs(2, "cpu")) == (6, 2)
 
 
-def test_on_a_gpu_a_run_is_trained_and_evaluated_with_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int | None, str]] = []
+def test_on_a_gpu_a_run_has_workers_and_of_the_first_seed_its_features_are_kept_for_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int | None, str, bool]] = []
     monkeypatch.setattr("gpt4image.models.machine.choose_device", torch.device)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(6))
     monkeypatch.setattr("gpt4image.train.train", lambda settings: None)
-    monkeypatch.setattr("gpt4image.evaluate.evaluate", lambda how: seen.append((how.workers, how.device)))
-    run_job(Job(0, "baseline", TrainSettings("photos", tmp_path, device="cuda"), "photos"))
-    assert seen == [(6, "cuda")]
+    monkeypatch.setattr("gpt4image.evaluate.evaluate", lambda how: seen.append((how.workers, how.device, how.features)))
+    for seed, freeze in ((0, False), (1, False), (0, True)):
+        settings = TrainSettings("photos", tmp_path, device="cuda", seed=seed, freeze=freeze, pretrained=True)
+        run_job(Job(0, "baseline", settings, "photos"))
+    assert seen == [(6, "cuda", True), (6, "cuda", False), (6, "cuda", False)]

@@ -1,6 +1,7 @@
 """The quickstart as a newcomer runs it: a folder of photos and an endpoint in, a report and a model out."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,11 @@ def test_from_a_folder_and_an_endpoint_to_report_and_model(photos: Path, endpoin
         assert store.prompts() == {"describe_and_pick@1": 16}
     assert "aligned" in page
     assert timm.create_model(f"local-dir:{out / 'exported'}", pretrained=True).num_classes == 2
+
+
+def test_device_arithmetic_and_workers_are_left_to_the_machine() -> None:
+    script = (ROOT / "examples/quickstart.sh").read_text(encoding="utf-8")
+    assert not re.search(r"device|precision|workers|channels|compile|amp", re.sub("(?m)^#.*", "", script))
 
 
 def test_without_arguments_it_says_how_it_is_used() -> None:

@@ -52,7 +52,7 @@ def _simulate(
     return arm(difficulty + taste + 0.3), arm(difficulty - taste)
 
 
-@pytest.mark.parametrize("seed_effect", [0.0, 0.1])
+@pytest.mark.parametrize("seed_effect", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("num_seeds", [2, 3, 5, 10])
 def test_interval_holds_the_truth_as_often_as_it_says(num_seeds: int, seed_effect: float) -> None:
     rng = np.random.default_rng(num_seeds)

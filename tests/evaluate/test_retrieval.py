@@ -94,6 +94,18 @@ def test_of_the_command(run: Path, photos: Path, tmp_path: Path) -> None:
     assert evaluate(shorter).retrieval["texts"] == 8
 
 
+def test_a_model_looks_once_at_what_is_tested_and_found(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(
+        "gpt4image.models.predict_run.predict",
+        lambda model, images, *args, **how: looks.append(len(images)) or predict(model, images, *args, **how),
+    )
+    evaluate(EvaluateSettings(run, str(photos), workers=0, work=tmp_path / "work"))
+    assert looks == [8]
+
+
 def test_what_cannot_be_measured_is_said(run: Path, photos: Path, tmp_path: Path) -> None:
     settings = EvaluateSettings(run, str(photos), workers=0, work=tmp_path / "work")
     record = read_json(run / "manifest.json")

@@ -98,6 +98,8 @@ def test_other_classes_than_the_model_knows(
     other = _photos(tmp_path / "c", 1, {"green": (0, 200, 0)})
     assert main(["transfer", str(run), training, other]) == 2
     assert "'green', but the classes are 'blue', 'red'" in capsys.readouterr().err
+    assert main(["transfer", str(run), other, other]) == 2
+    assert f"{other} has readable labelled images of one class only" in capsys.readouterr().err
     assert main(["transfer", str(run), training, test, "--name", "../x"]) == 2
     assert "'../x' cannot stand in a file name" in capsys.readouterr().err
 

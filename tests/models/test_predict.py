@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,28 @@ def test_the_number_of_threads_changes_no_digit(set_threads: Callable[[int], Non
     for other in (2, 3):
         assert np.array_equal(found[other].logits, found[1].logits)
         assert np.array_equal(found[other].features, found[1].features)
+
+
+@pytest.fixture
+def kinds_with_tf32() -> Iterator[tuple[Any, ...]]:
+    """As a training in the same process leaves them."""
+    kinds = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [kind.allow_tf32 for kind in kinds]
+    for kind in kinds:
+        kind.allow_tf32 = True
+    yield kinds
+    for kind, allowed in zip(kinds, before, strict=True):
+        kind.allow_tf32 = allowed
+
+
+def test_float32_is_float32_on_a_card_too(kinds_with_tf32: tuple[Any, ...]) -> None:
+    """What is kept for other runs must not depend on what was done before."""
+    kinds = kinds_with_tf32
+    model, seen = create_model("resnet10t", 2, 96), []
+    model.register_forward_hook(lambda *_: seen.append([kind.allow_tf32 for kind in kinds]))
+    predict(model, make_images(2), CONFIG, device="cpu", precision="fp32")
+    assert seen == [[False, False]]
+    assert all(kind.allow_tf32 for kind in kinds)
 
 
 def test_forward_passes_are_in_what_suits_the_card_unless_float32_is_asked_for(

@@ -32,7 +32,7 @@ class EmbedSettings:
         name: name of the table in WORK/embeddings; made from encoder, prompts and describer if not
             given
         batch_size: texts embedded between two writes
-        device: PyTorch device, or auto
+        device: auto, cpu, cuda, cuda:N or mps
         precision: to compute with; below fp32 only if a sample keeps a cosine above 0.999
         long_texts: texts longer than the encoder reads: cut them, or pool their sentences
         allow_remote: allow endpoints outside this machine and private networks

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from gpt4image.images import ImageSet
 
 
-def project_images(run: Path, images: "ImageSet", digests: Sequence[str], **how: Any) -> Float32[np.ndarray, "n d"]:
+def project_images(
+    run: Path,
+    images: "ImageSet",
+    digests: Sequence[str],
+    features: Float32[np.ndarray, "n f"] | None = None,
+    **how: Any,
+) -> Float32[np.ndarray, "n d"]:
     """What the projector of a run makes of readable images.
 
     Args:
         run: a finished run.
         images: N readable images.
-        digests: theirs; features that an evaluation has kept are not computed again.
+        digests: theirs.
+        features: theirs if they are known; else those that an evaluation has kept, or computed.
         how: `batch_size`, `workers`, `device` of `predict`.
 
     Raises:
@@ -37,7 +44,8 @@ def project_images(run: Path, images: "ImageSet", digests: Sequence[str], **how:
         raise RunError(
             f"{run} has no projector to text embeddings; give a run trained with descriptions (train --work)"
         )
-    features = load_features(run, digests)
+    if features is None:
+        features = load_features(run, digests)
     if features is None:
         features = predict_run(run, images, digests, label="looking", **how).features
     return project(projector, features)

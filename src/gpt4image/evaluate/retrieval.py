@@ -30,6 +30,7 @@ def measure_retrieval(
     prompts: Sequence[str] = (),
     name: str = "",
     redo: bool = False,
+    features: Float32[np.ndarray, "n f"] | None = None,
     **how: Any,
 ) -> dict[str, Any]:
     """Measures R@1 and R@5 of the images' descriptions; what is known of these weights, images and texts is read.
@@ -44,6 +45,7 @@ def measure_retrieval(
         prompts: only descriptions of these prompts; all if empty.
         name: of the image set if the run is measured on more than one.
         redo: measure again.
+        features: of the images, if they are known.
         how: `batch_size`, `workers`, `device` of `predict`.
 
     Raises:
@@ -74,7 +76,10 @@ def measure_retrieval(
     path = retrieval_path(run, name)
     if not redo and (known := read_known(path, identity)) is not None:
         return known
-    projected = project_images(run, images.subset(described), [digests[image] for image in described], **how)
+    known_features = None if features is None else features[described]
+    projected = project_images(
+        run, images.subset(described), [digests[image] for image in described], known_features, **how
+    )
     owners = np.repeat(np.arange(len(described)), index.count[described])
     recalls = compute_recalls(projected, table.vectors[rows].astype(np.float32), owners)
     record = {"recalls": recalls, "images": len(described), "texts": len(rows), **identity}

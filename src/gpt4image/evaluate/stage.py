@@ -20,6 +20,8 @@ from gpt4image.results import ExitStatus, StageResult
 from gpt4image.runs import hash_digests, hash_weights, load_manifest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gpt4image.evaluate.labelled import Labelled
 
 
@@ -32,7 +34,7 @@ class EvaluateSettings:
         images: the test images: a folder with one sub-folder a class, a list, or fashion-mnist:test. Classes are
             matched by name; images without a label or that cannot be read are left out and counted.
         name: of this test set if the run is tested on more than one; it becomes part of the file names.
-        batch_size: images at a time.
+        batch_size: images at a time; as many as suit the device, and on a CPU their size, if not given.
         workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
         redo: measure again even if the run has been tested on these images.
@@ -47,7 +49,7 @@ class EvaluateSettings:
     run: Path
     images: str
     name: str = ""
-    batch_size: int = 128
+    batch_size: int | None = None
     workers: int | None = None
     device: str = "auto"
     redo: bool = False
@@ -143,11 +145,12 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     known = read_known(path, identity) if all(map(Path.exists, kept)) and not settings.redo else None
     known = read_measures(path) if known is not None and "macro_f1" in known else None
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
-    record = (known or _measure(settings, test)) | found | identity
+    measured, features = (known, None) if known is not None else _measure(settings, test)
+    record = measured | found | identity
     if record != known:
         write_json(path, record)
     corruptions = _measure_corruptions(settings, test, identity) if settings.corruptions else {}
-    retrieval = _measure_retrieval(settings, test) if settings.work is not None else {}
+    retrieval = _measure_retrieval(settings, test, features) if settings.work is not None else {}
     shown = ("top1", "top5", "ece", "macro", "macro_f1", "n", "unlabelled", "unreadable", "per_class")
     measures = {name: record[name] for name in shown}
     return EvaluateResult(path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **measures)
@@ -160,7 +163,8 @@ def _how(settings: EvaluateSettings) -> dict[str, Any]:
     return {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
 
 
-def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
+def _measure(settings: EvaluateSettings, test: "Labelled") -> tuple[dict[str, Any], "np.ndarray"]:
+    """The measures, and the features of the images."""
     from gpt4image.evaluate.metrics import compute_metrics
     from gpt4image.models.predict_run import predict_run
 
@@ -170,17 +174,17 @@ def _measure(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
     if settings.features:
         save_features(path, found.features, test.digests, hash_weights(settings.run))
     save_predictions(predictions_path(settings.run, settings.name), Predictions(found.logits, labels, test.digests))
-    return asdict(compute_metrics(found.logits, labels, test.images.classes))
+    return asdict(compute_metrics(found.logits, labels, test.images.classes)), found.features
 
 
-def _measure_retrieval(settings: EvaluateSettings, test: "Labelled") -> dict[str, Any]:
+def _measure_retrieval(settings: EvaluateSettings, test: "Labelled", features: "np.ndarray | None") -> dict[str, Any]:
     from gpt4image.embed.table import EmbeddingTable, find_table
     from gpt4image.evaluate.retrieval import measure_retrieval
 
     assert settings.work is not None
     table = EmbeddingTable.open(find_table(settings.work, settings.embeddings))
     how = {"name": settings.name, "redo": settings.redo, **_how(settings)}
-    return measure_retrieval(settings.run, test.images, test.digests, table, settings.prompts, **how)
+    return measure_retrieval(settings.run, test.images, test.digests, table, settings.prompts, features=features, **how)
 
 
 def _measure_corruptions(settings: EvaluateSettings, test: "Labelled", identity: dict[str, str]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class TransferSettings:
         images: test images of the same classes.
         columns: columns of the two image lists that are predicted in the label's place, such as colour and gender.
         name: of this transfer if there are several; it becomes part of the file name.
-        batch_size: images at a time.
+        batch_size: images at a time; as many as suit the device, and on a CPU their size, if not given.
         workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -48,7 +48,7 @@ class TransferSettings:
     images: str
     columns: tuple[str, ...] = ()
     name: str = ""
-    batch_size: int = 128
+    batch_size: int | None = None
     workers: int | None = None
     device: str = "auto"
 
@@ -111,8 +111,8 @@ def transfer(settings: TransferSettings) -> TransferResult:
     """Fits on the features of the training images, tests on those of the test images.
 
     Raises:
-        ImageSetError: a set has no labelled images, the test images have classes that the training images lack, or
-            a column is missing or tells no images apart.
+        ImageSetError: a set has no labelled images, the training images are of one class, the test images have classes
+            that the training images lack, or a column is missing or tells no images apart.
     """
     from gpt4image.evaluate.labelled import open_labelled, open_readable
     from gpt4image.images import open_images
@@ -126,6 +126,11 @@ def transfer(settings: TransferSettings) -> TransferResult:
     else:
         classes = open_images(settings.training).classes
         training, test = open_labelled(settings.training, classes), open_labelled(settings.images, classes)
+        if len(np.unique(training.images.labels)) < 2:
+            raise ImageSetError(
+                f"{settings.training} has readable labelled images of one class only, which tells nothing apart; "
+                "give images of at least 2 classes"
+            )
         values = {LABEL: (training.images.labels, test.images.labels, training.unlabelled + test.unlabelled, 0)}
     workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
     how: dict[str, Any] = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}

@@ -1,7 +1,8 @@
 """What suits the machine: the device, processes that decode, and the arithmetic of a card."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -47,3 +48,17 @@ def choose_precision(device: torch.device) -> str:
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Forward passes in what `choose_precision` says."""
     return torch.autocast(device.type, torch.bfloat16) if choose_precision(device) == "bf16" else nullcontext()
+
+
+@contextmanager
+def float32() -> Iterator[None]:
+    """Forward passes in float32 and nothing less: no TF32, whatever was set."""
+    kinds = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = False
+        yield
+    finally:
+        for kind, allowed in zip(kinds, before, strict=True):
+            kind.allow_tf32 = allowed

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from gpt4image.images import ImageSet
-from gpt4image.models.machine import autocast, choose_device
+from gpt4image.models.machine import autocast, choose_device, float32
 from gpt4image.models.pixels import Change, EvaluationBatches
 from gpt4image.models.tap import FeatureTap
 from gpt4image.progress import track
@@ -68,7 +68,7 @@ def predict_blocks(
         device: where to run, or `auto`.
         label: what the progress bar says.
         change: done to each cropped picture, such as a corruption.
-        precision: of the forward pass; auto is bf16 on cards that have it.
+        precision: of the forward pass; auto is bf16 on cards that have it, fp32 is without TF32.
         keep_as: see `EvaluationBatches`.
 
     Raises:
@@ -79,7 +79,7 @@ def predict_blocks(
     size = batch_size or count_at_once(chosen, data_config)
 
     def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.inference_mode(), nullcontext() if precision == "fp32" else autocast(chosen):
+        with torch.inference_mode(), float32() if precision == "fp32" else autocast(chosen):
             return model(pixels).float(), tap.take().float()
 
     batches = EvaluationBatches(images, data_config, size, workers, chosen, change, keep_as)

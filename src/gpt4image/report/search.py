@@ -30,7 +30,7 @@ class SearchSettings:
         page: write the images found to this HTML file.
         csv: write key, score and label of all images to this file, best first.
         encoder: text encoder; the run's own if not given.
-        batch_size: images at a time.
+        batch_size: images at a time; as many as suit the device, and on a CPU their size, if not given.
         workers: processes that decode images; 8 at most on a GPU and 2 on a CPU if not given.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -43,7 +43,7 @@ class SearchSettings:
     page: Path | None = None
     csv: Path | None = None
     encoder: str | None = None
-    batch_size: int = 128
+    batch_size: int | None = None
     workers: int | None = None
     device: str = "auto"
 

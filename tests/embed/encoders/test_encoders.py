@@ -292,6 +292,14 @@ def test_endpoints_that_are_not_asked(name: str, error: type[Exception], words: 
         load_encoder(name)
 
 
+@pytest.mark.parametrize("encoder", ["minilm", "open_clip:RN50/openai"])
+@pytest.mark.parametrize("device", ["cuda:99", "mps:7", "gpu"])
+def test_a_device_that_is_not_there_is_named(write_texts, encoder: str, device: str, capsys) -> None:
+    work = write_texts({"a": "a grey cat"})
+    assert main(["embed", str(work), "--encoder", encoder, "--device", device]) == 2
+    assert f"device '{device}' cannot be used here" in capsys.readouterr().err
+
+
 def test_a_clip_text_tower_with_random_weights_goes_through_the_stage(write_texts, monkeypatch, tmp_path: Path) -> None:
     """Real tokenizer, real tower."""
     import open_clip

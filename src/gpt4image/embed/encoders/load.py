@@ -26,6 +26,7 @@ def load_encoder(name: str, device: str = "auto", access: Access | None = None) 
 
     Raises:
         EncoderError: there is no such encoder, or it is not the model it claims to be.
+        SettingsError: there is no such device.
         EndpointError: the endpoint is not allowed.
     """
     if name.endswith(POOLED):

@@ -76,7 +76,7 @@ def cluster_encoder(
 
     Args:
         name: as for `load_encoder`, like `device` and `access`.
-        device: of each worker; with `auto` on a GPU, if the cluster has any.
+        device: of each worker; with `auto` on a GPU, if the cluster has any; each sees only its own one.
         access: to endpoints.
         precision: of the computation; each worker checks it with the sample.
         sample: typical texts.
@@ -88,7 +88,7 @@ def cluster_encoder(
         EncoderError: the encoder cannot be loaded, or not be computed so.
     """
     with cluster(address) as ray:
-        on_gpus = device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0
+        on_gpus = (device == "auto" or device.startswith("cuda")) and ray.cluster_resources().get("GPU", 0) > 0
         resource = "GPU" if on_gpus else "CPU"
         kind = ray.remote(EncoderWorker).options(
             num_cpus=0 if on_gpus else 1, num_gpus=int(on_gpus), max_restarts=DEATHS, max_task_retries=DEATHS
@@ -96,6 +96,6 @@ def cluster_encoder(
         number = count_workers(ray, workers, resource)
         # Whatever is wrong with the encoder is said once and here, in its own words.
         load_encoder(name, "cpu" if on_gpus else device, access)
-        new = [kind.remote(name, device, access, precision, list(sample)) for _ in range(number)]
+        new = [kind.remote(name, "cuda" if on_gpus else device, access, precision, list(sample)) for _ in range(number)]
         with ended(ray, new) as encoders:
             yield ClusterEncoder(ray, name, encoders)

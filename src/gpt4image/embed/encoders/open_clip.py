@@ -19,13 +19,13 @@ class OpenClipEncoder:
             import open_clip
         except ImportError as error:
             raise EncoderError(f"text encoder {name!r} needs open_clip; pip install 'gpt4image[clip]'") from error
-        import torch
+        from gpt4image.models.machine import choose_device
 
         self.name = name
         architecture, _, tag = source.partition("/")
         if architecture not in open_clip.list_models():
             raise EncoderError(f"open_clip has no architecture {architecture!r}; open_clip.list_models() names all")
-        self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._device = choose_device(device)
         try:
             model = open_clip.create_model(architecture, pretrained=tag or None, device=self._device)
         except (OSError, RuntimeError, ValueError) as error:

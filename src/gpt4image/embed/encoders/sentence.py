@@ -20,12 +20,14 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
+        from gpt4image.models.machine import choose_device
+
         logging.disable_progress_bar()
         if source.startswith(("/", ".")) and not Path(source).exists():
             raise EncoderError(f"text encoder {name!r}: there is no folder {source}; give a name or an existing folder")
-        self.name = name
+        self.name, chosen = name, choose_device(device)
         try:
-            self._model = SentenceTransformer(source, device=None if device == "auto" else device)
+            self._model = SentenceTransformer(source, device=str(chosen))
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise EncoderError(
