@@ -11,9 +11,9 @@ from gpt4image.label.weigh.compete import compete
 from gpt4image.label.weigh.prepare import prepare
 
 
-def describe(noise: float):
+def describe(noise: float, image_noise: float = 2.5):
     """A world, and what its describer takes each image for, who writes texts of just that."""
-    world = make_world(num_classes=10, size=800, image_noise=2.5)
+    world = make_world(num_classes=10, size=800, image_noise=image_noise)
     told = see(world, noise, seed=9)
     rng = np.random.default_rng(3)
     world.texts = (world.names[told] + rng.standard_normal(world.texts.shape)).astype(np.float32)
@@ -25,7 +25,16 @@ def test_they_overrule_no_right_label(noise):
     """Labels by sight would explain all of it: who sees the image as the describer does disagrees where it is hard."""
     world, told = describe(noise)
     assert 0.5 < (told == world.y).mean() < 0.6
-    assert (weigh(world.tell(world.y, pick=told)).states == OVERRULED).mean() <= 0.001
+    weighed = weigh(world.tell(world.y, pick=told))
+    assert (weighed.states == OVERRULED).mean() <= 0.001
+    assert any("either may be wrong there" in one for one in weighed.reliability["cannot_tell"])
+
+
+def test_of_good_describers_and_right_labels_nothing_of_the_kind_is_said():
+    world, told = describe(0.5, image_noise=1.0)
+    assert (told == world.y).mean() > 0.85
+    weighed = weigh(world.tell(world.y, pick=told))
+    assert not any("either may be wrong" in one for one in weighed.reliability["cannot_tell"])
 
 
 def test_they_do_not_judge_labels_of_ambiguous_images():

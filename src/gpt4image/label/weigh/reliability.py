@@ -87,6 +87,11 @@ def list_unknown(
     rivals = [one for one in found.values() if not one.refuted and (one.kind == "clean") != (chosen.kind == "clean")]
     if rivals and chosen.score - max(one.score for one in rivals) < LEAST_APART:
         said.append("Whether labels or witnesses are wrong where they differ is nearly undecided here.")
+    if any(one.refuted and one.kind == "by sight" and one.score > chosen.score for one in found.values()):
+        said.append(
+            "Labels and witnesses differ most on images that are hard to tell, and either may be wrong there; labels "
+            "were believed: look at some of these images yourself."
+        )
     if (missing := np.setdiff1d(np.arange(evidence.num_classes), chosen.belief.argmax(1))).size:
         said.append(f"No image is taken for class {', '.join(map(str, missing[:20]))}.")
     return said + _list_alike(chosen)
