@@ -31,6 +31,35 @@ def modules_after(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split(",")}
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("embed work --batch-size 0", "--batch-size is 0; it must be 1 or more"),
+        ("embed work --ray-workers 0", "--ray-workers is 0; it must be 1 or more"),
+        ("embed work --name ../x", "--name '../x' cannot be a folder's name"),
+        ("evaluate run photos --workers -1", "--workers is -1; it must be 0 or more"),
+        ("evaluate run photos --batch-size 0", "--batch-size is 0; it must be 1 or more"),
+        ("transfer run photos photos --workers -2", "--workers is -2; it must be 0 or more"),
+        ("transfer run photos photos --batch-size -1", "--batch-size is -1; it must be 1 or more"),
+        ("search run photos cat --batch-size 0", "--batch-size is 0; it must be 1 or more"),
+        ("search run photos cat --top 0", "--top is 0; it must be 1 or more"),
+        ("label photos work --seed -1", "--seed is -1; it must be 0 or more"),
+        ("label photos work --workers -1", "--workers is -1; it must be 0 or more"),
+        ("label photos work --name a/../../b", "--name 'a/../../b' cannot be a folder's name"),
+        ("label-export work out.csv --least-confidence 2", "--least-confidence is 2.0; it must be between 0 and 1"),
+        ("train photos run --seed -5", "--seed is -5; it must be 0 or more"),
+        ("train photos run --stop-after 0", "--stop-after is 0; it must be at least 1"),
+        ("train photos run --targets picks", "--targets picks stand in weighed labels; add --labels NAME"),
+        ("split nowhere", "split takes a folder with one sub-folder a class; nowhere is none"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
 def test_overview_loads_no_library_at_all() -> None:
     loaded = modules_after("from gpt4image.cli import main; main(['--help'])")
     assert not loaded & (HEAVY | {"numpy", "rich", "jsonargparse", "pyarrow"})

@@ -88,6 +88,20 @@ def test_a_file_where_a_folder_shall_be_is_one_line(work: Path, tmp_path: Path, 
     assert "is in the way" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("folder.csv", "folder.csv is a folder; name a file"), ("/proc/out.csv", "/proc/out.csv cannot be")],
+)
+def test_an_output_that_cannot_be_written_is_named(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, words: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    assert main(["describe-export", str(work), str(tmp_path / out)]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert ".tmp" not in told
+
+
 def test_a_locked_store_says_so(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """The tree of errors. Every mistake a user can make is one of these: one line on stderr, exit status 2."""
 
 import re
+from typing import Any
 
 
 class Gpt4ImageError(Exception):
@@ -15,6 +16,18 @@ class Gpt4ImageError(Exception):
 
 class SettingsError(Gpt4ImageError):
     """A setting has a value that is not allowed, or two settings contradict each other."""
+
+
+def check_least(settings: Any, **least: int) -> None:
+    """Refuses settings that are given and below what they must be, such as `workers=0`.
+
+    Raises:
+        SettingsError: it names the first of them.
+    """
+    for name, value in least.items():
+        given = getattr(settings, name)
+        if given is not None and given < value:
+            raise SettingsError(f"--{name.replace('_', '-')} is {given}; it must be {value} or more")
 
 
 class ImageSetError(Gpt4ImageError):

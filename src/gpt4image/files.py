@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
 import csv
+import errno
 import glob
 import io
 import json
@@ -13,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_origin
 
-from gpt4image.errors import DamagedFileError, Gpt4ImageError
+from gpt4image.errors import DamagedFileError, Gpt4ImageError, SettingsError
 from gpt4image.shown import defuse, mask_keys
 
 KINDS: tuple[Any, ...] = (str, list, dict, Mapping)
@@ -23,6 +24,8 @@ KINDS: tuple[Any, ...] = (str, list, dict, Mapping)
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder and renames it to `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -30,6 +33,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if str(error.filename) != str(temporary):
+            raise
+        # Where a folder is there in which no file can be made, as in /proc, the system says that there is no such file.
+        number = errno.EACCES if error.errno == errno.ENOENT else error.errno
+        raise OSError(number, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,6 +57,16 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def check_folder_name(name: str) -> None:
+    """Refuses what is no name of a folder inside another one.
+
+    Raises:
+        SettingsError: `--name` is empty, a path, or begins with a dot.
+    """
+    if not name or name.startswith(".") or "/" in name or "\\" in name or "\0" in name:
+        raise SettingsError(f"--name {name!r} cannot be a folder's name; use letters, digits, '.', '-', '_'")
 
 
 def find_left_over(folder: Path, name: str = "*") -> list[Path]:

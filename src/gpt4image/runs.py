@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt4image.errors import RunError
-from gpt4image.files import check_kinds, read_json, reading, write_json
+from gpt4image.files import atomic_path, check_kinds, read_json, reading, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +20,8 @@ BACKBONE, HEAD = "backbone.safetensors", "head.safetensors"
 """Together what `WEIGHTS` is, in runs whose backbone is frozen: it is one file for all runs, linked to."""
 PROJECTOR = "projector.safetensors"
 METRICS = "metrics.jsonl"
+TRAINED_ON = "trained_on.npy"
+"""Of each training and validation image the first 64 bits of its digest: uint64, in ascending order."""
 EVALUATION = "evaluation.json"
 SETTINGS = "settings.yaml"
 CHECKPOINT = "checkpoints/last.pt"
@@ -111,6 +113,24 @@ def load_model(run: Path, manifest: RunManifest) -> "nn.Module":
 def hash_digests(digests: Sequence[str]) -> str:
     """SHA-256 over a list of digests in order: two image lists are the same if it is."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def save_trained_on(run: Path, digests: Sequence[str]) -> None:
+    """Keeps which images a run has seen, so that nobody takes them for test images unawares."""
+    with atomic_path(run / TRAINED_ON) as temporary, temporary.open("wb") as file:
+        np.save(file, np.unique(_shorten(digests)))
+
+
+def find_trained_on(run: Path, digests: Sequence[str]) -> np.ndarray:
+    """Positions of the images that the run has seen, by their bytes; none where it has not kept which they were."""
+    if not (run / TRAINED_ON).exists():
+        return np.empty(0, np.int64)
+    with reading(run / TRAINED_ON):
+        return np.flatnonzero(np.isin(_shorten(digests), np.load(run / TRAINED_ON, allow_pickle=False)))
+
+
+def _shorten(digests: Sequence[str]) -> np.ndarray:
+    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
 
 
 def weight_files(run: Path) -> list[Path]:

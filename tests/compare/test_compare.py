@@ -56,6 +56,17 @@ def test_comparison_is_made_once_and_goes_on(recipe: Path, tmp_path: Path) -> No
     assert (out / "index.html").exists()
 
 
+def test_test_images_that_were_trained_on_are_said(recipe: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    settings = CompareSettings(
+        change(recipe, test_images=values["images"], arms=["baseline"], seeds=1), tmp_path / "out", jobs=1, device="cpu"
+    )
+    result = compare(settings)
+    (note,) = result.comparison["situations"][0]["left_out"]
+    assert "test images were trained on or chosen by (same bytes), such as" in note
+    assert "were trained on" in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_the_report_is_written_afterwards_if_it_is_asked_for(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

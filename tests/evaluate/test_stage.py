@@ -1,5 +1,6 @@
 """`evaluate` on real image files."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from gpt4image.errors import ImageSetError, RunError, SettingsError
 from gpt4image.evaluate import EvaluateSettings, evaluate, paired_difference
 from gpt4image.evaluate.record import load_features, load_predictions
 from gpt4image.files import read_json
-from gpt4image.images import ImageSet
+from gpt4image.images import ImageSet, open_images, scan_images
 from gpt4image.models import pixels
 from gpt4image.results import ExitStatus
-from gpt4image.runs import load_manifest, load_model
+from gpt4image.runs import load_manifest, load_model, save_trained_on
 
 MakeRun = Callable[..., Path]
 
@@ -34,6 +35,35 @@ def test_labels_are_matched_by_name_and_the_rest_is_counted(make_run: MakeRun, p
     assert result.top1 == pytest.approx(100 * predictions.correct.mean())
     assert result.per_class["bear"] == {"accuracy": None, "n": 0}
     assert read_json(run / "evaluation.json")["images"] == str(photos)
+
+
+def test_images_that_were_trained_on_are_counted_and_named(make_run: MakeRun, photos: Path) -> None:
+    run = make_run()
+    images = open_images(str(photos))
+    place = images.keys.index("cat/1.png")
+    assert not any(
+        "trained on" in line
+        for line in evaluate(EvaluateSettings(run, str(photos), workers=0)).lines()
+        if isinstance(line, str)
+    )
+    save_trained_on(run, [scan_images(images).digests[place], "f" * 64])
+    result = evaluate(EvaluateSettings(run, str(photos), workers=0))
+    assert (result.trained_on, result.example, result.reused) == (1, "cat/1.png", True)
+    assert any(
+        line.startswith("1 of 8 test images were trained on") for line in result.lines() if isinstance(line, str)
+    )
+    assert read_json(run / "evaluation.json")["trained_on"] == 1
+
+
+def test_an_evaluation_that_takes_the_place_of_another_says_so(make_run: MakeRun, photos: Path) -> None:
+    run = make_run()
+    assert not evaluate(EvaluateSettings(run, str(photos), workers=0)).replaced
+    other = photos.with_name("other")
+    shutil.copytree(photos / "cat", other / "cat")
+    second = evaluate(EvaluateSettings(run, str(other), workers=0))
+    assert second.replaced == str(photos)
+    assert any(f"took the place of the evaluation on {photos}" in str(line) for line in second.lines())
+    assert not evaluate(EvaluateSettings(run, str(photos), workers=0, name="first")).replaced
 
 
 def test_logits_are_those_of_the_plain_model(make_run: MakeRun, photos: Path) -> None:

@@ -55,7 +55,7 @@ def test_names_do_not_matter_and_copies_stay_together(photos: Path, tmp_path: Pa
 def test_mistakes_are_one_clear_line(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--test-share is 1\.5; it must lie between 0 and 1"):
         split(SplitSettings(str(photos), test_share=1.5))
-    with pytest.raises(SettingsError, match=r"takes a folder and writes a .csv; given were fashion-mnist:1k"):
+    with pytest.raises(SettingsError, match=r"takes a folder with one sub-folder a class; fashion-mnist:1k is none"):
         split(SplitSettings("fashion-mnist:1k"))
     for path in list((photos / "cat").glob("*.png"))[1:]:
         path.unlink()
@@ -79,6 +79,14 @@ def test_a_list_of_ones_own_is_not_taken_for_the_split(photos: Path) -> None:
     words = r"photos\.csv is there already and is no list that split wrote: its columns are id, label, not path, label"
     with pytest.raises(SettingsError, match=words):
         split(SplitSettings(str(photos)))
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "-1"])
+def test_a_class_that_a_list_cannot_name_is_refused(photos: Path, name: str) -> None:
+    (photos / "cat").rename(photos / name)
+    with pytest.raises(ImageSetError, match=f"in a list '{name}' means that there is no label; rename the folder"):
+        split(SplitSettings(str(photos)))
+    assert not photos.with_name("photos.csv").exists()
 
 
 def test_a_class_folder_without_images_does_not_hinder(photos: Path) -> None:

@@ -150,6 +150,13 @@ def test_values_that_are_not_allowed(tmp_path: Path, tiny: Tiny, changes: dict, 
         tiny(tmp_path, **changes)
 
 
+def test_more_images_an_update_than_there_are_is_said(
+    make_photos: Make, tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny(make_photos(4), batch_size=4, grad_accum_steps=8, epochs=1))
+    assert "an update takes 32 images and there are 8: an epoch is one update and 4 passes" in capsys.readouterr().err
+
+
 def test_images_without_classes_are_refused(make_photos: Make, tiny: Tiny) -> None:
     with pytest.raises(ImageSetError, match="has 1 classes; training needs at least 2"):
         train(tiny(make_photos(4, classes=("cat",))))

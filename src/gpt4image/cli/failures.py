@@ -37,7 +37,9 @@ def explain_failure(error: BaseException, settings: Any = None) -> tuple[str, Ex
             return FULL, ExitStatus.STOPPED
         if isinstance(one, OSError) and one.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return f"{one.filename or 'a file'} {READ_ONLY} ({one.strerror})", ExitStatus.MISTAKE
-        if isinstance(one, NotADirectoryError | FileExistsError | IsADirectoryError):
+        if isinstance(one, IsADirectoryError):
+            return f"{one.filename or 'the output'} is a folder; name a file", ExitStatus.MISTAKE
+        if isinstance(one, NotADirectoryError | FileExistsError):
             return (
                 f"{one.filename or 'a file'} is in the way ({one.strerror}); choose another folder",
                 ExitStatus.MISTAKE,

@@ -17,6 +17,7 @@ from gpt4image.evaluate.corruptions import corruption_difference, corruptions_pa
 from gpt4image.evaluate.paired import accuracy_interval, paired_difference
 from gpt4image.evaluate.record import MEASURES, evaluation_path, load_predictions, read_measures
 from gpt4image.evaluate.retrieval import retrieval_path
+from gpt4image.evaluate.stage import describe_overlap
 from gpt4image.files import read_json, reading
 from gpt4image.runs import load_manifest
 
@@ -53,6 +54,15 @@ def run_folder(situation: Situation, arm: str, seed: int) -> Path:
     return Path("runs") / situation.folder / f"{arm}-seed{seed}"
 
 
+def _tell_overlap(out: Path, situation: Situation, arms: Iterable[str], seeds: Sequence[int]) -> list[str]:
+    """That test images were trained on, as the first run that has seen some says."""
+    for run in (out / run_folder(situation, name, seed) for name in arms for seed in seeds[:1]):
+        record = read_measures(evaluation_path(run))
+        if record.get("trained_on"):
+            return [describe_overlap(record["trained_on"], record["n"], record["example"])]
+    return []
+
+
 def _find_done(out: Path, situation: Situation, arms: Iterable[str], seeds: int) -> list[int]:
     """Seeds with which all of these arms are trained and evaluated."""
     names = list(arms)
@@ -77,7 +87,7 @@ def _summarise_situation(out: Path, lineup: Lineup, seeds: int, labelled: Situat
         "settings": dict(situation.labels) | dict(situation.train) | {"prompts": list(situation.prompts)},
         "without_labels": not lineup.has_labels,
         "arms": entries,
-        "left_out": list(lineup.explain_left_out()),
+        "left_out": [*lineup.explain_left_out(), *_tell_overlap(out, situation, arms, done)],
         "differences": differences,
         "corruptions": _summarise_corruptions(out, entries),
         "retrieval": _summarise_retrieval(out, entries),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gpt4image.errors import DescriptionError
+from gpt4image.errors import DescriptionError, check_least
+from gpt4image.files import check_folder_name
 from gpt4image.progress import say
 from gpt4image.results import StageResult
 
@@ -65,6 +66,11 @@ class EmbedSettings:
     on: Literal["here", "ray"] = "here"
     ray_address: str | None = None
     ray_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        check_least(self, batch_size=1, ray_workers=1)
+        if self.name is not None:
+            check_folder_name(self.name)
 
     @property
     def full_encoder(self) -> str:

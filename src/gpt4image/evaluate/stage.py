@@ -1,10 +1,12 @@
 """Stage 4, evaluate: a finished run and labelled images in, `evaluation.json` and `predictions.npz` out."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt4image.errors import DamagedFileError, check_least
 from gpt4image.evaluate.record import (
     Predictions,
     evaluation_path,
@@ -15,9 +17,9 @@ from gpt4image.evaluate.record import (
     save_features,
     save_predictions,
 )
-from gpt4image.files import write_json
+from gpt4image.files import read_json, write_json
 from gpt4image.results import ExitStatus, StageResult
-from gpt4image.runs import hash_digests, hash_weights, load_manifest
+from gpt4image.runs import find_trained_on, hash_digests, hash_weights, load_manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +62,9 @@ class EvaluateSettings:
     embeddings: str | None = None
     prompts: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_least(self, batch_size=1, workers=0)
+
 
 @dataclass(frozen=True)
 class EvaluateResult(StageResult):
@@ -77,6 +82,9 @@ class EvaluateResult(StageResult):
         unreadable: key of each image left out because it cannot be read, and why.
         per_class: class name to {accuracy, n}.
         reused: whether the measures were there already.
+        trained_on: images that the run has seen in training or validation, by their bytes; the measures flatter it.
+        example: the key of one of them.
+        replaced: the test images of the evaluation that this one took the place of, if they were others.
         corruptions: accuracy under corruptions, mean (`top1`) and of each (`by_corruption`); empty if not measured.
         retrieval: how often a description finds its image: `recalls`, `images`, `texts`; empty if not measured.
     """
@@ -92,6 +100,9 @@ class EvaluateResult(StageResult):
     unreadable: dict[str, str]
     per_class: dict[str, dict[str, Any]]
     reused: bool
+    trained_on: int = 0
+    example: str = ""
+    replaced: str = ""
     corruptions: dict[str, Any] = field(default_factory=dict)
     retrieval: dict[str, Any] = field(default_factory=dict)
 
@@ -106,6 +117,8 @@ class EvaluateResult(StageResult):
         for key, reason in self.unreadable.items():
             yield f"left out: {key} ({reason})"
         yield f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, calibration error {self.ece:.2f} %, {self.n:,} images"
+        if self.trained_on:
+            yield describe_overlap(self.trained_on, self.n, self.example)
         yield f"over classes: accuracy {self.macro:.2f} %, F1 {self.macro_f1:.2f} %"
         if self.corruptions:
             by_name = ", ".join(f"{name} {top1:.1f}" for name, top1 in self.corruptions["by_corruption"].items())
@@ -114,6 +127,8 @@ class EvaluateResult(StageResult):
             from gpt4image.evaluate.retrieval import describe_recalls
 
             yield f"a description finds its image: {describe_recalls(self.retrieval)}"
+        if self.replaced:
+            yield f"it took the place of the evaluation on {self.replaced}; --name keeps those of several test sets"
         yield f"{'already measured' if self.reused else 'written'}: {self.path}"
 
     def _table(self) -> Any:
@@ -144,16 +159,42 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     kept += [features_path(settings.run, settings.name)] if settings.features else []
     known = read_known(path, identity) if all(map(Path.exists, kept)) and not settings.redo else None
     known = read_measures(path) if known is not None and "macro_f1" in known else None
+    seen = find_trained_on(settings.run, test.digests)
+    example = test.images.keys[seen[0]] if len(seen) else ""
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
+    found |= {"trained_on": len(seen), "example": example}
     measured, features = (known, None) if known is not None else _measure(settings, test)
     record = measured | found | identity
+    replaced = _find_replaced(path, record)
     if record != known:
         write_json(path, record)
     corruptions = _measure_corruptions(settings, test, identity) if settings.corruptions else {}
     retrieval = _measure_retrieval(settings, test, features) if settings.work is not None else {}
     shown = ("top1", "top5", "ece", "macro", "macro_f1", "n", "unlabelled", "unreadable", "per_class")
     measures = {name: record[name] for name in shown}
-    return EvaluateResult(path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **measures)
+    told: dict[str, Any] = {"trained_on": len(seen), "example": example, "replaced": replaced}
+    return EvaluateResult(
+        path, reused=known is not None, corruptions=corruptions, retrieval=retrieval, **told, **measures
+    )
+
+
+def describe_overlap(number: int, num_images: int, example: str) -> str:
+    """In words: test images that a run was trained on."""
+    return (
+        f"{number:,} of {num_images:,} test images were trained on or chosen by (same bytes), such as {example}: the "
+        "measures flatter the model; take others"
+    )
+
+
+def _find_replaced(path: Path, record: dict[str, Any]) -> str:
+    """What an evaluation that stands there was of, if of other images than this one."""
+    if not path.exists():
+        return ""
+    with suppress(DamagedFileError):
+        before = read_json(path)
+        if before.get("digests_hash") != record["digests_hash"]:
+            return str(before.get("images", "other images"))
+    return ""
 
 
 def _how(settings: EvaluateSettings) -> dict[str, Any]:

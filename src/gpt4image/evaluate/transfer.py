@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from gpt4image.errors import ImageSetError
+from gpt4image.errors import ImageSetError, check_least
 from gpt4image.evaluate.record import record_path
 from gpt4image.files import write_json
 from gpt4image.images.image_set import UNLABELLED, ImageSet
@@ -51,6 +51,9 @@ class TransferSettings:
     batch_size: int | None = None
     workers: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_least(self, batch_size=1, workers=0)
 
 
 @dataclass(frozen=True)

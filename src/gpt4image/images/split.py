@@ -89,15 +89,23 @@ def split(settings: SplitSettings) -> SplitResult:
     """
     from gpt4image.images import open_images
     from gpt4image.images.tables.columns import read_columns, show_names
+    from gpt4image.images.tables.labels import NO_LABEL
 
     if not 0 < settings.test_share < 1:
         raise SettingsError(f"--test-share is {settings.test_share}; it must lie between 0 and 1")
     folder = Path(settings.images).expanduser()
     path = settings.list or folder.with_name(f"{folder.resolve().name}.csv")
-    if path.suffix.lower() != ".csv" or not folder.is_dir():
-        raise SettingsError(f"split takes a folder and writes a .csv; given were {settings.images} and {path}")
+    if not folder.is_dir():
+        raise SettingsError(f"split takes a folder with one sub-folder a class; {settings.images} is none")
+    if path.suffix.lower() != ".csv":
+        raise SettingsError(f"split writes a .csv; {path} is no name of one")
     is_new = not path.exists()
     images = open_images(settings.images)
+    if lost := [name for name in images.classes if name.lower() in NO_LABEL]:
+        raise ImageSetError(
+            f"{images.source}: in a list {' and '.join(map(repr, lost))} means that there is no label; rename the "
+            "folder of that class"
+        )
     errors = _write(images, folder, path, settings) if is_new else {}
     columns = read_columns(path)
     if not {"path", COLUMN} <= set(columns):

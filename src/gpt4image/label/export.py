@@ -51,6 +51,8 @@ class LabelExportSettings:
     files: Literal["link", "copy"] = "link"
 
     def __post_init__(self) -> None:
+        if not 0 <= self.least_confidence <= 1:
+            raise SettingsError(f"--least-confidence is {self.least_confidence}; it must be between 0 and 1")
         for state in self.states:
             if state not in STATES:
                 raise SettingsError(f"--states {state} is no state; choose from {', '.join(STATES)}")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpt4image.errors import SettingsError
+from gpt4image.errors import SettingsError, check_least
+from gpt4image.files import check_folder_name
 
 WRONG_KINDS = ("uniform", "next", "similar", "ambiguous")
 
@@ -51,12 +52,12 @@ class LabelSettings:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        check_least(self, seed=0, workers=0)
         if not 0 <= self.wrong_labels <= 1:
             raise SettingsError(f"--wrong-labels is {self.wrong_labels}; it must be between 0 and 1")
         if self.keep_labels < 0:
             raise SettingsError(f"--keep-labels is {self.keep_labels}; it must be 0 or more")
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise SettingsError(f"--name {self.name!r} cannot be a folder's name; use letters, digits, '.', '-', '_'")
+        check_folder_name(self.name)
 
     @property
     def text_prompts(self) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -53,7 +54,7 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 @contextmanager
 def float32() -> Iterator[None]:
     """Forward passes in float32 and nothing less: no TF32, whatever was set."""
-    kinds = torch.backends.cudnn, torch.backends.cuda.matmul
+    kinds: tuple[Any, ...] = torch.backends.cudnn, torch.backends.cuda.matmul
     before = [kind.allow_tf32 for kind in kinds]
     try:
         for kind in kinds:

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import DamagedFileError, RunError, SettingsError
+from gpt4image.errors import DamagedFileError, RunError, SettingsError, check_least
 from gpt4image.files import atomic_path, reading, write_csv
 from gpt4image.results import ExitStatus, StageResult
 
@@ -50,8 +50,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise SettingsError("the text to look for is empty; describe what the images shall show")
-        if self.top < 1:
-            raise SettingsError(f"--top is {self.top}; it must be at least 1")
+        check_least(self, top=1, batch_size=1, workers=0)
         if len(self.labels) == 1:
             raise SettingsError(f"--labels has only {self.labels[0]!r}; give at least 2 to choose from")
 
@@ -155,7 +154,7 @@ def _project_once(settings: SearchSettings, images: "ImageSet", digests: list[st
     with suppress(DamagedFileError), reading(cache):
         return np.load(cache, allow_pickle=False)
     workers = count_workers(settings.workers, choose_device(settings.device), on_cpu=2)
-    how = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
+    how: dict[str, Any] = {"batch_size": settings.batch_size, "workers": workers, "device": settings.device}
     projected = project_images(settings.run, images, digests, **how)
     with atomic_path(cache) as temporary, temporary.open("wb") as file:
         np.save(file, projected)

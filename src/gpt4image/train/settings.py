@@ -253,6 +253,10 @@ class TrainSettings(Machine, Experiment, Labels, Alignment, Augmentation, Optimi
                 self._check(name, getattr(self, name) is None or is_allowed(getattr(self, name)), words)
         if self.objective == "textteacher":
             self._check("text_weight", self.text_weight <= 1, "at most 1 with textteacher")
+        if self.labels is None and self.targets in ("picks", "true"):
+            raise SettingsError(
+                f"--targets {self.targets} stand in weighed labels; add --labels NAME (gpt4image label)"
+            )
         for name in ("embeddings", "labels"):
             if getattr(self, name) and not self.work:
                 raise SettingsError(f"--{name} needs --work, the folder that holds them")

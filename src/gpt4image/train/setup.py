@@ -182,6 +182,12 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
         raise SettingsError(
             f"--batch-size is {settings.batch_size}; it must be a multiple of the {num_processes} processes"
         )
+    taken = settings.batch_size * settings.grad_accum_steps
+    if taken >= 2 * num_images and accelerator.is_main_process:
+        say(
+            f"an update takes {taken:,} images and there are {num_images:,}: an epoch is one update and "
+            f"{taken / num_images:.0f} passes over them; smaller --batch-size or fewer --grad-accum-steps make it one"
+        )
     updates = max(1, num_images // (settings.batch_size * settings.grad_accum_steps))
     stream = SampleStream(pool, settings.seed, settings.aug_repeats)
     num_steps = updates * settings.grad_accum_steps

@@ -72,6 +72,7 @@ def train(settings: TrainSettings) -> TrainResult:
         RunError: the folder holds a run with other settings.
     """
     from gpt4image.models.trust import allow_import
+    from gpt4image.runs import save_trained_on
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import fit
     from gpt4image.train.processes import create_accelerator, first_process_first, resolve_machine
@@ -90,6 +91,8 @@ def train(settings: TrainSettings) -> TrainResult:
     epochs, loss = settings.epochs, 0.0
     if redone:
         with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():
+            if accelerator.is_main_process:
+                save_trained_on(settings.run, [*inputs.digests, *inputs.validation_digests])
             if settings.freeze:
                 loss = first_process_first(accelerator, lambda: _fit_frozen(settings, inputs, accelerator))
             else:

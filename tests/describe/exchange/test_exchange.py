@@ -131,6 +131,21 @@ def test_side_cars_take_one_text_an_image(described, tmp_path: Path) -> None:
         export_descriptions(ExportDescriptionsSettings(work, tmp_path / "out.jsonl", prompt="third"))
 
 
+def test_side_cars_take_the_place_of_no_other_text(described, tmp_path: Path) -> None:
+    """Captions written by hand lie in just such files."""
+    _, work = described
+    settings = ExportDescriptionsSettings(work, tmp_path / "sidecars")
+    export_descriptions(settings)
+    file = tmp_path / "sidecars" / "cat" / "0000.txt"
+    assert export_descriptions(settings).descriptions == 3, "the same again"
+    file.write_text("by hand\n")
+    (tmp_path / "sidecars" / "dog" / "0001.txt").unlink()
+    with pytest.raises(DescriptionError, match=r"0000\.txt is there already and says something else, 1 such files"):
+        export_descriptions(settings)
+    assert file.read_text() == "by hand\n"
+    assert not (tmp_path / "sidecars" / "dog" / "0001.txt").exists(), "nothing is written if one is in the way"
+
+
 def answer_batch(url: str, requests: Path, answers: Path) -> None:
     """What a batch service does: sends every line's body, writes the answers in another order."""
     lines = []

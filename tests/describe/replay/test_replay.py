@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gpt4image.describe import DescribeSettings, DescriptionStore, State, describe, emit_requests, plan_descriptions
 from gpt4image.errors import DescriptionError, SettingsError
@@ -80,6 +81,19 @@ def test_a_row_about_a_file_that_is_none_of_the_images_matches_none_of_them(
     result = describe(DescribeSettings(str(tmp_path / "mine"), tmp_path / "work", describer="replay", file=file))
     assert "2 rows of" in result.notes[0]
     assert texts_by_key(tmp_path / "work") == {"IMG_0.jpg": "mine", "IMG_1.jpg": "mine"}
+
+
+def test_two_folders_that_look_the_same_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
+    names = ("caf\u00e9", "cafe\u0301")
+    for number, name in enumerate(names):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16), (90 * number, 60, 60)).save(tmp_path / "mine" / name / "0.png")
+    images = tmp_path / "list.csv"
+    images.write_text("path\n" + "".join(f"mine/{name}/0.png\n" for name in names), encoding="utf-8")
+    rows = [{"path": f"{name}/0.png", "description": f"text of {name}"} for name in names]
+    file = write_rows(tmp_path / "rows.jsonl", rows)
+    describe(DescribeSettings(str(images), tmp_path / "work", describer="replay", file=file))
+    assert texts_by_key(tmp_path / "work") == {f"mine/{name}/0.png": f"text of {name}" for name in names}
 
 
 def test_shipped_descriptions_match_by_index_and_a_second_field_is_a_second_prompt(tmp_path: Path) -> None:

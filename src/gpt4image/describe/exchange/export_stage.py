@@ -124,14 +124,23 @@ def _write_parquet(file: Path, rows: Iterator[Row]) -> None:
 def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
     texts = {row["key"]: row["text"] for row in _one_an_image(rows)}
     stems = Counter(Path(key).with_suffix("") for key in texts)
+    files: dict[Path, str] = {}
     for key, text in texts.items():
         # Of cat.jpg and cat.png the text of each is named after the whole name.
         path = Path(key)
         file = folder / (f"{key}.txt" if stems[path.with_suffix("")] > 1 else path.with_suffix(".txt"))
         if not file.resolve().is_relative_to(folder.resolve()):
             raise DescriptionError(f"the image {key} lies outside its folder; export to .jsonl instead")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n", encoding="utf-8")
+        files[file] = text + "\n"
+    others = [file for file, text in files.items() if file.exists() and file.read_bytes() != text.encode()]
+    if others:
+        raise DescriptionError(
+            f"{others[0]} is there already and says something else, {len(others):,} such files in all; choose another "
+            "folder, or move them away"
+        )
+    for file, text in files.items():
+        with atomic_path(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _one_an_image(rows: Iterator[Row]) -> Iterator[Row]:

@@ -136,9 +136,11 @@ class ImageMatcher:
         return found[0] if len(found) == 1 else None
 
     def _find_suffix(self, path: str) -> int | None:
-        path = _spell(path)
-        alike = self._by_name.get(path.rpartition("/")[2], ())
-        found = [i for i in alike if _ends_alike(_spell(self._keys[i]), path)]
+        spelt = _spell(path)
+        alike = self._by_name.get(spelt.rpartition("/")[2], ())
+        found = [i for i in alike if _ends_alike(_spell(self._keys[i]), spelt)]
+        if len(found) > 1:  # Two that are written alike, such as in two Unicode forms: each letter as it is.
+            found = [i for i in found if _ends_alike(self._keys[i], path)]
         return found[0] if len(found) == 1 else None
 
     def _find_sidecar(self, stem: str, row: Row) -> int | None:
