@@ -90,7 +90,11 @@ def test_a_file_where_a_folder_shall_be_is_one_line(work: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("out", "words"),
-    [("folder.csv", "folder.csv is a folder; name a file"), ("/proc/out.csv", "/proc/out.csv cannot be")],
+    [
+        ("folder.csv", "folder.csv is a folder; name a file"),
+        ("/proc/out.csv", "/proc/out.csv cannot be"),
+        ("/proc/out.parquet", "/proc/out.parquet cannot be"),
+    ],
 )
 def test_an_output_that_cannot_be_written_is_named(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, words: str

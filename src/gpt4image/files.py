@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_origin
@@ -34,13 +34,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if str(error.filename) != str(temporary):
+        if temporary.name not in str(error):
             raise
         # Where a folder is there in which no file can be made, as in /proc, the system says that there is no such file.
-        number = errno.EACCES if error.errno == errno.ENOENT else error.errno
-        raise OSError(number, error.strerror, str(path)) from error
+        is_refused = error.errno == errno.ENOENT and path.parent.is_dir()
+        number = errno.EACCES if is_refused else error.errno or errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # On a read-only disk even what is not there cannot be removed.
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

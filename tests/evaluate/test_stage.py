@@ -53,6 +53,9 @@ def test_images_that_were_trained_on_are_counted_and_named(make_run: MakeRun, ph
         line.startswith("1 of 8 test images were trained on") for line in result.lines() if isinstance(line, str)
     )
     assert read_json(run / "evaluation.json")["trained_on"] == 1
+    written_ns = (run / "evaluation.json").stat().st_mtime_ns
+    assert evaluate(EvaluateSettings(run, str(photos), workers=0)).trained_on == 1
+    assert (run / "evaluation.json").stat().st_mtime_ns == written_ns
 
 
 def test_an_evaluation_that_takes_the_place_of_another_says_so(make_run: MakeRun, photos: Path) -> None:

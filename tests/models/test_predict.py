@@ -1,6 +1,7 @@
 """What a model says about images: the same on any number of threads; pixels that several models share are made once."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gpt4image.images.image_set import ImageSet
 from gpt4image.models import image_features, pixels
 from gpt4image.models.create import create_model
 from gpt4image.models.frozen import FrozenBackbone
+from gpt4image.models.machine import float32
 from gpt4image.models.predict import count_at_once, predict
 
 CONFIG = {"input_size": (3, 96, 96), "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.2,) * 3, "crop_pct": 0.9}
@@ -66,11 +68,19 @@ def kinds_with_tf32() -> Iterator[tuple[Any, ...]]:
 def test_float32_is_float32_on_a_card_too(kinds_with_tf32: tuple[Any, ...]) -> None:
     """What is kept for other runs must not depend on what was done before."""
     kinds = kinds_with_tf32
-    model, seen = create_model("resnet10t", 2, 96), []
-    model.register_forward_hook(lambda *_: seen.append([kind.allow_tf32 for kind in kinds]))
+    for device, allowed in (("cuda", False), ("cpu", True)):
+        with float32(torch.device(device)):
+            assert [kind.allow_tf32 for kind in kinds] == [allowed] * 2
+        assert all(kind.allow_tf32 for kind in kinds)
+
+
+def test_float32_is_what_kept_features_are_computed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr("gpt4image.models.predict.float32", lambda device: asked.append(device) or nullcontext())
+    model = create_model("resnet10t", 2, 96)
     predict(model, make_images(2), CONFIG, device="cpu", precision="fp32")
-    assert seen == [[False, False]]
-    assert all(kind.allow_tf32 for kind in kinds)
+    predict(model, make_images(2), CONFIG, device="cpu")
+    assert asked == [torch.device("cpu")]
 
 
 def test_forward_passes_are_in_what_suits_the_card_unless_float32_is_asked_for(

@@ -162,7 +162,7 @@ def evaluate(settings: EvaluateSettings) -> EvaluateResult:
     seen = find_trained_on(settings.run, test.digests)
     example = test.images.keys[seen[0]] if len(seen) else ""
     found = {"images": settings.images, "unlabelled": test.unlabelled, "unreadable": test.unreadable}
-    found |= {"trained_on": len(seen), "example": example}
+    found |= {"trained_on": len(seen), "example": example} if len(seen) else {}
     measured, features = (known, None) if known is not None else _measure(settings, test)
     record = measured | found | identity
     replaced = _find_replaced(path, record)

@@ -52,8 +52,11 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def float32() -> Iterator[None]:
-    """Forward passes in float32 and nothing less: no TF32, whatever was set."""
+def float32(device: torch.device) -> Iterator[None]:
+    """Forward passes in float32 and nothing less: on a card no TF32, whatever was set."""
+    if device.type != "cuda":
+        yield
+        return
     kinds: tuple[Any, ...] = torch.backends.cudnn, torch.backends.cuda.matmul
     before = [kind.allow_tf32 for kind in kinds]
     try:

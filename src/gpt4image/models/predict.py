@@ -79,7 +79,7 @@ def predict_blocks(
     size = batch_size or count_at_once(chosen, data_config)
 
     def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.inference_mode(), float32() if precision == "fp32" else autocast(chosen):
+        with torch.inference_mode(), float32(chosen) if precision == "fp32" else autocast(chosen):
             return model(pixels).float(), tap.take().float()
 
     batches = EvaluationBatches(images, data_config, size, workers, chosen, change, keep_as)

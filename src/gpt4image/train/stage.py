@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def train(settings: TrainSettings) -> TrainResult:
         RunError: the folder holds a run with other settings.
     """
     from gpt4image.models.trust import allow_import
-    from gpt4image.runs import save_trained_on
+    from gpt4image.runs import TRAINED_ON, save_trained_on
     from gpt4image.train.data.inputs import load_inputs
     from gpt4image.train.loop import fit
     from gpt4image.train.processes import create_accelerator, first_process_first, resolve_machine
@@ -87,12 +87,13 @@ def train(settings: TrainSettings) -> TrainResult:
     content = inputs.content()
     # Only the first process writes into the run's folder.
     first_process_first(accelerator, lambda: claim_run(settings, content) if accelerator.is_main_process else None)
+    if accelerator.is_main_process and not (settings.run / TRAINED_ON).exists():
+        with suppress(OSError):  # A finished run in a folder that cannot be written stays as it is.
+            save_trained_on(settings.run, [*inputs.digests, *inputs.validation_digests])
     redone = not is_finished(settings.run)
     epochs, loss = settings.epochs, 0.0
     if redone:
         with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():
-            if accelerator.is_main_process:
-                save_trained_on(settings.run, [*inputs.digests, *inputs.validation_digests])
             if settings.freeze:
                 loss = first_process_first(accelerator, lambda: _fit_frozen(settings, inputs, accelerator))
             else:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -138,9 +139,12 @@ def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
             f"{others[0]} is there already and says something else, {len(others):,} such files in all; choose another "
             "folder, or move them away"
         )
+    # Of 100,000 files in a folder `atomic_path` would look through all for each.
+    temporary = folder / f".side-car.{os.getpid()}.tmp"
     for file, text in files.items():
-        with atomic_path(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
 
 
 def _one_an_image(rows: Iterator[Row]) -> Iterator[Row]:

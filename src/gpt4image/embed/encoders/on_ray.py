@@ -96,6 +96,11 @@ def cluster_encoder(
         number = count_workers(ray, workers, resource)
         # Whatever is wrong with the encoder is said once and here, in its own words.
         load_encoder(name, "cpu" if on_gpus else device, access)
-        new = [kind.remote(name, "cuda" if on_gpus else device, access, precision, list(sample)) for _ in range(number)]
+        new = [
+            kind.remote(
+                name, "cuda" if device.startswith("cuda") and on_gpus else device, access, precision, list(sample)
+            )
+            for _ in range(number)
+        ]
         with ended(ray, new) as encoders:
             yield ClusterEncoder(ray, name, encoders)

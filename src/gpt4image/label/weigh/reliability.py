@@ -89,8 +89,8 @@ def list_unknown(
         said.append("Whether labels or witnesses are wrong where they differ is nearly undecided here.")
     if any(one.refuted and one.kind == "by sight" and one.score > chosen.score for one in found.values()):
         said.append(
-            "Labels and witnesses differ most on images that are hard to tell, and either may be wrong there; labels "
-            "were believed: look at some of these images yourself."
+            "Labels and witnesses differ most on images that are hard to tell, and either may be wrong there: look at "
+            "some of these images yourself."
         )
     if (missing := np.setdiff1d(np.arange(evidence.num_classes), chosen.belief.argmax(1))).size:
         said.append(f"No image is taken for class {', '.join(map(str, missing[:20]))}.")
