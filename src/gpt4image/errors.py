@@ -27,7 +27,7 @@ def check_least(settings: Any, **least: int) -> None:
     for name, value in least.items():
         given = getattr(settings, name)
         if given is not None and given < value:
-            raise SettingsError(f"--{name.replace('_', '-')} is {given}; it must be {value} or more")
+            raise SettingsError(f"--{name.replace('_', '-')} is {given}; it must be at least {value}")
 
 
 class ImageSetError(Gpt4ImageError):
