@@ -201,7 +201,8 @@ def test_an_embeddings_endpoint_is_reached_as_those_that_describe(server, write_
     assert "secretly" not in told
 
 
-def test_waits_of_an_embeddings_endpoint_are_borne_within_bounds(server, capsys) -> None:
+def test_waits_of_an_embeddings_endpoint_are_borne_within_bounds(server, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("gpt4image.describe.endpoint.pacing.FIRST_PAUSE_S", 0.01)
     access = Access(max_wait_s=20)
     encoder = load_encoder(f"endpoint:{server.url}#e5", access=access)
     server.failures, server.failure = 7, (503, "Loading the model", {"Retry-After": "0.05"})
