@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import SettingsError
+from gpt4image.errors import SettingsError, check_least
 from gpt4image.files import atomic_folder, read_json, reading, write_json, write_text
 from gpt4image.results import StageResult
 
@@ -36,8 +36,7 @@ class ExportSettings:
     replace: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_images < 1:
-            raise SettingsError(f"--max-images is {self.max_images}; it must be at least 1")
+        check_least(self, max_images=1)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt4image.errors import SettingsError
+from gpt4image.errors import check_least
 from gpt4image.results import StageResult
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class LabelErrorsSettings:
     images: str | None = None
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise SettingsError(f"--top is {self.top}; it must be at least 1")
+        check_least(self, top=1)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _create_sampler(settings: TrainSettings, num_images: int, pool: np.ndarray, 
             f"an update takes {taken:,} images and there are {num_images:,}: an epoch is one update and "
             f"{taken / num_images:.0f} passes over them; smaller --batch-size or fewer --grad-accum-steps make it one"
         )
-    updates = max(1, num_images // (settings.batch_size * settings.grad_accum_steps))
+    updates = max(1, num_images // taken)
     stream = SampleStream(pool, settings.seed, settings.aug_repeats)
     num_steps = updates * settings.grad_accum_steps
     return BatchSampler(stream, settings.batch_size, num_steps, accelerator.process_index, num_processes)

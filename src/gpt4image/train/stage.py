@@ -87,10 +87,11 @@ def train(settings: TrainSettings) -> TrainResult:
     content = inputs.content()
     # Only the first process writes into the run's folder.
     first_process_first(accelerator, lambda: claim_run(settings, content) if accelerator.is_main_process else None)
-    if accelerator.is_main_process and not (settings.run / TRAINED_ON).exists():
-        with suppress(OSError):  # A finished run in a folder that cannot be written stays as it is.
-            save_trained_on(settings.run, [*inputs.digests, *inputs.validation_digests])
     redone = not is_finished(settings.run)
+    if accelerator.is_main_process and not (settings.run / TRAINED_ON).exists():
+        # A finished run in a folder that cannot be written stays as it is.
+        with nullcontext() if redone else suppress(OSError):
+            save_trained_on(settings.run, [*inputs.digests, *inputs.validation_digests])
     epochs, loss = settings.epochs, 0.0
     if redone:
         with only_trainer(settings.run) if accelerator.is_main_process else nullcontext():

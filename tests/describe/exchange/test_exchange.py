@@ -137,7 +137,10 @@ def test_side_cars_take_the_place_of_no_other_text(described, tmp_path: Path) ->
     settings = ExportDescriptionsSettings(work, tmp_path / "sidecars")
     export_descriptions(settings)
     file = tmp_path / "sidecars" / "cat" / "0000.txt"
+    left_over = tmp_path / "sidecars" / ".side-car.999999999.tmp"
+    left_over.write_text("of a process that was killed")
     assert export_descriptions(settings).descriptions == 3, "the same again"
+    assert not left_over.exists()
     file.write_text("by hand\n")
     (tmp_path / "sidecars" / "dog" / "0001.txt").unlink()
     with pytest.raises(DescriptionError, match=r"0000\.txt is there already and says something else, 1 such files"):

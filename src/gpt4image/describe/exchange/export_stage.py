@@ -14,7 +14,7 @@ from typing import Any
 from gpt4image.describe.prompts.pick_names import split_answers
 from gpt4image.describe.prompts.prompt_names import find_prompts
 from gpt4image.errors import DescriptionError
-from gpt4image.files import atomic_path
+from gpt4image.files import atomic_path, remove_left_over
 from gpt4image.results import StageResult
 
 Row = dict[str, Any]
@@ -140,10 +140,11 @@ def _write_sidecars(folder: Path, rows: Iterator[Row]) -> None:
             "folder, or move them away"
         )
     # Of 100,000 files in a folder `atomic_path` would look through all for each.
+    remove_left_over(folder / "side-car")
     temporary = folder / f".side-car.{os.getpid()}.tmp"
-    for file, text in files.items():
+    for file in [file for file in files if not file.exists()]:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(files[file], encoding="utf-8")
         temporary.replace(file)
 
 

@@ -96,11 +96,7 @@ def cluster_encoder(
         number = count_workers(ray, workers, resource)
         # Whatever is wrong with the encoder is said once and here, in its own words.
         load_encoder(name, "cpu" if on_gpus else device, access)
-        new = [
-            kind.remote(
-                name, "cuda" if device.startswith("cuda") and on_gpus else device, access, precision, list(sample)
-            )
-            for _ in range(number)
-        ]
+        own = "cuda" if on_gpus and device != "auto" else device
+        new = [kind.remote(name, own, access, precision, list(sample)) for _ in range(number)]
         with ended(ray, new) as encoders:
             yield ClusterEncoder(ray, name, encoders)
